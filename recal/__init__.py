@@ -1,0 +1,1 @@
+"""The offline side: from labelled prompts to promoted calibrations."""

@@ -1,0 +1,1 @@
+"""Pure numpy in float64: arrays in, arrays out."""

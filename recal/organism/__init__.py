@@ -1,0 +1,1 @@
+"""The model organism: corpus, training, shipped weights."""

@@ -1,0 +1,1 @@
+"""Calibration examples for real backbones, in every language."""

@@ -1,0 +1,1 @@
+"""The transport in front: health, reflection, limits, deadlines, typed errors."""

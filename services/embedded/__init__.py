@@ -1,0 +1,1 @@
+"""Everything in one process with its own gRPC server."""

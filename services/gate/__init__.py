@@ -1,0 +1,1 @@
+"""Activation extraction, readout and verdict."""

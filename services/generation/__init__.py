@@ -1,0 +1,1 @@
+"""Text under an intervention."""

@@ -1,0 +1,1 @@
+"""Ray Serve: the only package that imports ray."""

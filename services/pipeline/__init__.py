@@ -1,0 +1,1 @@
+"""The front door: the request flow over language identification, gate and generation."""

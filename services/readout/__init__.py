@@ -1,0 +1,1 @@
+"""The artefacts that the offline side makes and the online side loads."""

@@ -1,0 +1,186 @@
+"""Everything learned, held as one frozen object: a readout and the calibrations that belong to it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from torch import Tensor
+
+from services.domain import CalibrationSummary
+from services.errors import NoCalibration
+from services.readout.linear import LinearReadout
+
+
+@dataclass(frozen=True)
+class BackboneIdentity:
+    """Which backbone an artefact belongs to; a digest that differs is refused at load."""
+
+    name: str
+    """Hub id or directory name; for people."""
+    architecture: str
+    """e.g. `Qwen2ForCausalLM`."""
+    d_model: int
+    n_layers: int
+    weights_digest: str
+    """sha256 over configuration and weight files."""
+    tokenizer_digest: str
+    """sha256 over the tokenizer's serialised form."""
+    chat_template_digest: str
+    """sha256 of the chat template's text."""
+
+
+@dataclass(frozen=True, eq=False)
+class Steering:
+    """How this backbone is steered and released, found by a search on validation prompts."""
+
+    direction: Tensor
+    """(d_model,) float32, unit norm: the pooled harmfulness direction at `layer`."""
+    layer: int
+    """0-based decoder block whose output is edited; not always the layer that is read."""
+    coefficient: float
+    """Signed, in the residual's own units; what STEER adds along the direction."""
+    typical_norm: float
+    """Mean residual norm at `layer`, to read the coefficient against."""
+
+
+@dataclass(frozen=True)
+class ScoreHistogram:
+    """Reference scores of one language: counts per bin and class, for drift and for pictures."""
+
+    edges: tuple[float, ...]
+    harmful: tuple[int, ...]
+    harmless: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """The operating point of one language: score >= steer steers, score <= release releases."""
+
+    steer: float
+    """τ_hi. Ties go to safety."""
+    release: float | None
+    """τ_lo, at most `steer`; None: never release. Equal to `steer` in two-way (paper) routing,
+    where everything below `steer` is released."""
+
+    def __post_init__(self) -> None:
+        if self.release is not None and not self.release <= self.steer:
+            raise ValueError(
+                f"the release threshold {self.release} lies above the steer threshold {self.steer}"
+            )
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """One language's recalibration of one readout. Immutable."""
+
+    language: str
+    """BCP 47 tag."""
+    thresholds: Thresholds
+    threshold: float
+    """τ̂, the estimate itself."""
+    posterior_sd: float
+    """s_τ, the estimate's own uncertainty."""
+    routing: str
+    """`three_zone` or `two_way`."""
+    estimator: str
+    """e.g. `midpoint`, `paper_f1`, `source`."""
+    k: int
+    """Examples per class; 0 for a source language."""
+    readout_digest: str
+    """Digest of the readout that it belongs to."""
+    backbone: BackboneIdentity
+    created: str
+    """RFC 3339 time."""
+    example_hashes: tuple[str, ...] = ()
+    """sha256 of each example's text; never the text."""
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    """Held-out metrics, e.g. `auc`, `tpr`, `fpr`, `j`, and their intervals."""
+    histogram: ScoreHistogram | None = None
+    reference_refusal: Mapping[str, float] = field(default_factory=dict)
+    """Refusal rates in [0, 1] by class at calibration time, for drift."""
+    provenance: Mapping[str, str] = field(default_factory=dict)
+    digest: str = ""
+    """Digest of the artefact on disk; empty before it is saved."""
+    version: str = ""
+    """e.g. `sw@7`: the language and the registry's version, or a digest prefix."""
+
+    def summary(self, readout_version: str) -> CalibrationSummary:
+        """What a caller may know of it."""
+        return CalibrationSummary(
+            language=self.language,
+            version=self.version,
+            estimator=self.estimator,
+            k=self.k,
+            created=self.created,
+            readout_version=readout_version,
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Readout:
+    """The readout of one backbone with what steering needs. Immutable."""
+
+    linear: LinearReadout
+    layer: int
+    """0-based decoder block whose output is read."""
+    position: int
+    """Token index relative to the end of the rendered prompt; -1 is the last prompt token."""
+    rank: int
+    source_languages: tuple[str, ...]
+    steering: Steering
+    backbone: BackboneIdentity
+    source_threshold: float
+    """The source languages' own threshold, in the score's units."""
+    source_statistics: Mapping[str, float]
+    """`mean_harmful`, `mean_harmless`, `sd_within` of source scores; `gap` g of projections."""
+    basis: Tensor
+    """(d_model, rank) float32, orthonormal columns; kept for analyses, not needed to score."""
+    created: str
+    histogram: ScoreHistogram | None = None
+    provenance: Mapping[str, str] = field(default_factory=dict)
+    digest: str = ""
+    version: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Bundle:
+    """A readout and every loaded calibration, swapped as a whole."""
+
+    readout: Readout
+    calibrations: Mapping[str, Calibration]
+    """By language tag."""
+
+    def __post_init__(self) -> None:
+        for language, calibration in self.calibrations.items():
+            if calibration.language != language:
+                raise ValueError(
+                    f"calibration of `{calibration.language}` is filed under `{language}`"
+                )
+            if calibration.readout_digest != self.readout.digest:
+                raise ValueError(
+                    f"calibration `{calibration.version}` belongs to another readout than "
+                    f"`{self.readout.version}`"
+                )
+        object.__setattr__(self, "calibrations", MappingProxyType(dict(self.calibrations)))
+
+    def calibration_of(self, language: str) -> Calibration:
+        """The calibration of a language.
+
+        Raises:
+            NoCalibration: none is loaded. Never falls back to another language.
+        """
+        try:
+            return self.calibrations[language]
+        except KeyError:
+            raise NoCalibration(
+                f"no calibration for language `{language}` with readout "
+                f"`{self.readout.version}`; run `recal recalibrate --language {language}` "
+                "and promote the result"
+            ) from None
+
+    @property
+    def strictest_threshold(self) -> float | None:
+        """The lowest steer threshold of all languages, None without calibrations."""
+        return min((c.thresholds.steer for c in self.calibrations.values()), default=None)
