@@ -180,3 +180,18 @@ class CalibrationSummary:
     created: str
     """RFC 3339 time."""
     readout_version: str
+
+
+@dataclass(frozen=True, slots=True)
+class GateDescription:
+    """What the gate holds: backbone, readout, calibrations."""
+
+    model: str
+    """Name of the backbone."""
+    model_digest: str
+    readout_version: str
+    max_prompt_tokens: int
+    calibrations: tuple[CalibrationSummary, ...]
+    """Ordered by language."""
+    notice: str = ""
+    """What the model is, where it is not a production model."""

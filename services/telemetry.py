@@ -1,0 +1,199 @@
+"""The one list of metric names, and the meter that services write to. Never holds a prompt."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Protocol
+
+from prometheus_client import CollectorRegistry
+from prometheus_client import Counter as PrometheusCounter
+from prometheus_client import Gauge as PrometheusGauge
+from prometheus_client import Histogram as PrometheusHistogram
+
+
+class Kind(Enum):
+    """The three kinds of instrument."""
+
+    COUNTER = "counter"
+    GAUGE = "gauge"
+    HISTOGRAM = "histogram"
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One instrument. Names are base units; counters are exported with `_total` appended."""
+
+    name: str
+    kind: Kind
+    help: str
+    labels: tuple[str, ...] = ()
+    buckets: tuple[float, ...] = ()
+
+
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+_SCORES = tuple(x / 2 for x in range(-12, 13))
+
+REQUESTS = Metric(
+    "recal_requests", Kind.COUNTER, "Finished calls, by method and gRPC status.", ("method", "status")
+)
+VERDICTS = Metric(
+    "recal_verdicts",
+    Kind.COUNTER,
+    "Verdicts, by language, action, reason and calibration version.",
+    ("language", "action", "reason", "calibration_version"),
+)
+ABSTENTIONS = Metric(
+    "recal_language_abstentions",
+    Kind.COUNTER,
+    "Texts for which language identification named no language.",
+    ("abstention",),
+)
+BYPASSES = Metric(
+    "recal_bypasses",
+    Kind.COUNTER,
+    "Requests that a looser policy let through where the strict one would have stopped them.",
+    ("language", "reason"),
+)
+REFUSALS_OBSERVED = Metric(
+    "recal_refusals_observed",
+    Kind.COUNTER,
+    "Answers whose generated text is a refusal, by language and action.",
+    ("language", "action"),
+)
+SCORE = Metric(
+    "recal_score",
+    Kind.HISTOGRAM,
+    "Readout scores, in pooled standard deviations of the source languages.",
+    ("language",),
+    _SCORES,
+)
+STAGE_SECONDS = Metric(
+    "recal_stage_seconds",
+    Kind.HISTOGRAM,
+    "Time by stage: language_id, gate, first_token, generation, total.",
+    ("stage",),
+    _SECONDS,
+)
+QUEUE_DEPTH = Metric(
+    "recal_queue_depth", Kind.GAUGE, "Requests waiting for a batch, by service.", ("service",)
+)
+THRESHOLD = Metric(
+    "recal_threshold", Kind.GAUGE, "Steer threshold of each loaded calibration.", ("language",)
+)
+CALIBRATION_INFO = Metric(
+    "recal_calibration_info",
+    Kind.GAUGE,
+    "1 for each loaded calibration; labels say which.",
+    ("language", "calibration_version", "estimator"),
+)
+RELOADS = Metric(
+    "recal_reloads",
+    Kind.COUNTER,
+    "Looks at the registry, by outcome: unchanged, swapped, refused, unreachable.",
+    ("outcome",),
+)
+REGISTRY_AGE_SECONDS = Metric(
+    "recal_registry_age_seconds",
+    Kind.GAUGE,
+    "Time since the registry last answered; the last good set serves meanwhile.",
+)
+
+CATALOGUE: tuple[Metric, ...] = (
+    REQUESTS,
+    VERDICTS,
+    ABSTENTIONS,
+    BYPASSES,
+    REFUSALS_OBSERVED,
+    SCORE,
+    STAGE_SECONDS,
+    QUEUE_DEPTH,
+    THRESHOLD,
+    CALIBRATION_INFO,
+    RELOADS,
+    REGISTRY_AGE_SECONDS,
+)
+
+
+class Meter(Protocol):
+    """Where services write their numbers. Every label of the metric must be given."""
+
+    def count(self, metric: Metric, amount: float = 1.0, **labels: str) -> None:
+        """Add to a counter."""
+
+    def observe(self, metric: Metric, value: float, **labels: str) -> None:
+        """Add one observation to a histogram."""
+
+    def gauge(self, metric: Metric, value: float, **labels: str) -> None:
+        """Set a gauge."""
+
+    def forget(self, metric: Metric, **labels: str) -> None:
+        """Drop one labelled series, e.g. a calibration that is no longer loaded."""
+
+
+def label_values(metric: Metric, labels: Mapping[str, str]) -> tuple[str, ...]:
+    """The labels' values in the metric's own order.
+
+    Raises:
+        ValueError: a label is missing or unknown.
+    """
+    if set(labels) != set(metric.labels):
+        raise ValueError(f"`{metric.name}` takes the labels {metric.labels}, not {tuple(labels)}")
+    return tuple(labels[name] for name in metric.labels)
+
+
+class PrometheusMeter:
+    """A meter over prometheus-client, for processes outside Ray."""
+
+    def __init__(self, registry: CollectorRegistry | None = None) -> None:
+        """Declare every metric of the catalogue, so that a scrape shows all names."""
+        self.registry = registry if registry is not None else CollectorRegistry()
+        self._counters: dict[str, PrometheusCounter] = {}
+        self._gauges: dict[str, PrometheusGauge] = {}
+        self._histograms: dict[str, PrometheusHistogram] = {}
+        for metric in CATALOGUE:
+            self._declare(metric)
+
+    def _declare(self, metric: Metric) -> None:
+        if metric.kind is Kind.COUNTER:
+            self._counters[metric.name] = PrometheusCounter(
+                metric.name, metric.help, metric.labels, registry=self.registry
+            )
+        elif metric.kind is Kind.GAUGE:
+            self._gauges[metric.name] = PrometheusGauge(
+                metric.name, metric.help, metric.labels, registry=self.registry
+            )
+        else:
+            self._histograms[metric.name] = PrometheusHistogram(
+                metric.name,
+                metric.help,
+                metric.labels,
+                buckets=metric.buckets,
+                registry=self.registry,
+            )
+
+    def count(self, metric: Metric, amount: float = 1.0, **labels: str) -> None:
+        """Add to a counter."""
+        counter = self._counters[metric.name]
+        values = label_values(metric, labels)
+        (counter.labels(*values) if values else counter).inc(amount)
+
+    def observe(self, metric: Metric, value: float, **labels: str) -> None:
+        """Add one observation to a histogram."""
+        histogram = self._histograms[metric.name]
+        values = label_values(metric, labels)
+        (histogram.labels(*values) if values else histogram).observe(value)
+
+    def gauge(self, metric: Metric, value: float, **labels: str) -> None:
+        """Set a gauge."""
+        gauge = self._gauges[metric.name]
+        values = label_values(metric, labels)
+        (gauge.labels(*values) if values else gauge).set(value)
+
+    def forget(self, metric: Metric, **labels: str) -> None:
+        """Drop one labelled series; nothing happens when it is not there."""
+        values = label_values(metric, labels)
+        for family in (self._counters, self._gauges, self._histograms):
+            if metric.name in family:
+                family[metric.name].remove(*values)  # type: ignore[attr-defined]
