@@ -9,6 +9,7 @@ ServiceError
 ├── VersionMismatch      FAILED_PRECONDITION   a verdict names a readout that is not loaded
 ├── NotReady             UNAVAILABLE           model or calibrations are not loaded yet; retry
 ├── ServiceUnavailable   UNAVAILABLE           a service behind is away; retry
+│   └── RegistryUnreachable                   the registry does not answer; the last good set serves
 ├── Overloaded           RESOURCE_EXHAUSTED    the queue is full; retry later
 └── DeadlinePassed       DEADLINE_EXCEEDED     there was no time left
 
@@ -70,6 +71,10 @@ class ServiceUnavailable(ServiceError):
     """A service behind this one cannot be reached."""
 
     status = "UNAVAILABLE"
+
+
+class RegistryUnreachable(ServiceUnavailable):
+    """The place where promoted artefacts come from does not answer."""
 
 
 class Overloaded(ServiceError):

@@ -151,6 +151,8 @@ class Bundle:
     readout: Readout
     calibrations: Mapping[str, Calibration]
     """By language tag."""
+    refused: Mapping[str, str] = field(default_factory=dict)
+    """Why a language's newest calibration was refused; its last good one serves, or none."""
 
     def __post_init__(self) -> None:
         for language, calibration in self.calibrations.items():
@@ -164,6 +166,7 @@ class Bundle:
                     f"`{self.readout.version}`"
                 )
         object.__setattr__(self, "calibrations", MappingProxyType(dict(self.calibrations)))
+        object.__setattr__(self, "refused", MappingProxyType(dict(self.refused)))
 
     def calibration_of(self, language: str) -> Calibration:
         """The calibration of a language.
