@@ -1,0 +1,86 @@
+"""The command line's table of contents, and the one place where an error becomes a line in red.
+
+To add a command, write `recal/commands/NAME.py` and give it one line below. Its module imports
+nothing heavy (torch, ray, mlflow, transformers): those imports stand inside the command's
+function, so that `recal --help` answers at once.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from recal.commands import ask, doctor, serve
+from services.errors import ServiceError
+
+EXIT_ERROR = 2
+"""The request, the configuration or the server is at fault; the line on stderr says what to do."""
+
+app = typer.Typer(
+    name="recal",
+    help="Safety gates, recalibrated for the languages that safety training forgot.",
+    epilog="Exit codes: 0 done, 1 a check failed, 2 an error (one line on stderr), 130 interrupted.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command("ask")(ask.ask)
+app.command("doctor")(doctor.doctor)
+app.command("serve")(serve.serve)
+
+
+def _print_version(wanted: bool) -> None:
+    if not wanted:
+        return
+    try:
+        typer.echo(f"recal {version('recal-gate')}")
+    except PackageNotFoundError:
+        typer.echo("recal, not installed; run `make install`")
+    raise typer.Exit
+
+
+@app.callback()
+def root(
+    show_version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Say the version."),
+    ] = False,
+) -> None:
+    """Safety gates, recalibrated for the languages that safety training forgot."""
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    """Run one command. An expected error ends as one line and exit code 2, without a traceback."""
+    try:
+        app(args=args, prog_name="recal")
+    except Exception as error:
+        if not is_expected(error) or os.environ.get("RECAL_TRACEBACK") == "1":
+            raise
+        Console(stderr=True).print(Text(one_line(error), style="bold red"), soft_wrap=True)
+        sys.exit(EXIT_ERROR)
+
+
+def is_expected(error: Exception) -> bool:
+    """True for what a user can mend: a service's or the registry's error, a value, a file."""
+    return isinstance(error, (ServiceError, ValueError, OSError)) or _is_from_mlflow(error)
+
+
+def _is_from_mlflow(error: Exception) -> bool:
+    # Looked up, not imported: whoever raised it has imported mlflow, and `--help` must not.
+    exceptions = sys.modules.get("mlflow.exceptions")
+    return exceptions is not None and isinstance(error, exceptions.MlflowException)
+
+
+def one_line(error: Exception) -> str:
+    """The error as one line; where it is not one of ours, how to see where it came from."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    if isinstance(error, ServiceError):
+        return f"recal: {text}"
+    return f"recal: {text} (RECAL_TRACEBACK=1 shows where)"
