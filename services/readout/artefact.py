@@ -1,0 +1,255 @@
+"""Readouts and calibrations on disk: safetensors and JSON under a manifest, verified at load."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import safetensors.torch
+import torch
+from pydantic import ValidationError
+from safetensors import SafetensorError
+from torch import Tensor
+
+from services.errors import ArtefactRefused
+from services.readout.bundle import (
+    BackboneIdentity,
+    Calibration,
+    Readout,
+    ScoreHistogram,
+    Steering,
+    Thresholds,
+)
+from services.readout.linear import LinearReadout
+from services.readout.manifest import canonical_json, first_fault, parse, seal, unseal
+from services.readout.schema import (
+    SCHEMA_VERSION,
+    BackboneRecord,
+    CalibrationRecord,
+    HistogramRecord,
+    ReadoutRecord,
+)
+
+READOUT_JSON = "readout.json"
+READOUT_TENSORS = "readout.safetensors"
+CALIBRATION_JSON = "calibration.json"
+
+_READOUT_FILES = frozenset({READOUT_JSON, READOUT_TENSORS})
+_CALIBRATION_FILES = frozenset({CALIBRATION_JSON})
+_UNIT_NORM_TOLERANCE = 1e-3
+
+
+def save_readout(readout: Readout, directory: Path) -> Readout:
+    """Write a readout; equal content gives equal bytes and an equal digest.
+
+    Returns:
+        The same readout with its digest.
+
+    Raises:
+        ArtefactRefused: what would be written would be refused at load.
+    """
+    files = _readout_files(readout)
+    _readout_of(files, f"readout for `{directory}`")
+    return replace(readout, digest=seal(directory, "readout", files))
+
+
+def load_readout(
+    directory: Path,
+    *,
+    version: str | None = None,
+    digest: str | None = None,
+    backbone: BackboneIdentity | None = None,
+) -> Readout:
+    """Read a readout and verify all of it.
+
+    Args:
+        directory: where it was saved.
+        version: how it is called; None: `readout@` and the beginning of its digest.
+        digest: what its digest must be; None: not known.
+        backbone: the running backbone; None: not compared.
+
+    Raises:
+        ArtefactRefused: corrupt, of another backbone, or of an unknown schema.
+    """
+    label = f"readout `{version or directory}`"
+    sealed = unseal(directory, "readout", _READOUT_FILES, label, digest=digest)
+    readout = _readout_of(sealed.files, label)
+    refuse_other_backbone(readout.backbone, backbone, label)
+    return replace(
+        readout, digest=sealed.digest, version=version or f"readout@{sealed.digest[:12]}"
+    )
+
+
+def save_calibration(calibration: Calibration, directory: Path) -> Calibration:
+    """Write a calibration; equal content gives equal bytes and an equal digest.
+
+    Returns:
+        The same calibration with its digest.
+
+    Raises:
+        ArtefactRefused: what would be written would be refused at load.
+    """
+    files = _calibration_files(calibration)
+    _calibration_of(files, f"calibration for `{directory}`")
+    return replace(calibration, digest=seal(directory, "calibration", files))
+
+
+def load_calibration(
+    directory: Path,
+    *,
+    version: str | None = None,
+    digest: str | None = None,
+    backbone: BackboneIdentity | None = None,
+) -> Calibration:
+    """Read a calibration and verify all of it; arguments and errors as `load_readout`."""
+    label = f"calibration `{version or directory}`"
+    sealed = unseal(directory, "calibration", _CALIBRATION_FILES, label, digest=digest)
+    calibration = _calibration_of(sealed.files, label)
+    refuse_other_backbone(calibration.backbone, backbone, label)
+    name = version or f"{calibration.language}@{sealed.digest[:12]}"
+    return replace(calibration, digest=sealed.digest, version=name)
+
+
+def refuse_other_backbone(
+    found: BackboneIdentity, running: BackboneIdentity | None, label: str
+) -> None:
+    """Compare digests with the running backbone's; its name is for people and may differ.
+
+    Raises:
+        ArtefactRefused: weights, tokenizer or chat template are not those of the artefact.
+    """
+    if running is None:
+        return
+    parts = {
+        "weights": (found.weights_digest, running.weights_digest),
+        "tokenizer": (found.tokenizer_digest, running.tokenizer_digest),
+        "chat template": (found.chat_template_digest, running.chat_template_digest),
+    }
+    differing = [part for part, (theirs, ours) in parts.items() if theirs != ours]
+    if differing:
+        theirs, ours = parts[differing[0]]
+        raise ArtefactRefused(
+            f"{label} was made for another backbone (`{found.name}`): {' and '.join(differing)} "
+            f"differ from the running `{running.name}` ({differing[0]} {theirs[:12]}…, running "
+            f"{ours[:12]}…); run `recal fit` and `recal recalibrate` on the running backbone, "
+            "or serve the one that it was made for"
+        )
+
+
+def _readout_files(readout: Readout) -> dict[str, bytes]:
+    fields = {
+        "schema_version": SCHEMA_VERSION,
+        "bias": readout.linear.bias,
+        **{name: getattr(readout, name) for name in _SHARED_READOUT_FIELDS},
+    }
+    tensors = {
+        "weight": readout.linear.weight,
+        "direction": readout.steering.direction,
+        "basis": readout.basis,
+    }
+    return {
+        READOUT_JSON: _json_of(ReadoutRecord, fields, "readout"),
+        READOUT_TENSORS: safetensors.torch.save({n: _plain(t) for n, t in tensors.items()}),
+    }
+
+
+_SHARED_READOUT_FIELDS = tuple(
+    name for name in ReadoutRecord.model_fields if name not in ("schema_version", "bias")
+)
+_CALIBRATION_FIELDS = tuple(
+    name for name in CalibrationRecord.model_fields if name != "schema_version"
+)
+
+
+def _calibration_files(calibration: Calibration) -> dict[str, bytes]:
+    fields = {
+        "schema_version": SCHEMA_VERSION,
+        **{name: getattr(calibration, name) for name in _CALIBRATION_FIELDS},
+    }
+    return {CALIBRATION_JSON: _json_of(CalibrationRecord, fields, "calibration")}
+
+
+def _json_of(
+    record: type[ReadoutRecord] | type[CalibrationRecord], fields: Mapping[str, object], what: str
+) -> bytes:
+    try:
+        # Not strict: the numbers of numpy become plain ones here.
+        valid = record.model_validate(fields, from_attributes=True, strict=False)
+    except ValidationError as error:
+        raise ArtefactRefused(f"the {what} cannot be saved: it {first_fault(error)}") from None
+    return canonical_json(valid.model_dump(mode="json"))
+
+
+def _plain(tensor: Tensor) -> Tensor:
+    return tensor.detach().to("cpu", torch.float32).contiguous().clone()
+
+
+def _readout_of(files: Mapping[str, bytes], label: str) -> Readout:
+    record = parse(ReadoutRecord, files[READOUT_JSON], label, READOUT_JSON)
+    tensors = _tensors_of(files[READOUT_TENSORS], record, label)
+    direction = tensors["direction"]
+    norm = float(direction.norm())
+    if abs(norm - 1.0) > _UNIT_NORM_TOLERANCE:
+        raise ArtefactRefused(
+            f"the steering direction of {label} has norm {norm:.6f}, not 1; run `recal fit` again"
+        )
+    return Readout(
+        linear=LinearReadout(tensors["weight"], record.bias),
+        layer=record.layer,
+        position=record.position,
+        rank=record.rank,
+        source_languages=record.source_languages,
+        steering=Steering(direction=direction, **record.steering.model_dump()),
+        backbone=_backbone_of(record.backbone),
+        source_threshold=record.source_threshold,
+        source_statistics=record.source_statistics,
+        basis=tensors["basis"],
+        created=record.created,
+        histogram=_histogram_of(record.histogram),
+        provenance=record.provenance,
+    )
+
+
+def _tensors_of(raw: bytes, record: ReadoutRecord, label: str) -> dict[str, Tensor]:
+    """The three tensors, of the right type and shape and finite, and no other."""
+    try:
+        tensors: dict[str, Tensor] = safetensors.torch.load(raw)
+    except (SafetensorError, ValueError, KeyError, RuntimeError, OverflowError):
+        raise ArtefactRefused(
+            f"`{READOUT_TENSORS}` of {label} is not a safetensors file; run `recal fit` again"
+        ) from None
+    d_model = record.backbone.d_model
+    shapes = {"weight": (d_model,), "direction": (d_model,), "basis": (d_model, record.rank)}
+    found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    if found != shapes:
+        raise ArtefactRefused(
+            f"{label} has tensors of shapes {str(found)[:200]}, not {shapes}; run `recal fit` again"
+        )
+    for name, tensor in tensors.items():
+        if tensor.dtype != torch.float32 or not bool(torch.isfinite(tensor).all()):
+            raise ArtefactRefused(
+                f"`{name}` of {label} must be finite float32, not {tensor.dtype} with "
+                f"{int((~torch.isfinite(tensor)).sum())} numbers that are not finite; "
+                "run `recal fit` again"
+            )
+    return tensors
+
+
+def _calibration_of(files: Mapping[str, bytes], label: str) -> Calibration:
+    record = parse(CalibrationRecord, files[CALIBRATION_JSON], label, CALIBRATION_JSON)
+    fields = {name: getattr(record, name) for name in _CALIBRATION_FIELDS}
+    fields["thresholds"] = Thresholds(record.thresholds.steer, record.thresholds.release)
+    fields["backbone"] = _backbone_of(record.backbone)
+    fields["histogram"] = _histogram_of(record.histogram)
+    return Calibration(**fields)
+
+
+def _backbone_of(record: BackboneRecord) -> BackboneIdentity:
+    return BackboneIdentity(**record.model_dump())
+
+
+def _histogram_of(record: HistogramRecord | None) -> ScoreHistogram | None:
+    if record is None:
+        return None
+    return ScoreHistogram(record.edges, record.harmful, record.harmless)

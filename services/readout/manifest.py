@@ -1,0 +1,197 @@
+"""A directory of files under a manifest: written in one step, read only when no byte differs."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import stat
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+from pydantic import ValidationError
+
+from services.errors import ArtefactRefused
+from services.readout.schema import SCHEMA_VERSION, Manifest, Record
+
+MANIFEST = "manifest.json"
+_MAX_BYTES = 64 * 2**20
+
+RecordT = TypeVar("RecordT", bound=Record)
+
+
+class Sealed(NamedTuple):
+    """The verified files of an artefact, and the digest of the whole."""
+
+    files: Mapping[str, bytes]
+    digest: str
+
+
+def canonical_json(value: object) -> bytes:
+    """The one way in which an artefact's JSON is written: equal values, equal bytes.
+
+    Raises:
+        ValueError: `value` holds NaN or an infinity.
+    """
+    text = json.dumps(
+        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    )
+    return text.encode()
+
+
+def sha256(content: bytes) -> str:
+    """Hexadecimal sha256."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def seal(directory: Path, kind: str, files: Mapping[str, bytes]) -> str:
+    """Write files and their manifest in one step; a reader sees all of them or none.
+
+    Args:
+        directory: replaced when it exists; its parents are made.
+        kind: `readout` or `calibration`.
+        files: content by plain file name.
+
+    Returns:
+        The artefact's digest: sha256 of the manifest's canonical JSON.
+    """
+    digests = {name: sha256(content) for name, content in files.items()}
+    manifest = canonical_json({"schema_version": SCHEMA_VERSION, "kind": kind, "files": digests})
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", dir=directory.parent))
+    try:
+        scratch.chmod(0o755)
+        for name, content in {**files, MANIFEST: manifest}.items():
+            _write_durably(scratch / name, content)
+        swap_in(scratch, directory)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    return sha256(manifest)
+
+
+def swap_in(scratch: Path, directory: Path) -> None:
+    """Rename `scratch` to `directory`, moving away whatever is there."""
+    if not os.path.lexists(directory):
+        scratch.rename(directory)
+        return
+    # A directory that is not empty cannot be renamed over; the gap between two renames is seen
+    # by a reader as a missing artefact, which keeps the last good one.
+    old = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", dir=directory.parent))
+    try:
+        directory.rename(old / "replaced")
+        scratch.rename(directory)
+    finally:
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def _write_durably(path: Path, content: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def unseal(
+    directory: Path, kind: str, names: frozenset[str], label: str, *, digest: str | None = None
+) -> Sealed:
+    """Read an artefact's files and verify them against its manifest.
+
+    Args:
+        directory: where the artefact lies.
+        kind: what it must be.
+        names: the files that it must consist of.
+        label: how messages call it.
+        digest: what its digest must be; None: not known.
+
+    Raises:
+        ArtefactRefused: anything is missing, changed, linked elsewhere or of an unknown schema.
+    """
+    if directory.is_symlink() or not directory.is_dir():
+        raise ArtefactRefused(f"{label} is not a directory; check where it was saved")
+    raw = read_file(directory / MANIFEST, label)
+    manifest = parse(Manifest, raw, label, MANIFEST)
+    _check_manifest(manifest, raw, kind, names, label)
+    if digest is not None and sha256(raw) != digest:
+        raise ArtefactRefused(
+            f"{label} has digest {sha256(raw)[:12]}…, {digest[:12]}… was expected; "
+            "fetch or register it again"
+        )
+    files = {name: read_file(directory / name, label) for name in sorted(names)}
+    for name, content in files.items():
+        if sha256(content) != manifest.files[name]:
+            raise ArtefactRefused(
+                f"`{name}` of {label} does not match its manifest: it was changed or cut short; "
+                "fetch or save it again"
+            )
+    return Sealed(files, sha256(raw))
+
+
+def _check_manifest(
+    manifest: Manifest, raw: bytes, kind: str, names: frozenset[str], label: str
+) -> None:
+    if manifest.kind != kind:
+        raise ArtefactRefused(f"{label} is a {manifest.kind}, not a {kind}; check its place")
+    if manifest.files.keys() != names:
+        wrong = ", ".join(sorted(names.symmetric_difference(manifest.files)))
+        raise ArtefactRefused(
+            f"the manifest of {label} must name exactly {', '.join(sorted(names))}; "
+            f"it differs in {wrong[:200]!r}"
+        )
+    if canonical_json(manifest.model_dump(mode="json")) != raw:
+        raise ArtefactRefused(
+            f"`{MANIFEST}` of {label} is not in canonical form: it was changed; "
+            "fetch or save it again"
+        )
+
+
+def read_file(path: Path, label: str) -> bytes:
+    """Read one regular file of bounded size, following no link.
+
+    Raises:
+        ArtefactRefused: it is missing, a link, not a plain file, too large, or unreadable.
+    """
+    try:
+        status = path.lstat()
+        if not stat.S_ISREG(status.st_mode):
+            raise ArtefactRefused(
+                f"`{path.name}` of {label} is not a plain file; links are not followed"
+            )
+        if status.st_size > _MAX_BYTES:
+            raise ArtefactRefused(
+                f"`{path.name}` of {label} has {status.st_size} bytes, more than the {_MAX_BYTES} "
+                "that are read; make it again"
+            )
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), "rb") as file:
+            return file.read(_MAX_BYTES + 1)
+    except OSError as error:
+        raise ArtefactRefused(
+            f"`{path.name}` of {label} cannot be read ({type(error).__name__}); "
+            "check that the artefact is complete"
+        ) from None
+
+
+def parse(record: type[RecordT], raw: bytes, label: str, name: str) -> RecordT:
+    """Parse one JSON file strictly.
+
+    Raises:
+        ArtefactRefused: it is not JSON, or not what the schema says; the first fault is named.
+    """
+    try:
+        return record.model_validate_json(raw)
+    except ValidationError as error:
+        raise ArtefactRefused(f"`{name}` of {label} {first_fault(error)}") from None
+
+
+def first_fault(error: ValidationError) -> str:
+    """What is wrong first, without the input's own text."""
+    fault = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    where = ".".join(str(part) for part in fault["loc"])
+    if where == "schema_version":
+        return (
+            f"is of another schema version than {SCHEMA_VERSION}, the one that this build reads; "
+            "make it again, or install the build that made it"
+        )
+    return f"is not valid at `{where or 'top'}`: {fault['msg']}; make it again"

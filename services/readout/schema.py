@@ -1,0 +1,176 @@
+"""What the JSON files of an artefact may hold: strict records, and their JSON Schema."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import field_validator as check
+from pydantic.json_schema import models_json_schema
+
+SCHEMA_VERSION = 1
+
+LANGUAGE = r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*$"
+SHA256 = r"^[0-9a-f]{64}$"
+
+Sha256 = Annotated[str, StringConstraints(pattern=SHA256)]
+Language = Annotated[str, StringConstraints(pattern=LANGUAGE)]
+Name = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+Note = Annotated[str, StringConstraints(max_length=500)]
+Rate = Annotated[float, Field(ge=0.0, le=1.0)]
+Count = Annotated[int, Field(ge=0)]
+
+
+class Record(BaseModel):
+    """Base of every record: no unknown field, no silent conversion, no NaN, no infinity."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class Manifest(Record):
+    """`manifest.json`: what an artefact is, and the sha256 of each of its files."""
+
+    schema_version: Literal[1]
+    kind: Literal["readout", "calibration"]
+    files: dict[str, Sha256]
+
+
+class BackboneRecord(Record):
+    """The backbone that an artefact belongs to."""
+
+    name: Name
+    architecture: Name
+    d_model: Annotated[int, Field(ge=1)]
+    n_layers: Annotated[int, Field(ge=1)]
+    weights_digest: Name
+    tokenizer_digest: Name
+    chat_template_digest: Name
+
+
+class SteeringRecord(Record):
+    """How the backbone is steered; the direction itself is a tensor."""
+
+    layer: Count
+    coefficient: float
+    typical_norm: Annotated[float, Field(ge=0.0)]
+
+
+class HistogramRecord(Record):
+    """Reference scores of one language: rising edges, and counts a class between them."""
+
+    edges: tuple[float, ...]
+    harmful: tuple[Count, ...]
+    harmless: tuple[Count, ...]
+
+    @model_validator(mode="after")
+    def _bins_match_edges(self) -> Self:
+        n_bins = len(self.edges) - 1
+        if n_bins < 1 or (len(self.harmful), len(self.harmless)) != (n_bins, n_bins):
+            raise ValueError(
+                f"{len(self.edges)} edges need {max(n_bins, 1)} counts a class, not "
+                f"{len(self.harmful)} and {len(self.harmless)}"
+            )
+        if any(left >= right for left, right in zip(self.edges, self.edges[1:], strict=False)):
+            raise ValueError("the edges do not rise")
+        return self
+
+
+class ThresholdsRecord(Record):
+    """The operating point of one language."""
+
+    steer: float
+    release: float | None
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.release is not None and self.release > self.steer:
+            raise ValueError(
+                f"the release threshold {self.release} lies above the steer threshold {self.steer}"
+            )
+        return self
+
+
+def _rfc3339(value: str) -> str:
+    if datetime.fromisoformat(value).tzinfo is None:
+        raise ValueError(f"the time `{value}` names no offset from UTC")
+    return value
+
+
+class ReadoutRecord(Record):
+    """`readout.json`: everything of a readout that is not a tensor."""
+
+    schema_version: Literal[1]
+    bias: float
+    layer: Count
+    position: Annotated[int, Field(le=-1)]
+    rank: Annotated[int, Field(ge=1)]
+    source_languages: Annotated[tuple[Language, ...], Field(min_length=1)]
+    steering: SteeringRecord
+    backbone: BackboneRecord
+    source_threshold: float
+    source_statistics: Mapping[Name, float]
+    created: Name
+    histogram: HistogramRecord | None
+    provenance: Mapping[Name, Note]
+
+    _created = check("created")(_rfc3339)
+
+    @model_validator(mode="after")
+    def _layers_exist(self) -> Self:
+        for what, layer in (("reads", self.layer), ("steers", self.steering.layer)):
+            if layer >= self.backbone.n_layers:
+                raise ValueError(
+                    f"it {what} layer {layer} of a backbone with {self.backbone.n_layers} layers"
+                )
+        return self
+
+
+class CalibrationRecord(Record):
+    """`calibration.json`: one language's recalibration; hashes of its examples, never texts."""
+
+    schema_version: Literal[1]
+    language: Language
+    thresholds: ThresholdsRecord
+    threshold: float
+    posterior_sd: Annotated[float, Field(ge=0.0)]
+    routing: Literal["three_zone", "two_way"]
+    estimator: Name
+    k: Count
+    readout_digest: Sha256
+    backbone: BackboneRecord
+    created: Name
+    example_hashes: tuple[Sha256, ...]
+    metrics: Mapping[Name, float]
+    histogram: HistogramRecord | None
+    reference_refusal: Mapping[Name, Rate]
+    provenance: Mapping[Name, Note]
+
+    _created = check("created")(_rfc3339)
+
+    @model_validator(mode="after")
+    def _routing_fits_thresholds(self) -> Self:
+        if self.routing == "two_way" and self.thresholds.release != self.thresholds.steer:
+            raise ValueError(
+                f"two-way routing releases everything below the steer threshold "
+                f"{self.thresholds.steer}, so its release threshold cannot be "
+                f"{self.thresholds.release}"
+            )
+        return self
+
+
+def json_schema() -> str:
+    """The JSON Schema of all three files, as `artefact.schema.json` holds it."""
+    _, schema = models_json_schema(
+        [(record, "validation") for record in (Manifest, ReadoutRecord, CalibrationRecord)],
+        title="Files of a Recal artefact",
+        ref_template="#/$defs/{model}",
+    )
+    return json.dumps(schema, indent=2, sort_keys=True) + "\n"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(json_schema())

@@ -1,0 +1,320 @@
+from __future__ import annotations
+
+import json
+import math
+import os
+import random
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from services.errors import ArtefactRefused
+from services.readout.artefact import (
+    load_calibration,
+    load_readout,
+    save_calibration,
+    save_readout,
+)
+from services.readout.bundle import Calibration, Readout, Thresholds
+from services.readout.linear import LinearReadout
+from services.readout.manifest import MANIFEST, canonical_json, seal, sha256
+from tests.unit.services.readout.factories import (
+    BACKBONE,
+    a_calibration,
+    a_readout,
+    saved_calibration,
+    saved_readout,
+)
+
+
+def rewritten(directory: Path, name: str, change: Callable[[dict[str, object]], None]) -> None:
+    """Change a JSON file and write a manifest that vouches for it, as an attacker would."""
+    record = json.loads((directory / name).read_bytes())
+    change(record)
+    (directory / name).write_bytes(json.dumps(record).encode())
+    vouch(directory)
+
+
+def vouch(directory: Path) -> None:
+    manifest = json.loads((directory / MANIFEST).read_bytes())
+    manifest["files"] = {n: sha256((directory / n).read_bytes()) for n in manifest["files"]}
+    (directory / MANIFEST).write_bytes(canonical_json(manifest))
+
+
+def test_a_readout_comes_back_as_it_was_saved(tmp_path: Path) -> None:
+    saved = saved_readout(tmp_path / "readout")
+    loaded = load_readout(tmp_path / "readout", backbone=BACKBONE)
+    assert torch.equal(loaded.linear.weight, saved.linear.weight)
+    assert torch.equal(loaded.basis, saved.basis)
+    assert torch.equal(loaded.steering.direction, saved.steering.direction)
+    plain = ("layer", "position", "rank", "source_languages", "source_statistics", "histogram")
+    assert all(getattr(loaded, name) == getattr(saved, name) for name in plain)
+    assert (loaded.digest, loaded.version) == (saved.digest, f"readout@{saved.digest[:12]}")
+
+
+def test_a_calibration_comes_back_as_it_was_saved(tmp_path: Path) -> None:
+    saved = save_calibration(a_calibration(), tmp_path / "sw")
+    assert load_calibration(tmp_path / "sw", version="sw@7") == replace(saved, version="sw@7")
+
+
+def test_an_artefact_names_itself_by_its_digest(tmp_path: Path) -> None:
+    saved = save_calibration(a_calibration("zh-Hant"), tmp_path / "c")
+    assert load_calibration(tmp_path / "c").version == f"zh-Hant@{saved.digest[:12]}"
+
+
+def test_equal_content_gives_an_equal_digest_and_other_content_another(tmp_path: Path) -> None:
+    first = saved_readout(tmp_path / "a")
+    again = saved_readout(tmp_path / "b")
+    other = saved_readout(tmp_path / "c", seed=1)
+    assert first.digest == again.digest != other.digest
+    assert (tmp_path / "a" / MANIFEST).read_bytes() == (tmp_path / "b" / MANIFEST).read_bytes()
+
+
+def test_the_digest_is_the_sha256_of_the_manifest(tmp_path: Path) -> None:
+    saved = saved_readout(tmp_path / "readout")
+    assert saved.digest == sha256((tmp_path / "readout" / MANIFEST).read_bytes())
+
+
+def test_saving_again_replaces_the_whole_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    saved_readout(tmp_path / "readout")
+    (tmp_path / "readout" / "stray.txt").write_text("x")
+    newer = saved_readout(tmp_path / "readout", seed=1)
+    assert load_readout(tmp_path / "readout").digest == newer.digest
+    assert [path.name for path in tmp_path.iterdir()] == ["readout"]
+    assert not (tmp_path / "readout" / "stray.txt").exists()
+
+
+def test_a_save_that_fails_leaves_the_old_artefact(tmp_path: Path) -> None:
+    saved = saved_readout(tmp_path / "readout")
+    with pytest.raises(OSError, match="no/such/name"):
+        seal(tmp_path / "readout", "readout", {"no/such/name": b""})
+    assert load_readout(tmp_path / "readout").digest == saved.digest
+    assert [path.name for path in tmp_path.iterdir()] == ["readout"]
+
+
+def test_numbers_of_numpy_are_saved_as_plain_ones(tmp_path: Path) -> None:
+    calibration = replace(
+        a_calibration(), k=np.int64(4), posterior_sd=np.float32(0.5), metrics={"j": np.float64(1.0)}
+    )
+    save_calibration(calibration, tmp_path / "sw")
+    assert load_calibration(tmp_path / "sw").posterior_sd == 0.5
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"metrics": {"auc": math.nan}},
+        {"posterior_sd": -1.0},
+        {"readout_digest": ""},
+        {"example_hashes": ("not a hash",)},
+        {"routing": "two_way"},
+        {"routing": "none"},
+        {"created": "2026-01-02T03:04:05"},
+        {"created": "yesterday"},
+        {"language": "swahili"},
+        {"reference_refusal": {"harmful": 90.0}},
+        {"thresholds": Thresholds(steer=math.inf, release=None)},
+    ],
+    ids=str,
+)
+def test_a_calibration_that_would_be_refused_is_not_saved(
+    broken: dict[str, object], tmp_path: Path
+) -> None:
+    with pytest.raises(ArtefactRefused, match="cannot be saved"):
+        save_calibration(replace(a_calibration(), **broken), tmp_path / "sw")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"linear": LinearReadout(torch.full((8,), math.nan), 0.0)},
+        {"linear": LinearReadout(torch.zeros(7), 0.0)},
+        {"linear": LinearReadout(torch.zeros(8), math.inf)},
+        {"steering": replace(a_readout().steering, direction=torch.ones(8))},
+        {"steering": replace(a_readout().steering, layer=4)},
+        {"basis": torch.zeros(8, 3)},
+        {"layer": 4},
+        {"position": 0},
+        {"source_languages": ()},
+    ],
+    ids=lambda fields: next(iter(fields)),
+)
+def test_a_readout_that_would_be_refused_is_not_saved(
+    broken: dict[str, object], tmp_path: Path
+) -> None:
+    with pytest.raises(ArtefactRefused):
+        save_readout(replace(a_readout(), **broken), tmp_path / "readout")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_example_given_as_text_is_refused_without_being_shown(tmp_path: Path) -> None:
+    calibration = replace(a_calibration(), example_hashes=("the secret prompt",))
+    with pytest.raises(ArtefactRefused) as refusal:
+        save_calibration(calibration, tmp_path / "sw")
+    assert "secret" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("part", ["weights", "tokenizer", "chat_template"])
+def test_the_digest_of_another_backbone_is_refused_by_name(part: str, tmp_path: Path) -> None:
+    saved_readout(tmp_path / "readout")
+    running = replace(BACKBONE, **{f"{part}_digest": "0" * 64})
+    with pytest.raises(ArtefactRefused, match=f"{part.replace('_', ' ')} differ.*recal fit"):
+        load_readout(tmp_path / "readout", backbone=running)
+
+
+def test_the_name_of_a_backbone_may_differ(tmp_path: Path) -> None:
+    saved_readout(tmp_path / "readout")
+    load_readout(tmp_path / "readout", backbone=replace(BACKBONE, name="a/copy"))
+
+
+def test_another_digest_than_expected_is_refused(tmp_path: Path) -> None:
+    saved_readout(tmp_path / "readout")
+    with pytest.raises(ArtefactRefused, match="000000000000… was expected"):
+        load_readout(tmp_path / "readout", digest="0" * 64)
+
+
+def test_an_unknown_schema_version_is_refused(tmp_path: Path) -> None:
+    saved_readout(tmp_path / "readout")
+    rewritten(tmp_path / "readout", "readout.json", lambda record: record.update(schema_version=2))
+    with pytest.raises(ArtefactRefused, match="another schema version than 1"):
+        load_readout(tmp_path / "readout")
+
+
+@pytest.mark.parametrize("name", ["../outside.json", "/etc/passwd", "readout.pkl"])
+def test_a_manifest_that_names_another_file_is_refused(name: str, tmp_path: Path) -> None:
+    saved_readout(tmp_path / "readout")
+    manifest = json.loads((tmp_path / "readout" / MANIFEST).read_bytes())
+    manifest["files"][name] = "0" * 64
+    (tmp_path / "readout" / MANIFEST).write_bytes(canonical_json(manifest))
+    with pytest.raises(ArtefactRefused, match="must name exactly"):
+        load_readout(tmp_path / "readout")
+
+
+def test_a_link_in_place_of_a_file_is_refused(tmp_path: Path) -> None:
+    saved_readout(tmp_path / "readout")
+    (tmp_path / "readout" / "readout.json").rename(tmp_path / "elsewhere.json")
+    (tmp_path / "readout" / "readout.json").symlink_to(tmp_path / "elsewhere.json")
+    with pytest.raises(ArtefactRefused, match="links are not followed"):
+        load_readout(tmp_path / "readout")
+
+
+def test_a_link_in_place_of_the_directory_is_refused(tmp_path: Path) -> None:
+    saved_readout(tmp_path / "readout")
+    (tmp_path / "link").symlink_to(tmp_path / "readout")
+    with pytest.raises(ArtefactRefused, match="not a directory"):
+        load_readout(tmp_path / "link")
+
+
+def test_a_pipe_in_place_of_a_file_is_refused_and_does_not_hang(tmp_path: Path) -> None:
+    saved_readout(tmp_path / "readout")
+    (tmp_path / "readout" / "readout.json").unlink()
+    os.mkfifo(tmp_path / "readout" / "readout.json")
+    with pytest.raises(ArtefactRefused, match="not a plain file"):
+        load_readout(tmp_path / "readout")
+
+
+@pytest.mark.parametrize("name", [MANIFEST, "readout.json", "readout.safetensors"])
+def test_a_missing_file_is_refused(name: str, tmp_path: Path) -> None:
+    saved_readout(tmp_path / "readout")
+    (tmp_path / "readout" / name).unlink()
+    with pytest.raises(ArtefactRefused, match="cannot be read"):
+        load_readout(tmp_path / "readout")
+
+
+def test_a_calibration_is_not_taken_for_a_readout(tmp_path: Path) -> None:
+    save_calibration(a_calibration(), tmp_path / "sw")
+    with pytest.raises(ArtefactRefused, match="is a calibration, not a readout"):
+        load_readout(tmp_path / "sw")
+
+
+def test_an_unknown_field_is_refused_even_when_the_manifest_vouches_for_it(tmp_path: Path) -> None:
+    save_calibration(a_calibration(), tmp_path / "sw")
+    rewritten(tmp_path / "sw", "calibration.json", lambda record: record.update(extra=1))
+    with pytest.raises(ArtefactRefused, match="`extra`"):
+        load_calibration(tmp_path / "sw")
+
+
+def test_thresholds_out_of_order_are_refused_even_when_vouched_for(tmp_path: Path) -> None:
+    save_calibration(a_calibration(), tmp_path / "sw")
+    wrong = {"steer": 0.0, "release": 1.0}
+    rewritten(tmp_path / "sw", "calibration.json", lambda record: record.update(thresholds=wrong))
+    with pytest.raises(ArtefactRefused, match="lies above the steer threshold"):
+        load_calibration(tmp_path / "sw")
+
+
+def mutated(content: bytes, rng: random.Random) -> bytes:
+    """One byte flipped, put in, taken out, or everything after it cut."""
+    place = rng.randrange(len(content))
+    byte = bytes([content[place] ^ rng.randrange(1, 256)])
+    return rng.choice(
+        [
+            content[:place] + byte + content[place + 1 :],
+            content[:place] + byte + content[place:],
+            content[:place] + content[place + 1 :],
+            content[:place],
+        ]
+    )
+
+
+def artefacts(tmp_path: Path) -> list[tuple[Path, Callable[..., Readout | Calibration]]]:
+    readout = saved_readout(tmp_path / "readout")
+    saved_calibration(tmp_path / "sw", readout, "sw")
+    return [(tmp_path / "readout", load_readout), (tmp_path / "sw", load_calibration)]
+
+
+def test_every_changed_byte_is_refused(tmp_path: Path) -> None:
+    rng = random.Random(7)
+    for directory, load in artefacts(tmp_path):
+        for path in sorted(directory.iterdir()):
+            good = path.read_bytes()
+            for _ in range(200):
+                path.write_bytes(mutated(good, rng))
+                with pytest.raises(ArtefactRefused):
+                    load(directory)
+            path.write_bytes(good)
+        load(directory)
+
+
+def test_a_changed_byte_that_the_manifest_vouches_for_is_refused_or_harmless(
+    tmp_path: Path,
+) -> None:
+    """Whoever can write the manifest can still not crash the loader."""
+    rng = random.Random(7)
+    refused = 0
+    for directory, load in artefacts(tmp_path):
+        for path in [path for path in sorted(directory.iterdir()) if path.name != MANIFEST]:
+            good = path.read_bytes()
+            for _ in range(200):
+                path.write_bytes(mutated(good, rng))
+                vouch(directory)
+                refused += refuses(load, directory)
+            path.write_bytes(good)
+            vouch(directory)
+    assert refused > 200
+
+
+def refuses(load: Callable[..., object], directory: Path) -> bool:
+    try:
+        load(directory)
+    except ArtefactRefused:
+        return True
+    return False
+
+
+def test_deep_nesting_is_refused(tmp_path: Path) -> None:
+    save_calibration(a_calibration(), tmp_path / "sw")
+    (tmp_path / "sw" / MANIFEST).write_bytes(b"[" * 100_000)
+    with pytest.raises(ArtefactRefused):
+        load_calibration(tmp_path / "sw")
+
+
+def test_a_copy_elsewhere_loads_with_the_same_digest(tmp_path: Path) -> None:
+    saved = saved_readout(tmp_path / "readout")
+    shutil.copytree(tmp_path / "readout", tmp_path / "copy")
+    assert load_readout(tmp_path / "copy", digest=saved.digest).digest == saved.digest
