@@ -74,6 +74,17 @@ class LanguageGuess:
 
 
 @dataclass(frozen=True, slots=True)
+class GateRequest:
+    """One prompt for the gate to decide on."""
+
+    prompt: str
+    guess: LanguageGuess
+    hint: str | None = None
+    """The caller's BCP 47 tag; stricter only."""
+    tenant: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ReadoutScore:
     """One prompt's score; larger is more harmful. In pooled standard deviations, not a probability."""
 

@@ -1,0 +1,76 @@
+"""What the pipeline asks of the services behind it; the plain services satisfy it as they are."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Protocol
+
+from services.domain import (
+    GateDescription,
+    GateReading,
+    Intervention,
+    LanguageGuess,
+    Sampling,
+    TextChunk,
+)
+
+
+class LanguageIdClient(Protocol):
+    """Text to language."""
+
+    async def identify(self, text: str) -> LanguageGuess:
+        """Name the language of a text, or abstain."""
+
+
+class GateClient(Protocol):
+    """Prompt to verdict."""
+
+    async def check(
+        self,
+        prompt: str,
+        guess: LanguageGuess,
+        *,
+        hint: str | None = None,
+        tenant: str | None = None,
+        timeout_s: float | None = None,
+    ) -> GateReading:
+        """Decide on one prompt."""
+
+    async def describe(self) -> GateDescription:
+        """Say what is loaded."""
+
+
+class GenerationClient(Protocol):
+    """Text under an intervention."""
+
+    def generate(
+        self,
+        prompt: str,
+        intervention: Intervention,
+        sampling: Sampling,
+        *,
+        timeout_s: float | None = None,
+    ) -> AsyncIterator[TextChunk]:
+        """Generate; the last chunk carries `finish`."""
+
+
+class Refusals(Protocol):
+    """Refusals as written: to say one, and to know one."""
+
+    def fixed_refusal(self, language: str | None) -> str:
+        """The refusal that is sent where nothing is generated."""
+
+    def is_refusal(self, text: str) -> bool:
+        """True when a text reads as a refusal, in whatever language."""
+
+
+@asynccontextmanager
+async def closing(chunks: AsyncIterator[TextChunk]) -> AsyncIterator[None]:
+    """Close a stream at the end where it can be closed, so that a cancel reaches the engine."""
+    try:
+        yield
+    finally:
+        close = getattr(chunks, "aclose", None)
+        if close is not None:
+            await close()

@@ -1,0 +1,113 @@
+"""The request flow: identify, check, generate. Start reading here."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+from services.domain import (
+    Abstention,
+    Action,
+    GateReading,
+    LanguageGuess,
+    Reason,
+    Sampling,
+    Verdict,
+)
+from services.errors import (
+    DeadlinePassed,
+    InvalidRequest,
+    NotReady,
+    Overloaded,
+    ServiceError,
+    ServiceUnavailable,
+)
+from services.gate.policy import Outcome
+from services.pipeline.ask import Ask, Behind, Frame
+from services.pipeline.stages import Stages
+from services.pipeline.text import generate, refuse
+from services.telemetry import ABSTENTIONS, BYPASSES
+
+log = logging.getLogger(__name__)
+
+
+async def answer(
+    ask: Ask, sampling: Sampling, behind: Behind, stages: Stages
+) -> AsyncGenerator[Frame, None]:
+    """Answer one prompt: the verdict, then text, last the usage.
+
+    A refusal is an answer, not an error. Generation is called with the gate's verdict and never
+    without one: whatever fails before it ends the call, or is a row of the policy table.
+    """
+    guess = await identify(ask, behind, stages)
+    reading = await check(ask, guess, behind, stages)
+    yield reading.verdict
+    if reading.verdict.action is Action.REFUSE:
+        text = refuse(reading, behind, stages)
+    else:
+        text = generate(ask, reading, sampling, behind, stages)
+    async with aclosing(text) as frames:
+        async for frame in frames:
+            yield frame
+
+
+async def identify(ask: Ask, behind: Behind, stages: Stages) -> LanguageGuess:
+    """Name the prompt's language; a service that is away or broken leaves it unknown.
+
+    That is no way around the gate: an unknown language is a row of the policy table, strict by
+    default, and each such request is counted as an abstention `unreachable`.
+    """
+    try:
+        with stages.timed("language_id"):
+            guess = await stages.within(
+                lambda: behind.language_id.identify(ask.prompt), behind.language_id_timeout_s
+            )
+    except (InvalidRequest, Overloaded, DeadlinePassed):
+        raise
+    except Exception as error:
+        log.warning("language identification failed: %s", type(error).__name__)
+        behind.meter.count(ABSTENTIONS, abstention="unreachable")
+        return LanguageGuess(None, confidence=0.0, abstention=Abstention.LOW_CONFIDENCE)
+    return guess
+
+
+async def check(ask: Ask, guess: LanguageGuess, behind: Behind, stages: Stages) -> GateReading:
+    """Have the gate decide; what happens without it is a row of the policy table."""
+    try:
+        with stages.timed("gate"):
+            return await stages.within(
+                lambda: behind.gate.check(
+                    ask.prompt,
+                    guess,
+                    hint=ask.hint,
+                    tenant=ask.tenant,
+                    timeout_s=stages.time_left_s(),
+                )
+            )
+    except (ServiceUnavailable, NotReady) as error:
+        return GateReading(without_gate(ask, guess, behind, error), n_prompt_tokens=0)
+
+
+def without_gate(ask: Ask, guess: LanguageGuess, behind: Behind, error: ServiceError) -> Verdict:
+    """The verdict when the gate is away.
+
+    Steering needs a readout that only the gate could name, so a row that says steer refuses.
+
+    Raises:
+        ServiceUnavailable: the row says fail, as the strict one does.
+    """
+    reason = Reason.GATE_UNREACHABLE
+    outcome = behind.policy.outcome(reason, language=guess.language, tenant=ask.tenant)
+    if outcome is Outcome.FAIL:
+        raise ServiceUnavailable(f"no verdict, so nothing is generated: {error}")
+    bypassed = outcome is Outcome.ALLOW
+    if bypassed:
+        behind.meter.count(BYPASSES, language=guess.language or "und", reason=reason.value)
+    return Verdict(
+        action=Action.NONE if outcome is Outcome.ALLOW else Action.REFUSE,
+        reason=reason,
+        language=guess.language,
+        readout_version="",
+        bypassed=bypassed,
+    )

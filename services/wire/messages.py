@@ -1,0 +1,43 @@
+"""The generated messages under their own names, for signatures above this package."""
+
+from services.pb.recal_pb2 import (
+    GateBatchCheckRequest,
+    GateBatchCheckResponse,
+    GateCheckRequest,
+    GateCheckResponse,
+    GateDescribeRequest,
+    GateDescribeResponse,
+    GenerationGenerateRequest,
+    GenerationGenerateResponse,
+    GetInfoRequest,
+    GetInfoResponse,
+    IdentifyRequest,
+    IdentifyResponse,
+    ListCalibrationsRequest,
+    ListCalibrationsResponse,
+    RecalCheckRequest,
+    RecalCheckResponse,
+    RecalGenerateRequest,
+    RecalGenerateResponse,
+)
+
+__all__ = [
+    "GateBatchCheckRequest",
+    "GateBatchCheckResponse",
+    "GateCheckRequest",
+    "GateCheckResponse",
+    "GateDescribeRequest",
+    "GateDescribeResponse",
+    "GenerationGenerateRequest",
+    "GenerationGenerateResponse",
+    "GetInfoRequest",
+    "GetInfoResponse",
+    "IdentifyRequest",
+    "IdentifyResponse",
+    "ListCalibrationsRequest",
+    "ListCalibrationsResponse",
+    "RecalCheckRequest",
+    "RecalCheckResponse",
+    "RecalGenerateRequest",
+    "RecalGenerateResponse",
+]
