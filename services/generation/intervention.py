@@ -168,7 +168,8 @@ def _last_token(real: Tensor) -> Tensor:
 
 def _apply_everywhere(residual: Tensor, direction: Tensor, *, shift: float, scale: float) -> Tensor:
     _check_finite(shift)
-    everywhere = torch.ones(residual.shape[:-1], dtype=torch.float32, device=residual.device)
+    dtype = torch.promote_types(residual.dtype, torch.float32)
+    everywhere = torch.ones(residual.shape[:-1], dtype=dtype, device=residual.device)
     return apply(residual, direction, shift * everywhere, scale * everywhere)
 
 

@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recal.maths.direction import (
+    difference_in_means,
+    directions_by_language,
+    pooled_direction,
+    projection_gap,
+)
+from recal.maths.two_class import TwoClass
+from tests.unit.recal.maths.samples import residuals, unit
+
+HARMFUL = np.array([[2.0, 1.0], [4.0, 1.0]])
+HARMLESS = np.array([[0.0, 1.0], [0.0, 1.0], [0.0, 1.0]])
+
+
+def test_the_direction_is_unit_and_points_toward_harmful() -> None:
+    np.testing.assert_allclose(difference_in_means(HARMFUL, HARMLESS), [1.0, 0.0])
+
+
+def test_swapping_the_classes_turns_the_direction_round() -> None:
+    np.testing.assert_allclose(
+        difference_in_means(HARMLESS, HARMFUL), -difference_in_means(HARMFUL, HARMLESS)
+    )
+
+
+@given(offset=st.floats(-50, 50), factor=st.floats(0.01, 100))
+def test_the_direction_ignores_a_common_offset_and_scale(offset: float, factor: float) -> None:
+    moved = difference_in_means(factor * (HARMFUL + offset), factor * (HARMLESS + offset))
+    np.testing.assert_allclose(moved, difference_in_means(HARMFUL, HARMLESS), atol=1e-9)
+
+
+def test_equal_classes_have_no_direction() -> None:
+    with pytest.raises(ValueError, match="has no direction"):
+        difference_in_means(HARMFUL + 1 / 3, HARMFUL[::-1] + 1 / 3)
+
+
+def test_a_language_without_direction_is_named() -> None:
+    with pytest.raises(ValueError, match="language `sw`: the class means differ by 0"):
+        directions_by_language({"sw": TwoClass(HARMFUL, HARMFUL)})
+
+
+def test_directions_keep_the_languages_order() -> None:
+    assert list(directions_by_language(residuals())) == ["l0", "l1", "l2", "l3"]
+
+
+def test_the_pooled_direction_weighs_rows_not_languages() -> None:
+    many = TwoClass(np.repeat([[1.0, 0.0]], 9, axis=0), np.zeros((9, 2)))
+    few = TwoClass(np.array([[0.0, 1.0]]), np.zeros((1, 2)))
+    np.testing.assert_allclose(pooled_direction({"a": many, "b": few}), unit(np.array([9.0, 1.0])))
+
+
+def test_the_gap_lies_between_upper_harmful_and_lower_harmless_quartile() -> None:
+    harmful, harmless = np.arange(5.0)[:, None] + 10, np.arange(5.0)[:, None]
+    assert projection_gap(harmful, harmless, [1.0]) == 13.0 - 1.0
+
+
+def test_the_gap_of_inverted_classes_is_negative() -> None:
+    assert projection_gap(np.zeros((4, 1)), np.full((4, 1), 9.0), [1.0]) < 0
+
+
+@pytest.mark.parametrize("direction", [[2.0, 0.0], [0.0, 0.0], [np.nan, 1.0], [[1.0, 0.0]]])
+def test_a_gap_along_anything_but_a_unit_vector_is_refused(direction: list[float]) -> None:
+    with pytest.raises(ValueError, match="it is a unit vector"):
+        projection_gap(HARMFUL, HARMLESS, direction)
+
+
+def test_a_non_finite_residual_has_no_direction() -> None:
+    with pytest.raises(ValueError, match="non-finite"):
+        difference_in_means(np.array([[np.inf, 0.0]]), HARMLESS)

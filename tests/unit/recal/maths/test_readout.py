@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from recal.maths.logistic import score
+from recal.maths.metrics import auroc, balanced_accuracy
+from recal.maths.readout import fit_readout
+from recal.maths.source import pooled_within_sd
+from recal.maths.two_class import TwoClass
+from tests.unit.recal.maths.samples import residuals
+
+
+def scored(fitted, rows: dict[str, TwoClass]) -> dict[str, TwoClass]:
+    return {
+        language: TwoClass(*(score(fitted.folded, part) for part in pair))
+        for language, pair in rows.items()
+    }
+
+
+def test_one_unit_of_score_is_one_standard_deviation_within_a_source_class() -> None:
+    rows = residuals()
+    fitted = fit_readout(rows)
+    assert pooled_within_sd(scored(fitted, rows)) == pytest.approx(1.0)
+    assert fitted.source.sd_within == pytest.approx(1.0)
+
+
+def test_scores_do_not_depend_on_the_residuals_unit() -> None:
+    rows = residuals()
+    large = {language: TwoClass(*(1000 * part for part in pair)) for language, pair in rows.items()}
+    for language, pair in scored(fit_readout(large), large).items():
+        expected = scored(fit_readout(rows), rows)[language].harmful
+        np.testing.assert_allclose(pair.harmful, expected, atol=1e-4)
+
+
+def test_a_new_language_is_separated_by_what_the_sources_share() -> None:
+    rows = residuals(n_languages=6, n=80)
+    target = rows.pop("l5")
+    fitted = fit_readout(rows)
+    assert auroc(*scored(fitted, {"new": target})["new"]) > 0.9
+
+
+def test_permuted_labels_separate_nothing_in_a_new_language() -> None:
+    rng = np.random.default_rng(0)
+    rows = {
+        language: TwoClass(*np.split(rng.permutation(np.concatenate(pair)), 2))
+        for language, pair in residuals(n_languages=6, n=800, shift=0.0).items()
+    }
+    target = rows.pop("l5")
+    area = auroc(*scored(fit_readout(rows), {"new": target})["new"])
+    assert area == pytest.approx(0.5, abs=0.06)
+
+
+def test_the_rank_is_the_number_of_columns() -> None:
+    assert fit_readout(residuals(), rank=2).basis.shape == (12, 2)
+
+
+def test_the_source_threshold_separates_the_sources() -> None:
+    rows = residuals()
+    fitted = fit_readout(rows)
+    pairs = scored(fitted, rows).values()
+    both = (np.concatenate([p.harmful for p in pairs]), np.concatenate([p.harmless for p in pairs]))
+    assert balanced_accuracy(*both, fitted.source.threshold) > 0.9
+
+
+def test_no_languages_make_no_readout() -> None:
+    with pytest.raises(ValueError, match="no languages"):
+        fit_readout({})
