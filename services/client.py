@@ -18,6 +18,8 @@ from google.protobuf.message import Message
 
 from services.domain import CalibrationSummary, Sampling, TextChunk, Usage, Verdict
 from services.errors import InvalidRequest, ServiceError, ServiceUnavailable
+from services.rpc.call import DEBUG
+from services.rpc.stubs import open_channel
 from services.wire.answers import calibration_of, frame_of
 from services.wire.messages import (
     GetInfoRequest,
@@ -29,7 +31,7 @@ from services.wire.messages import (
     RecalGenerateRequest,
     RecalGenerateResponse,
 )
-from services.wire.methods import RECAL, method_of
+from services.wire.methods import APPLICATIONS, RECAL, method_of
 from services.wire.prompts import from_sampling
 from services.wire.status import error_of
 from services.wire.verdicts import verdict_of
@@ -39,14 +41,6 @@ M = TypeVar("M", bound=Message)
 
 Frame = Verdict | str | Usage
 """What an answer consists of: the verdict, then pieces of text, last the usage."""
-
-_CHANNEL_OPTIONS = (
-    # Left alone, a channel whose server is away waits a second and more before it looks again, and
-    # a retry within that time fails without having left the machine.
-    ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 100),
-    ("grpc.max_reconnect_backoff_ms", 2000),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +134,7 @@ class RecalClient:
         self._retries = retries
         self._backoff = backoff if backoff is not None else Backoff()
         self._rng = rng if rng is not None else random.Random()
-        self._channel = grpc.aio.insecure_channel(target, options=_CHANNEL_OPTIONS)
+        self._channel = open_channel(target)
 
     async def __aenter__(self) -> Self:
         return self
@@ -313,7 +307,8 @@ def _positive(timeout_s: float) -> float:
 
 
 def _metadata(debug: bool) -> tuple[tuple[str, str], ...]:
-    return (("x-recal-debug", "1"),) if debug else ()
+    application = ("application", APPLICATIONS[RECAL])
+    return (application, (DEBUG, "1")) if debug else (application,)
 
 
 def _encoded(request: Callable[[], T], prompt: str) -> T:
