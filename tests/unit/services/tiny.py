@@ -1,0 +1,85 @@
+"""Tiny models of three real architectures, with random weights that are far from degenerate."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import (
+    Gemma2Config,
+    Gemma2ForCausalLM,
+    GenerationConfig,
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedTokenizerFast,
+    Qwen2Config,
+    Qwen2ForCausalLM,
+)
+
+ARCHITECTURES = ("qwen2", "llama", "gemma2")
+PAD, START, END = "<|endoftext|>", "<|im_start|>", "<|im_end|>"
+N_LAYERS, D_MODEL, CONTEXT = 4, 32, 160
+TEMPLATE = (
+    "{% for message in messages %}"
+    "{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n' }}"
+    "{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+)
+TEXTS = (
+    "how do I bake bread at home without an oven",
+    "jinsi ya kuoka mkate nyumbani bila tanuri",
+    "မုန့်ဖုတ်နည်းကို ပြောပြပါ",
+    "как испечь хлеб дома без духовки",
+)
+
+
+def build_tokenizer() -> PreTrainedTokenizerFast:
+    core = Tokenizer(models.BPE())
+    core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    core.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=320,
+        special_tokens=[PAD, START, END],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    core.train_from_iterator(TEXTS, trainer)
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=core, pad_token=PAD, eos_token=END, clean_up_tokenization_spaces=False
+    )
+    tokenizer.chat_template = TEMPLATE
+    return tokenizer
+
+
+def build_checkpoint(architecture: str, directory: Path) -> Path:
+    """Save a random model; wide initial weights keep greedy text varied and its ties apart."""
+    tokenizer = build_tokenizer()
+    sizes = {
+        "vocab_size": len(tokenizer),
+        "hidden_size": D_MODEL,
+        "num_hidden_layers": N_LAYERS,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "intermediate_size": 48,
+        "max_position_embeddings": CONTEXT,
+        "initializer_range": 0.3,
+        "tie_word_embeddings": False,
+        "pad_token_id": tokenizer.pad_token_id,
+        "eos_token_id": tokenizer.eos_token_id,
+        "bos_token_id": None,
+    }
+    torch.manual_seed(1)
+    if architecture == "qwen2":
+        model = Qwen2ForCausalLM(Qwen2Config(**sizes))
+    elif architecture == "llama":
+        model = LlamaForCausalLM(LlamaConfig(**sizes, head_dim=8))
+    else:
+        sliding = {"head_dim": 8, "query_pre_attn_scalar": 8, "sliding_window": 12}
+        model = Gemma2ForCausalLM(Gemma2Config(**sizes, **sliding))
+    model.generation_config = GenerationConfig(
+        eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id
+    )
+    model.save_pretrained(directory)
+    tokenizer.save_pretrained(directory)
+    return directory
