@@ -72,6 +72,16 @@ def seal(directory: Path, kind: str, files: Mapping[str, bytes]) -> str:
     return sha256(manifest)
 
 
+def members(directory: Path, label: str) -> list[Path]:
+    """The files that a manifest names, and the manifest itself; nothing else is an artefact's.
+
+    Raises:
+        ArtefactRefused: there is no manifest, or it is not one.
+    """
+    manifest = parse(Manifest, read_file(directory / MANIFEST, label), label, MANIFEST)
+    return [directory / name for name in (MANIFEST, *sorted(manifest.files))]
+
+
 def swap_in(scratch: Path, directory: Path) -> None:
     """Rename `scratch` to `directory`, moving away whatever is there."""
     if not os.path.lexists(directory):

@@ -32,7 +32,13 @@ BACKBONE = BackboneIdentity(
 )
 
 
-def a_readout(seed: int = 0, *, version: str = "", digest: str = "") -> Readout:
+def a_readout(
+    seed: int = 0,
+    *,
+    version: str = "",
+    digest: str = "",
+    backbone: BackboneIdentity = BACKBONE,
+) -> Readout:
     """A readout; another seed gives another content and so another digest once saved."""
     generator = torch.Generator().manual_seed(seed)
     basis, _ = torch.linalg.qr(torch.randn(D_MODEL, 2, generator=generator))
@@ -44,7 +50,7 @@ def a_readout(seed: int = 0, *, version: str = "", digest: str = "") -> Readout:
         rank=2,
         source_languages=("en", "de"),
         steering=Steering(direction, layer=2, coefficient=3.5, typical_norm=7.0),
-        backbone=BACKBONE,
+        backbone=backbone,
         source_threshold=0.1,
         source_statistics={"mean_harmful": 1.0, "mean_harmless": -1.0, "gap": 2.0},
         basis=basis,

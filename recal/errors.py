@@ -1,0 +1,39 @@
+"""Errors of the offline side; each message says what is wrong and what to do.
+
+ServiceError
+└── RegistryError        what was asked of the registry cannot be done
+    ├── UnknownVersion       no such model or version is registered
+    ├── PromotionRefused     a version is not good enough to serve; a reason can force it
+    ├── NothingBefore        there is no earlier champion to go back to
+    └── RegistryConflict     somebody else moved the alias at the same time
+
+A registry that does not answer is `services.errors.RegistryUnreachable`.
+"""
+
+from __future__ import annotations
+
+from services.errors import ServiceError
+
+
+class RegistryError(ServiceError):
+    """What was asked of the registry cannot be done."""
+
+    status = "FAILED_PRECONDITION"
+
+
+class UnknownVersion(RegistryError):
+    """No such model or version is registered."""
+
+    status = "NOT_FOUND"
+
+
+class PromotionRefused(RegistryError):
+    """A version is not good enough to serve."""
+
+
+class NothingBefore(RegistryError):
+    """There is no earlier champion to go back to."""
+
+
+class RegistryConflict(RegistryError):
+    """Somebody else moved the alias at the same time."""
