@@ -17,16 +17,15 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from recal import exits
 from recal.commands import ask, doctor, serve
+from recal.terminal import printable
 from services.errors import ServiceError
-
-EXIT_ERROR = 2
-"""The request, the configuration or the server is at fault; the line on stderr says what to do."""
 
 app = typer.Typer(
     name="recal",
     help="Safety gates, recalibrated for the languages that safety training forgot.",
-    epilog="Exit codes: 0 done, 1 a check failed, 2 an error (one line on stderr), 130 interrupted.",
+    epilog="Exit codes: 0 done, 1 a check failed, 2 an error (said on stderr), 130 interrupted.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -64,7 +63,7 @@ def main(args: Sequence[str] | None = None) -> None:
         if not is_expected(error) or os.environ.get("RECAL_TRACEBACK") == "1":
             raise
         Console(stderr=True).print(Text(one_line(error), style="bold red"), soft_wrap=True)
-        sys.exit(EXIT_ERROR)
+        sys.exit(exits.ERROR)
 
 
 def is_expected(error: Exception) -> bool:
@@ -79,8 +78,7 @@ def _is_from_mlflow(error: Exception) -> bool:
 
 
 def one_line(error: Exception) -> str:
-    """The error as one line; where it is not one of ours, how to see where it came from."""
-    text = " ".join(str(error).split()) or type(error).__name__
-    if isinstance(error, ServiceError):
-        return f"recal: {text}"
-    return f"recal: {text} (RECAL_TRACEBACK=1 shows where)"
+    """The error as one line; where its words are not ours, how to see where it came from."""
+    text = " ".join(printable(str(error)).split()) or type(error).__name__
+    is_ours = type(error).__module__.partition(".")[0] in ("recal", "services")
+    return f"recal: {text}" + ("" if is_ours else " (RECAL_TRACEBACK=1 shows where)")

@@ -1,0 +1,54 @@
+"""`recal organism`: train the model organism, and measure it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from recal.organism.train import Progress
+
+app = typer.Typer(help="The model organism: a small model that shows the paper's phenomenon.")
+
+SHIPPED = Path(__file__).resolve().parents[1] / "organism" / "weights" / "qwen2"
+
+
+@app.command("train")
+def train(
+    architecture: Annotated[str, typer.Option(help="qwen2, llama or gemma2.")] = "qwen2",
+    out: Annotated[Path, typer.Option(help="Folder for weights and tokenizer.")] = Path(
+        "var/organism"
+    ),
+    epochs: Annotated[int, typer.Option(min=1)] = 4,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    threads: Annotated[int, typer.Option(min=1, help="Torch threads.")] = 1,
+) -> None:
+    """Train an organism from nothing on the corpus that ships (about half an hour on one core)."""
+    import torch
+    from rich.progress import Progress as Bar
+    from rich.progress import TextColumn, TimeRemainingColumn
+
+    from recal.organism import train as training
+
+    if architecture not in ("qwen2", "llama", "gemma2"):
+        raise ValueError(f"`{architecture}` is not one of qwen2, llama, gemma2")
+    torch.set_num_threads(threads)
+    plan = training.TrainingPlan(architecture=architecture, epochs=epochs, seed=seed)  # type: ignore[arg-type]
+    with Bar(
+        *Bar.get_default_columns()[:-1], TimeRemainingColumn(), TextColumn("{task.fields[loss]}")
+    ) as bar:
+        task = bar.add_task(f"training {architecture}", total=None, loss="")
+
+        def report(progress: Progress) -> None:
+            bar.update(
+                task,
+                total=progress.steps,
+                completed=progress.step,
+                loss=f"epoch {progress.epoch:.1f}, loss {progress.loss:.3f} nats a token",
+            )
+
+        model, tokenizer = training.train(plan, report=report)
+    training.save(model, tokenizer, plan, out)
+    typer.echo(f"organism written to {out}; `recal organism measure --model {out}` measures it")

@@ -1,0 +1,5 @@
+"""`recal serve`: put the services up."""
+
+
+def serve() -> None:
+    """later"""
