@@ -1,4 +1,4 @@
-"""Step 3: what a readout and its calibrations do to held-out prompts, beside the untouched model."""
+"""Step 3: what calibrations do to held-out prompts, beside the untouched model."""
 
 from __future__ import annotations
 

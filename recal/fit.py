@@ -1,4 +1,4 @@
-"""Step 1: residuals of source languages to one readout, fitted once per backbone and then frozen."""
+"""Step 1: residuals of source languages to one readout, fitted once and then frozen."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ class Judge(Protocol):
 
 
 class PhraseJudge:
-    """Judges by the refusal phrases of every language. For real backbones: a screen, not a truth."""
+    """Judges by the refusal phrases of every language: a screen for real backbones, no truth."""
 
     name = "phrases"
 

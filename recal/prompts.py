@@ -52,7 +52,7 @@ def select(
 
 
 def spread(prompts: Sequence[Prompt], n: int) -> list[Prompt]:
-    """n prompts of each language and class, chosen by a hash of their id.
+    """Take n prompts of each language and class, chosen by a hash of their id.
 
     The hash depends on the id alone, so the same n meanings are taken in every language,
     and a larger n keeps what a smaller one took.

@@ -1,4 +1,4 @@
-"""The organism's tokenizer and untrained model, as an instruct model of a real architecture has them."""
+"""The organism's tokenizer and untrained model, of a real architecture."""
 
 from __future__ import annotations
 

@@ -88,7 +88,7 @@ class Encoded:
 
 
 def draw_samples(plan: TrainingPlan) -> list[Sample]:
-    """The training split with each prompt's answer drawn once, by a hash of seed, language and id."""
+    """The training split with each prompt's answer drawn once, by a hash of seed and id."""
     samples = []
     for language in plan.languages:
         corpus = load_language(language)
@@ -157,7 +157,7 @@ def _fit(
     started, losses, every = time.monotonic(), [], max(1, n_batches // 20)
     for step, batch in enumerate(_batches(encoded, plan, rng), start=1):
         loss, completion_loss = _loss(model, batch, pad_id, plan.prompt_weight)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         schedule.step()
@@ -218,8 +218,14 @@ def _loss(
 def save(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, plan: TrainingPlan, out: Path
 ) -> None:
-    """Write the organism as an ordinary Hugging Face directory, weights in bfloat16."""
+    """Write the organism as an ordinary Hugging Face directory.
+
+    The file holds bfloat16, half the size; the configuration says float32, so that it is computed
+    in float32, where a batch gives the tokens that each of its rows gives alone.
+    """
     out.mkdir(parents=True, exist_ok=True)
     model.to(torch.bfloat16).save_pretrained(out)
+    config = json.loads((out / "config.json").read_text())
+    (out / "config.json").write_text(json.dumps({**config, "dtype": "float32"}, indent=2) + "\n")
     tokenizer.save_pretrained(out)
     (out / "training_plan.json").write_text(json.dumps(asdict(plan), indent=1) + "\n")

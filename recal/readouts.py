@@ -1,0 +1,129 @@
+"""Prompts and a backbone to a saved readout: collect, choose the layer, search, fit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+from recal.collect import Activations, Report, collect
+from recal.fit import FitPlan, LayerChoice, choose_layer, fit
+from recal.judge import Judge
+from recal.prompts import Prompt, select, spread
+from recal.search import Found, Generate, SearchPlan, Trial, search
+from services.backbone.load import Backbone
+from services.readout.artefact import save_readout
+from services.readout.bundle import Readout
+
+
+@dataclass(frozen=True)
+class ReadoutPlan:
+    """Everything that decides a readout, with how many prompts are used for what."""
+
+    fit: FitPlan = field(default_factory=FitPlan)
+    search: SearchPlan = field(default_factory=SearchPlan)
+    n_fit: int = 96
+    """Training prompts per class and language for directions and logistic."""
+    n_search: int = 3
+    """Validation prompts per class and source language, for acting layer and coefficient."""
+
+
+class MadeReadout(NamedTuple):
+    """A saved readout and how it was chosen."""
+
+    readout: Readout
+    directory: Path
+    choice: LayerChoice
+    found: Found
+    activations: Activations
+    """Of the training prompts, for the source languages' own calibrations."""
+
+
+@dataclass(frozen=True)
+class Watch:
+    """Who is told while it takes its time; each is called often."""
+
+    collected: Report = lambda done, total: None
+    tried: Callable[[Trial], None] = lambda trial: None
+
+
+def make_readout(
+    backbone: Backbone,
+    prompts: Sequence[Prompt],
+    directory: Path,
+    *,
+    plan: ReadoutPlan,
+    generate: Generate,
+    judge: Judge,
+    cache: Path | None = None,
+    watch: Watch | None = None,
+) -> MadeReadout:
+    """Fit a readout with its steering and save it.
+
+    Args:
+        backbone: the whole model.
+        prompts: labelled prompts of source and development languages; those of the split `train`
+            fit, those of `validation` choose layer and coefficient.
+        directory: where the readout is saved.
+        plan: what decides it.
+        generate: texts under an action, for the search.
+        judge: what counts as a refusal in the search.
+        cache: folder for activations.
+        watch: who is told of progress.
+
+    Raises:
+        ValueError: prompts are missing, or every steering that was tried degenerates.
+    """
+    told = watch if watch is not None else Watch()
+    used = (*plan.fit.source_languages, *plan.fit.development_languages)
+    train = spread(select(prompts, split="train", languages=used), plan.n_fit)
+    _refuse_missing(train, used, "train")
+    activations = collect(backbone, train, cache=cache, report=told.collected)
+    choice = choose_layer(activations, plan.fit)
+    validation = select(prompts, split="validation", languages=plan.fit.source_languages)
+    _refuse_missing(validation, plan.fit.source_languages, "validation")
+    found = search(
+        activations,
+        spread(validation, plan.n_search),
+        generate=generate,
+        judge=judge,
+        plan=plan.search,
+        fit_plan=plan.fit,
+        report=told.tried,
+    )
+    readout = fit(
+        activations,
+        backbone.identity,
+        layer=choice.layer,
+        steering=found.steering,
+        plan=plan.fit,
+        provenance=_provenance(plan, found, judge, train),
+    )
+    return MadeReadout(save_readout(readout, directory), directory, choice, found, activations)
+
+
+def _provenance(
+    plan: ReadoutPlan, found: Found, judge: Judge, train: Sequence[Prompt]
+) -> dict[str, str]:
+    chosen = found.chosen
+    return {
+        "n_prompts": str(len(train)),
+        "rank": str(plan.fit.rank),
+        "multiple": f"{chosen.multiple:g}",
+        "search": (
+            f"of {len(found.trials)} candidates: steered harmful {chosen.steered_harmful:.3f}, "
+            f"steered harmless {chosen.steered_harmless:.3f}, released harmless "
+            f"{chosen.released_harmless:.3f}, degenerate {chosen.degenerate:.3f}"
+        ),
+        "judge": judge.name,
+    }
+
+
+def _refuse_missing(prompts: Sequence[Prompt], languages: Sequence[str], split: str) -> None:
+    missing = [la for la in languages if la not in {p.language for p in prompts}]
+    if missing:
+        raise ValueError(
+            f"no {split} prompts of {', '.join(missing)}; give some, or name other source and "
+            "development languages"
+        )

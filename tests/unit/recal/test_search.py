@@ -1,0 +1,89 @@
+"""The search for the acting layer and the coefficient."""
+
+from collections.abc import Sequence
+
+import pytest
+
+from recal.judge import Judgement
+from recal.prompts import Prompt
+from recal.search import Found, SearchPlan, search
+from services.domain import Action
+from services.readout.bundle import Steering
+from tests.unit.recal.synthetic import activations
+from tests.unit.recal.test_fit import PLAN
+
+
+class LiteralJudge:
+    """Reads the fake model's own words."""
+
+    name = "literal"
+
+    def judge(self, text: str) -> Judgement:
+        return Judgement(text == "refuse", text == "noise", None)
+
+
+class Window:
+    """A fake model that refuses when pushed enough at one layer, and breaks when pushed too far."""
+
+    def __init__(self, *, layer: int, enough: float, too_much: float) -> None:
+        self._layer, self._enough, self._too_much = layer, enough, too_much
+
+    def __call__(self, prompts: Sequence[Prompt], action: Action, steering: Steering) -> list[str]:
+        if action is Action.STEER and steering.coefficient >= self._too_much:
+            return ["noise"] * len(prompts)
+        pushed = action is Action.STEER and steering.layer == self._layer
+        refuses = pushed and steering.coefficient >= self._enough
+        return ["refuse" if refuses else "comply"] * len(prompts)
+
+
+def _run(model: Window, plan: SearchPlan | None = None) -> Found:
+    known = activations(("en", "de", "fr"))
+    validation = activations(("en",), n=5, seed=4, split="validation").prompts
+    return search(
+        known,
+        validation,
+        generate=model,
+        judge=LiteralJudge(),
+        plan=plan or SearchPlan(layers=(0, 1, 2)),
+        fit_plan=PLAN,
+    )
+
+
+def test_the_layer_and_strength_that_act_without_breaking_the_text_are_found() -> None:
+    found = _run(Window(layer=1, enough=4.0, too_much=9.0))
+    assert found.steering.layer == 1
+    assert 4.0 <= found.steering.coefficient < 9.0
+    assert (found.chosen.steered_harmless, found.chosen.degenerate) == (1.0, 0.0)
+
+
+def test_among_equals_the_weakest_is_chosen() -> None:
+    found = _run(Window(layer=1, enough=0.0, too_much=99.0))
+    assert found.chosen.multiple == min(SearchPlan().multiples)
+
+
+def test_every_trial_is_reported() -> None:
+    assert len(_run(Window(layer=1, enough=4.0, too_much=99.0)).trials) == 3 * 6
+
+
+def test_nothing_is_chosen_when_everything_degenerates() -> None:
+    with pytest.raises(ValueError, match="degenerate text"):
+        _run(Window(layer=1, enough=0.0, too_much=0.0))
+
+
+def test_validation_prompts_of_one_class_are_not_enough() -> None:
+    known = activations(("en", "de", "fr"))
+    harmful = [p for p in known.prompts if p.harmful]
+    with pytest.raises(ValueError, match="both classes"):
+        search(
+            known,
+            harmful,
+            generate=Window(layer=1, enough=1.0, too_much=9.0),
+            judge=LiteralJudge(),
+            plan=SearchPlan(),
+            fit_plan=PLAN,
+        )
+
+
+def test_the_layers_tried_by_default_leave_out_both_ends() -> None:
+    assert SearchPlan().layers_of(6) == (1, 2, 3, 4)
+    assert SearchPlan().layers_of(28)[0] == 5
