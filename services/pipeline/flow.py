@@ -69,6 +69,8 @@ async def identify(ask: Ask, behind: Behind, stages: Stages) -> LanguageGuess:
         log.warning("language identification failed: %s", type(error).__name__)
         behind.meter.count(ABSTENTIONS, abstention="unreachable")
         return LanguageGuess(None, confidence=0.0, abstention=Abstention.LOW_CONFIDENCE)
+    if guess.abstention is not None:
+        behind.meter.count(ABSTENTIONS, abstention=guess.abstention.value)
     return guess
 
 

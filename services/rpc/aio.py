@@ -30,7 +30,7 @@ _NO_DEADLINE_S = 1e9  # gRPC may say "no deadline" as one in the year 2262
 Context = grpc.aio.ServicerContext[Any, Any]
 
 
-class Handlers(grpc.GenericRpcHandler[Any, Any]):
+class Handlers(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # generic in its stubs only
     """Takes and gives bytes, so that what is wrong with them is said in our words."""
 
     def __init__(
@@ -40,6 +40,7 @@ class Handlers(grpc.GenericRpcHandler[Any, Any]):
         ledger: Ledger,
         *,
         max_request_bytes: int,
+        max_concurrent: int,
         deadlines: DeadlineLimits,
     ) -> None:
         """Answer the RPCs of the given services; all others are UNIMPLEMENTED."""
@@ -47,6 +48,7 @@ class Handlers(grpc.GenericRpcHandler[Any, Any]):
         self._services = services
         self._ledger = ledger
         self._max_request_bytes = max_request_bytes
+        self._room = asyncio.Semaphore(max_concurrent)
         self._deadlines = deadlines
 
     def service(
@@ -89,12 +91,15 @@ class Handlers(grpc.GenericRpcHandler[Any, Any]):
         try:
             with self._ledger.entry(method, request_id):
                 self._refuse_oversized(request)
-                yield call_of(
-                    metadata,
-                    request_id=request_id,
-                    time_left_s=_time_left_s(context),
-                    limits=self._deadlines,
-                )
+                if self._room.locked():
+                    raise Overloaded("too many calls at once; retry later")
+                async with self._room:
+                    yield call_of(
+                        metadata,
+                        request_id=request_id,
+                        time_left_s=_time_left_s(context),
+                        limits=self._deadlines,
+                    )
         except Exception as error:
             failure = failure_of(error, request_id)
             await context.abort(

@@ -1,0 +1,132 @@
+"""Fake services for what stands above them: they answer as told and remember."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field, replace
+
+from services.domain import (
+    Action,
+    CalibrationSummary,
+    FinishReason,
+    GateDescription,
+    GateReading,
+    GateRequest,
+    Intervention,
+    LanguageGuess,
+    Reason,
+    Sampling,
+    TextChunk,
+    Verdict,
+)
+
+SWAHILI = LanguageGuess("sw", 0.97, candidates=("sw",))
+STEER = Verdict(Action.STEER, Reason.SCORE, "sw", "readout@3", "sw@7", 1.25, 0.5)
+HARMLESS = replace(STEER, action=Action.NONE, score=-1.0)
+REFUSE = replace(STEER, action=Action.REFUSE, reason=Reason.NON_FINITE_ACTIVATION)
+CALIBRATION = CalibrationSummary("sw", "sw@7", "midpoint", 4, "2026-01-01T00:00:00Z", "readout@3")
+DESCRIPTION = GateDescription("organism", "ab" * 32, "readout@3", 256, (CALIBRATION,), "organism")
+TEXT = (
+    TextChunk("Sawa, ", 1),
+    TextChunk("karibu", 2),
+    TextChunk("", 0, FinishReason.END_OF_TEXT, 12),
+)
+
+
+@dataclass
+class FakeLanguageId:
+    """Names one language."""
+
+    guess: LanguageGuess = SWAHILI
+    failure: Exception | None = None
+    delay_s: float = 0.0
+    asked: list[str] = field(default_factory=list)
+
+    async def identify(self, text: str) -> LanguageGuess:
+        self.asked.append(text)
+        await asyncio.sleep(self.delay_s)
+        if self.failure is not None:
+            raise self.failure
+        return self.guess
+
+
+@dataclass
+class FakeGate:
+    """Gives one verdict."""
+
+    verdict: Verdict = STEER
+    failure: Exception | None = None
+    delay_s: float = 0.0
+    description: GateDescription = DESCRIPTION
+    asked: list[GateRequest] = field(default_factory=list)
+    timeouts_s: list[float | None] = field(default_factory=list)
+
+    async def check(
+        self,
+        prompt: str,
+        guess: LanguageGuess,
+        *,
+        hint: str | None = None,
+        tenant: str | None = None,
+        timeout_s: float | None = None,
+    ) -> GateReading:
+        self.asked.append(GateRequest(prompt, guess, hint, tenant))
+        self.timeouts_s.append(timeout_s)
+        await asyncio.sleep(self.delay_s)
+        if self.failure is not None:
+            raise self.failure
+        return GateReading(self.verdict, 12)
+
+    async def batch_check(self, requests: Sequence[GateRequest]) -> list[GateReading]:
+        return [
+            await self.check(each.prompt, each.guess, hint=each.hint, tenant=each.tenant)
+            for each in requests
+        ]
+
+    async def describe(self) -> GateDescription:
+        if self.failure is not None:
+            raise self.failure
+        return self.description
+
+
+@dataclass
+class FakeGeneration:
+    """Says one text; fails before it as often as there are failures."""
+
+    chunks: tuple[TextChunk, ...] = TEXT
+    failures: list[Exception] = field(default_factory=list)
+    fails_after: Exception | None = None
+    pause_s: float = 0.0
+    asked: list[tuple[str, Intervention, Sampling]] = field(default_factory=list)
+    n_closed: int = 0
+
+    async def generate(
+        self,
+        prompt: str,
+        intervention: Intervention,
+        sampling: Sampling,
+        *,
+        timeout_s: float | None = None,
+    ) -> AsyncIterator[TextChunk]:
+        self.asked.append((prompt, intervention, sampling))
+        try:
+            if self.failures:
+                raise self.failures.pop(0)
+            for chunk in self.chunks:
+                await asyncio.sleep(self.pause_s)
+                yield chunk
+            if self.fails_after is not None:
+                raise self.fails_after
+        finally:
+            self.n_closed += 1
+
+
+class FakeRefusals:
+    """One refusal a language."""
+
+    def fixed_refusal(self, language: str | None) -> str:
+        return f"refusal in {language}"
+
+    def is_refusal(self, text: str) -> bool:
+        return "siwezi" in text

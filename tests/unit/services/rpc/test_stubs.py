@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from services.domain import (
+    Abstention,
+    Action,
+    GateReading,
+    GateRequest,
+    Intervention,
+    LanguageGuess,
+    Sampling,
+    TextChunk,
+)
+from services.errors import NoCalibration, ServiceError, ServiceUnavailable, VersionMismatch
+from services.rpc.call import current_request_id
+from services.rpc.stubs import GateStub, GenerationStub, LanguageIdStub, open_channel
+from services.wire.methods import GATE
+from tests.behind import DESCRIPTION, STEER, SWAHILI, TEXT, FakeGate, FakeGeneration, FakeLanguageId
+from tests.unit.services.edge.line import Fakes, connected
+from tests.unit.services.rpc.mute import mute_gate
+
+EDIT = Intervention(Action.STEER, "readout@3", "sw@7")
+
+
+async def text(stub: GenerationStub) -> list[TextChunk]:
+    return [chunk async for chunk in stub.generate("habari", EDIT, Sampling())]
+
+
+@pytest.mark.parametrize(
+    "guess", [SWAHILI, LanguageGuess(None, 0.3, Abstention.MIXED, ("sw", "en"))]
+)
+async def test_identify_gives_what_the_service_gives(guess):
+    async with connected(Fakes(language_id=FakeLanguageId(guess))) as channel:
+        assert await LanguageIdStub(channel).identify("habari") == guess
+
+
+async def test_check_gives_what_the_service_gives_and_hands_on_hint_and_tenant():
+    fakes = Fakes()
+    async with connected(fakes) as channel:
+        reading = await GateStub(channel).check(
+            "habari", SWAHILI, hint="sw", tenant="acme", timeout_s=5
+        )
+    assert reading == GateReading(STEER, 12)
+    assert fakes.gate.asked[-1] == GateRequest("habari", SWAHILI, "sw", "acme")
+    assert 4 < fakes.gate.timeouts_s[-1] <= 5
+
+
+async def test_batch_check_keeps_order_and_refuses_to_mix_tenants():
+    async with connected(Fakes()) as channel:
+        asked = [GateRequest(f"prompt {i}", SWAHILI) for i in range(3)]
+        assert await GateStub(channel).batch_check(asked) == [GateReading(STEER, 12)] * 3
+        with pytest.raises(ValueError, match="2 tenants"):
+            await GateStub(channel).batch_check([asked[0], GateRequest("x", SWAHILI, tenant="b")])
+
+
+async def test_describe_gives_what_the_service_gives():
+    async with connected(Fakes()) as channel:
+        assert await GateStub(channel).describe() == DESCRIPTION
+
+
+async def test_generate_gives_text_and_last_all_tokens():
+    fakes = Fakes()
+    async with connected(fakes) as channel:
+        *pieces, last = await text(GenerationStub(channel))
+    assert "".join(chunk.text for chunk in pieces) == "Sawa, karibu"
+    assert (last.n_tokens, last.finish, last.n_prompt_tokens) == (3, TEXT[-1].finish, 12)
+    assert fakes.generation.asked == [("habari", EDIT, Sampling())]
+
+
+async def test_errors_arrive_as_the_class_they_were():
+    fakes = Fakes(
+        gate=FakeGate(failure=NoCalibration("none for `sw`")),
+        generation=FakeGeneration(failures=[VersionMismatch("readout@3")]),
+    )
+    async with connected(fakes) as channel:
+        with pytest.raises(NoCalibration, match=r"^none for `sw`$"):
+            await GateStub(channel).check("habari", SWAHILI)
+        with pytest.raises(VersionMismatch):
+            await text(GenerationStub(channel))
+
+
+async def test_a_service_that_is_away_is_unavailable():
+    async with open_channel("127.0.0.1:1") as channel:
+        with pytest.raises(ServiceUnavailable, match=f"`{GATE}` cannot be reached"):
+            await GateStub(channel).check("habari", SWAHILI, timeout_s=2)
+
+
+async def test_an_answer_that_cannot_be_read_is_an_error_and_no_verdict():
+    async with mute_gate() as channel:
+        with pytest.raises(ServiceError, match="answered what cannot be read"):
+            await GateStub(channel).check("habari", SWAHILI)
+
+
+async def test_the_id_of_the_call_being_answered_is_handed_on(caplog):
+    caplog.set_level("INFO", logger="recal.rpc")
+    async with connected(Fakes()) as channel:
+        current_request_id.set("outer-1")
+        await GateStub(channel).describe()
+    assert "request_id=outer-1" in caplog.text
+
+
+async def test_closing_the_stream_early_closes_generation():
+    fakes = Fakes(generation=FakeGeneration(chunks=(TextChunk("x", 1),) * 100, pause_s=0.05))
+    async with connected(fakes) as channel:
+        chunks = GenerationStub(channel).generate("habari", EDIT, Sampling())
+        await anext(chunks)
+        await chunks.aclose()
+        await asyncio.sleep(0.2)
+        assert fakes.generation.n_closed == 1
