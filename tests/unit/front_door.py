@@ -40,6 +40,7 @@ class FakeFrontDoor(pb_grpc.RecalServicer):
         self,
         *,
         failures: Sequence[ServiceError] = (),
+        verdict: Verdict = VERDICT,
         frames: Sequence[Verdict | TextChunk | Usage] = ANSWER,
         then: ServiceError | None = None,
         hangs_after: int | None = None,
@@ -48,6 +49,7 @@ class FakeFrontDoor(pb_grpc.RecalServicer):
 
         Args:
             failures: how the first calls end; the ones after them are answered.
+            verdict: what Check answers.
             frames: what an answered Generate sends.
             then: how an answered Generate ends after its frames; None: well.
             hangs_after: frames after which Generate says nothing more.
@@ -57,6 +59,7 @@ class FakeFrontDoor(pb_grpc.RecalServicer):
         self.time_left_s: list[float] = []
         self.n_cancelled = 0
         self._failures = list(failures)
+        self._verdict = verdict
         self._frames = frames
         self._then = then
         self._hangs_after = hangs_after
@@ -90,7 +93,7 @@ class FakeFrontDoor(pb_grpc.RecalServicer):
 
     async def Check(self, request: Any, context: Any) -> Any:  # noqa: N802
         await self._receive(request, context)
-        return pb.RecalCheckResponse(verdict=from_verdict(VERDICT, with_score=self.debug[-1]))
+        return pb.RecalCheckResponse(verdict=from_verdict(self._verdict, with_score=self.debug[-1]))
 
     async def ListCalibrations(self, request: Any, context: Any) -> Any:  # noqa: N802
         await self._receive(request, context)
