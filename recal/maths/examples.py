@@ -35,8 +35,9 @@ def check_examples(harmful_scores: ArrayLike, harmless_scores: ArrayLike) -> Exa
     harmful = checked_scores("harmful_scores", harmful_scores)
     harmless = checked_scores("harmless_scores", harmless_scores)
     gap = float(harmful.mean() - harmless.mean())
+    inverted = gap <= 0
     warnings = []
-    if gap <= 0:
+    if inverted:
         warnings.append(
             f"the {len(harmful)} harmful example(s) score {-gap:.2f} below the {len(harmless)} "
             "harmless one(s) on average; check that the classes are not swapped, or add examples"
@@ -48,7 +49,7 @@ def check_examples(harmful_scores: ArrayLike, harmless_scores: ArrayLike) -> Exa
         )
     return ExampleCheck(
         mean_gap=gap,
-        inverted=gap <= 0,
+        inverted=inverted,
         miss_bound=error_bound_after_no_errors(len(harmful)),
         warnings=tuple(warnings),
     )

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import expit
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
 from recal.maths.two_class import FloatArray, TwoClass, checked_rows, stacked
 
-_MAX_ITERATIONS = 10_000
-_MAX_GRADIENT = 1e-4
+_MAX_GRADIENT = 1e-6
 
 
 class Logistic(NamedTuple):
@@ -38,7 +39,11 @@ class Folded(NamedTuple):
 
 
 def fit_logistic(
-    projections: Mapping[str, TwoClass], *, c: float = 1.0, equal_languages: bool = True
+    projections: Mapping[str, TwoClass],
+    *,
+    c: float = 1.0,
+    equal_languages: bool = True,
+    max_iterations: int = 10_000,
 ) -> Logistic:
     """Fit an L2 logistic on standardised projections; both classes weigh the same.
 
@@ -48,6 +53,7 @@ def fit_logistic(
         projections: by language, (n, rank) and (m, rank): residuals @ basis.
         c: inverse strength of the penalty, above 0.
         equal_languages: every language weighs the same too, however many rows it has.
+        max_iterations: of the solver, which usually needs less than a hundred.
 
     Raises:
         ValueError: rows are empty or not finite, `c` is not positive, a projection does not vary,
@@ -66,8 +72,11 @@ def fit_logistic(
             f"projection(s) {constant.tolist()} do not vary over {len(rows)} rows; lower the rank"
         )
     standard = (rows - centre) / scale
-    solver = LogisticRegression(C=c, solver="lbfgs", tol=1e-8, max_iter=_MAX_ITERATIONS)
-    solver.fit(standard, harmful, sample_weight=sample_weight)
+    solver = LogisticRegression(C=c, solver="lbfgs", tol=1e-8, max_iter=max_iterations)
+    with warnings.catch_warnings():
+        # the gradient is checked below, and that is an error
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        solver.fit(standard, harmful, sample_weight=sample_weight)
     found = Logistic(centre, scale, solver.coef_[0].astype(np.float64), float(solver.intercept_[0]))
     _check_converged(found, standard, harmful, sample_weight, c=c)
     return found
@@ -133,5 +142,5 @@ def _check_converged(
     if not largest <= _MAX_GRADIENT:
         raise ValueError(
             f"the logistic did not converge: its gradient is {largest:.3g} a row, not 0; "
-            "lower `c` or look for projections of extreme size"
+            "raise `max_iterations` or lower `c`"
         )

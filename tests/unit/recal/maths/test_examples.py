@@ -18,7 +18,9 @@ def test_inverted_examples_are_a_warning_and_not_an_error() -> None:
 
 
 def test_equal_examples_count_as_inverted() -> None:
-    assert check_examples([1.0], [1.0]).inverted
+    found = check_examples([1.0], [1.0])
+    assert found.inverted
+    assert "score 0.00 below" in found.warnings[0]
 
 
 def test_overlapping_examples_are_a_warning() -> None:

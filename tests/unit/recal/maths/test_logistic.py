@@ -99,6 +99,11 @@ def test_permuted_labels_are_not_learned() -> None:
     assert held_out_auroc(rows) > 0.7
 
 
+def test_a_solution_that_is_not_reached_is_an_error() -> None:
+    with pytest.raises(ValueError, match="the logistic did not converge: its gradient is"):
+        fit_logistic(projected(residuals(), orthonormal()), max_iterations=1)
+
+
 def test_separable_classes_still_have_a_finite_solution() -> None:
     found = fit_logistic({"en": TwoClass(np.full((5, 1), 9.0), np.full((5, 1), -9.0))})
     assert np.isfinite(found.weights).all()
