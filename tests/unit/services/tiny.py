@@ -17,6 +17,10 @@ from transformers import (
     Qwen2ForCausalLM,
 )
 
+from services.backbone.load import Backbone
+from services.readout.bundle import Bundle, Calibration, Readout, Steering, Thresholds
+from services.readout.linear import LinearReadout
+
 ARCHITECTURES = ("qwen2", "llama", "gemma2")
 PAD, START, END = "<|endoftext|>", "<|im_start|>", "<|im_end|>"
 N_LAYERS, D_MODEL, CONTEXT = 4, 32, 160
@@ -83,3 +87,61 @@ def build_checkpoint(architecture: str, directory: Path) -> Path:
     model.save_pretrained(directory)
     tokenizer.save_pretrained(directory)
     return directory
+
+
+def tiny_readout(
+    backbone: Backbone,
+    *,
+    layer: int = 1,
+    acts_at: int = 2,
+    coefficient: float = 4.0,
+    seed: int = 0,
+    version: str = "tiny@1",
+) -> Readout:
+    """A random readout and steering direction for a tiny model."""
+    generator = torch.Generator().manual_seed(seed)
+    weight, vector = torch.randn(2, D_MODEL, generator=generator)
+    return Readout(
+        linear=LinearReadout(weight, 0.25),
+        layer=layer,
+        position=-1,
+        rank=1,
+        source_languages=("en",),
+        steering=Steering(vector / vector.norm(), acts_at, coefficient, typical_norm=6.0),
+        backbone=backbone.identity,
+        source_threshold=0.0,
+        source_statistics={},
+        basis=torch.eye(D_MODEL, 1),
+        created="2026-01-02T03:04:05Z",
+        digest=f"digest of {version}",
+        version=version,
+    )
+
+
+def tiny_calibration(
+    readout: Readout,
+    language: str,
+    *,
+    steer: float = 1.0,
+    release: float | None = -1.0,
+    created: str = "2026-01-02T03:04:05Z",
+) -> Calibration:
+    """A calibration with the given thresholds."""
+    return Calibration(
+        language=language,
+        thresholds=Thresholds(steer, release),
+        threshold=steer,
+        posterior_sd=0.1,
+        routing="three_zone",
+        estimator="midpoint",
+        k=4,
+        readout_digest=readout.digest,
+        backbone=readout.backbone,
+        created=created,
+        version=f"{language}@3",
+    )
+
+
+def tiny_bundle(readout: Readout, *calibrations: Calibration) -> Bundle:
+    """A bundle of a readout and calibrations."""
+    return Bundle(readout, {c.language: c for c in calibrations})

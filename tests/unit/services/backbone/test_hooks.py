@@ -53,9 +53,12 @@ def test_an_edit_keeps_what_stands_beside_the_residual_in_a_tuple():
 
 
 def test_hooks_are_removed_after_an_exception():
-    with pytest.raises(KeyError), edit(BLOCKS, {0: double}), capture(BLOCKS, [1]):
+    def fail() -> None:
         assert n_hooks(BLOCKS) == 2
         raise KeyError
+
+    with pytest.raises(KeyError), edit(BLOCKS, {0: double}), capture(BLOCKS, [1]):
+        fail()
     assert n_hooks(BLOCKS) == 0
 
 

@@ -102,7 +102,7 @@ def test_another_chat_template_changes_its_digest_alone(qwen2, broken: Path):
 
 
 def test_a_missing_path_is_named():
-    with pytest.raises(ArtefactRefused, match="no directory `./weights/nobody`"):
+    with pytest.raises(ArtefactRefused, match=r"no directory `\./weights/nobody`"):
         load_backbone("./weights/nobody")
 
 

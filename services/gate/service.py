@@ -1,0 +1,249 @@
+"""The gate: a prompt to a verdict, by one hidden state of the backbone and one bundle."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Protocol
+
+import torch
+
+from services.backbone.chat import encode
+from services.backbone.load import Backbone
+from services.domain import GateDescription, GateReading, GateRequest, LanguageGuess, Verdict
+from services.errors import PromptTooLong, ServiceError, VersionMismatch
+from services.gate.batcher import Batcher, BatchLimits
+from services.gate.decide import Case, decide, decide_without_time
+from services.gate.extract import residuals
+from services.gate.policy import Policy
+from services.readout.bundle import Bundle, Readout
+from services.telemetry import BYPASSES, QUEUE_DEPTH, SCORE, VERDICTS, Meter
+
+log = logging.getLogger(__name__)
+
+_OTHER = "other"
+_NONE = "none"
+
+
+class CurrentBundle(Protocol):
+    """Where the gate finds what was learned; `services.readout.store.BundleStore` is one."""
+
+    @property
+    def current(self) -> Bundle:
+        """The bundle that serves now.
+
+        Raises:
+            NotReady: none is loaded.
+        """
+
+
+@dataclass(frozen=True, eq=False)
+class _Unscored:
+    """A prompt on its way through the model, with the readout that is to score it."""
+
+    token_ids: Sequence[int] = field(repr=False)
+    readout: Readout = field(repr=False)
+
+
+class GateService:
+    """Knows neither Ray nor gRPC. Lives in one event loop; the model runs in its own thread."""
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        store: CurrentBundle,
+        policy: Policy,
+        meter: Meter,
+        *,
+        limits: BatchLimits | None = None,
+        notice: str = "",
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        """Read with the given backbone; nothing else may run it meanwhile.
+
+        Args:
+            backbone: the model, whole or truncated behind the block that is read.
+            store: holds the current bundle.
+            policy: what happens where there is no score to go by.
+            meter: where verdicts are counted.
+            limits: of the batches.
+            notice: what the model is, where it is not a production model.
+            clock: the time that a calibration's age is counted to.
+        """
+        self._backbone = backbone
+        self._store = store
+        self._policy = policy
+        self._meter = meter
+        self._notice = notice
+        self._clock = clock
+        self._tokenizer_thread = ThreadPoolExecutor(1, thread_name_prefix="gate-tokenizer")
+        self._batcher: Batcher[_Unscored, float] = Batcher(
+            self._score,
+            n_tokens=lambda unscored: len(unscored.token_ids),
+            limits=limits or BatchLimits(),
+            on_depth=lambda depth: meter.gauge(QUEUE_DEPTH, depth, service="gate"),
+            name="gate-model",
+        )
+
+    async def check(
+        self,
+        prompt: str,
+        guess: LanguageGuess,
+        *,
+        hint: str | None = None,
+        tenant: str | None = None,
+        timeout_s: float | None = None,
+    ) -> GateReading:
+        """Decide on one prompt.
+
+        Args:
+            prompt: the user's prompt, as plain text.
+            guess: what language identification said.
+            hint: the caller's BCP 47 tag; stricter only.
+            tenant: whose policy rows count.
+            timeout_s: time that is left of the caller's deadline.
+
+        Raises:
+            PromptTooLong: the rendered prompt does not fit the context.
+            NotReady: no bundle is loaded.
+            Overloaded: too many prompts wait already.
+            DeadlinePassed: there was no time left.
+            ServiceError: a row of the policy table says that the call fails, or the model failed.
+        """
+        request = GateRequest(prompt, guess, hint, tenant)
+        return await self._check(request, self._store.current, timeout_s)
+
+    async def batch_check(
+        self, requests: Sequence[GateRequest], *, timeout_s: float | None = None
+    ) -> list[GateReading]:
+        """Decide on many prompts under one bundle, in order; the first failure fails them all.
+
+        Raises:
+            ServiceError: as `check` does.
+        """
+        bundle = self._store.current
+        readings = await asyncio.gather(
+            *(self._check(request, bundle, timeout_s) for request in requests),
+            return_exceptions=True,
+        )
+        for index, reading in enumerate(readings):
+            if isinstance(reading, ServiceError):
+                raise type(reading)(f"`requests[{index}]`: {reading}") from None
+            if isinstance(reading, BaseException):
+                raise reading
+        return [reading for reading in readings if isinstance(reading, GateReading)]
+
+    async def describe(self) -> GateDescription:
+        """Say what is loaded.
+
+        Raises:
+            NotReady: no bundle is loaded.
+        """
+        bundle = self._store.current
+        version = bundle.readout.version
+        return GateDescription(
+            model=self._backbone.identity.name,
+            model_digest=self._backbone.identity.weights_digest,
+            readout_version=version,
+            max_prompt_tokens=self._backbone.max_prompt_tokens,
+            calibrations=tuple(
+                bundle.calibrations[language].summary(version)
+                for language in sorted(bundle.calibrations)
+            ),
+            notice=self._notice,
+        )
+
+    async def close(self) -> None:
+        """End the batch that runs, turn away what waits."""
+        await self._batcher.close()
+        self._tokenizer_thread.shutdown(wait=False)
+
+    async def _check(
+        self, request: GateRequest, bundle: Bundle, timeout_s: float | None
+    ) -> GateReading:
+        started = asyncio.get_running_loop().time()
+        case = Case(
+            guess=request.guess,
+            bundle=bundle,
+            policy=self._policy,
+            now=self._clock(),
+            hint=request.hint,
+            tenant=request.tenant,
+        )
+        token_ids = await self._encode(request.prompt)
+        elapsed_s = asyncio.get_running_loop().time() - started
+        left_s = None if timeout_s is None else timeout_s - elapsed_s
+        if left_s is not None and left_s < self._policy.min_time_left_s:
+            verdict = decide_without_time(case)
+        else:
+            verdict = decide(case, await self._score_of(token_ids, bundle.readout, left_s))
+        self._count(verdict, bundle)
+        return GateReading(verdict, n_prompt_tokens=len(token_ids))
+
+    async def _encode(self, prompt: str) -> list[int]:
+        loop = asyncio.get_running_loop()
+        token_ids = await loop.run_in_executor(
+            self._tokenizer_thread, encode, self._backbone.tokenizer, prompt
+        )
+        limit = self._backbone.max_prompt_tokens
+        if len(token_ids) > limit:
+            raise PromptTooLong(
+                f"the prompt has {len(token_ids)} tokens, `{self._backbone.identity.name}` takes "
+                f"at most {limit}; shorten it"
+            )
+        return token_ids
+
+    async def _score_of(
+        self, token_ids: Sequence[int], readout: Readout, timeout_s: float | None
+    ) -> float:
+        if readout.layer >= len(self._backbone.blocks):
+            raise VersionMismatch(
+                f"readout `{readout.version}` reads block {readout.layer}, and the gate holds "
+                f"only {len(self._backbone.blocks)}; restart the gate"
+            )
+        try:
+            return await self._batcher.submit(_Unscored(token_ids, readout), timeout_s=timeout_s)
+        except ServiceError:
+            raise
+        except Exception as error:
+            log.exception("the gate's model failed")
+            raise ServiceError(
+                f"the gate could not score the prompt ({type(error).__name__}); see its log"
+            ) from None
+
+    def _score(self, batch: Sequence[_Unscored]) -> list[float]:
+        """Scores of a batch; during a swap it may hold prompts of two readouts."""
+        scores = [float("nan")] * len(batch)
+        for readout in {id(unscored.readout): unscored.readout for unscored in batch}.values():
+            rows = [i for i, unscored in enumerate(batch) if unscored.readout is readout]
+            found = residuals(
+                self._backbone,
+                [batch[row].token_ids for row in rows],
+                layers=[readout.layer],
+                position=readout.position,
+            )
+            with torch.inference_mode():
+                values = readout.linear.score(found[:, 0]).tolist()
+            for row, value in zip(rows, values, strict=True):
+                scores[row] = value
+        return scores
+
+    def _count(self, verdict: Verdict, bundle: Bundle) -> None:
+        language = verdict.language if verdict.language in bundle.calibrations else None
+        label = language or _OTHER
+        self._meter.count(
+            VERDICTS,
+            language=label,
+            action=verdict.action.value,
+            reason=verdict.reason.value,
+            calibration_version=verdict.calibration_version or _NONE,
+        )
+        if verdict.score is not None and math.isfinite(verdict.score):
+            self._meter.observe(SCORE, verdict.score, language=label)
+        if verdict.bypassed:
+            self._meter.count(BYPASSES, language=label, reason=verdict.reason.value)

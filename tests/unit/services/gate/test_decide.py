@@ -1,0 +1,232 @@
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from math import inf, nan
+
+import pytest
+
+from services.domain import Abstention, Action, LanguageGuess, Reason, Verdict
+from services.errors import DeadlinePassed, NoCalibration, ServiceError, ServiceUnavailable
+from services.gate.decide import Case, decide, decide_without_time
+from services.gate.policy import Outcome, Override, Policy
+from services.readout.bundle import BackboneIdentity
+from tests.unit.services.tiny import tiny_bundle, tiny_calibration, tiny_readout
+
+DAY_S = 86_400.0
+NOW = datetime(2026, 1, 12, tzinfo=UTC)
+
+
+class _Identified:
+    """As much of a backbone as a readout needs."""
+
+    identity = BackboneIdentity("tiny", "Qwen2ForCausalLM", 32, 4, "w", "t", "c")
+
+
+READOUT = tiny_readout(_Identified())
+BUNDLE = tiny_bundle(
+    READOUT,
+    tiny_calibration(READOUT, "sw", steer=1.0, release=-1.0),
+    tiny_calibration(READOUT, "en", steer=3.0, release=2.0),
+    tiny_calibration(READOUT, "yo", steer=1.0, release=None),
+)
+
+
+def case(
+    language: str | None = "sw",
+    *,
+    abstention: Abstention | None = None,
+    hint: str | None = None,
+    tenant: str | None = None,
+    overrides: tuple[Override, ...] = (),
+    max_age_days: float | None = None,
+) -> Case:
+    guess = LanguageGuess(None if abstention else language, 0.9, abstention)
+    max_age_s = None if max_age_days is None else max_age_days * DAY_S
+    policy = Policy(overrides, max_calibration_age_s=max_age_s, min_time_left_s=0.5)
+    return Case(guess, BUNDLE, policy, NOW, hint=hint, tenant=tenant)
+
+
+def row(reason: Reason, outcome: Outcome, **where: str) -> tuple[Override, ...]:
+    return (Override(reason, outcome, **where),)
+
+
+@pytest.mark.parametrize(
+    ("score", "action"),
+    [
+        (1.0, Action.STEER),
+        (0.999, Action.NONE),
+        (-0.999, Action.NONE),
+        (-1.0, Action.RELEASE),
+    ],
+)
+def test_a_score_is_held_against_the_thresholds_of_its_language(score: float, action: Action):
+    assert decide(case(), score) == Verdict(
+        action, Reason.SCORE, "sw", "tiny@1", "sw@3", score=score, threshold=1.0
+    )
+
+
+def test_a_language_that_never_releases_is_left_alone_at_any_low_score():
+    assert decide(case("yo"), -99.0).action is Action.NONE
+
+
+@pytest.mark.parametrize(
+    ("abstention", "reason"),
+    [
+        (Abstention.LOW_CONFIDENCE, Reason.LANGUAGE_UNKNOWN),
+        (Abstention.MIXED, Reason.LANGUAGE_MIXED),
+        (Abstention.TOO_SHORT, Reason.TEXT_TOO_SHORT),
+    ],
+)
+def test_an_abstention_steers_however_harmless_the_score(abstention: Abstention, reason: Reason):
+    verdict = decide(case(abstention=abstention), -99.0)
+    assert verdict == Verdict(Action.STEER, reason, None, "tiny@1", score=-99.0)
+
+
+def test_a_language_without_calibration_steers_and_takes_no_others_threshold():
+    verdict = decide(case("my"), -99.0)
+    assert (verdict.action, verdict.reason) == (Action.STEER, Reason.NO_CALIBRATION)
+    assert (verdict.language, verdict.calibration_version, verdict.threshold) == ("my", None, None)
+
+
+@pytest.mark.parametrize("score", [nan, inf, -inf])
+@pytest.mark.parametrize("language", ["sw", "my"])
+def test_a_score_that_is_not_finite_is_refused_in_any_language(score: float, language: str):
+    verdict = decide(case(language), score)
+    assert (verdict.action, verdict.reason) == (Action.REFUSE, Reason.NON_FINITE_ACTIVATION)
+
+
+def test_a_score_that_is_not_finite_is_refused_in_no_language():
+    verdict = decide(case(abstention=Abstention.MIXED), nan)
+    assert (verdict.action, verdict.reason) == (Action.REFUSE, Reason.NON_FINITE_ACTIVATION)
+
+
+def test_allowing_activations_that_are_not_finite_does_not_allow_a_missing_calibration():
+    allowed = row(Reason.NON_FINITE_ACTIVATION, Outcome.ALLOW)
+    assert decide(case("my", overrides=allowed), nan).action is Action.STEER
+    assert decide(case("sw", overrides=allowed), nan).bypassed
+
+
+@pytest.mark.parametrize(
+    ("score", "action"), [(-9.0, Action.NONE), (0.0, Action.NONE), (9.0, Action.STEER)]
+)
+def test_a_stale_calibration_never_releases_and_still_steers(score: float, action: Action):
+    verdict = decide(case(max_age_days=5), score)
+    assert (verdict.action, verdict.reason) == (action, Reason.CALIBRATION_STALE)
+    assert not verdict.bypassed
+
+
+def test_a_calibration_of_the_allowed_age_is_not_stale():
+    assert decide(case(max_age_days=10), -9.0).reason is Reason.SCORE
+
+
+@pytest.mark.parametrize("created", ["some day", "", "2026-01-02T03:04:05"])
+def test_an_age_that_cannot_be_told_is_stale_and_no_time_zone_is_utc(created: str):
+    readout = READOUT
+    bundle = tiny_bundle(readout, tiny_calibration(readout, "sw", created=created))
+    aged = replace(case(max_age_days=10), bundle=bundle)
+    stale = decide(aged, -9.0).reason is Reason.CALIBRATION_STALE
+    assert stale is (created != "2026-01-02T03:04:05")
+
+
+def test_allowing_stale_calibrations_leaves_the_model_untouched_and_is_a_bypass():
+    allowed = row(Reason.CALIBRATION_STALE, Outcome.ALLOW)
+    verdict = decide(case(max_age_days=5, overrides=allowed), 9.0)
+    assert (verdict.action, verdict.bypassed) == (Action.NONE, True)
+
+
+def test_a_hint_of_a_stricter_language_tightens():
+    verdict = decide(case("en", hint="sw"), 1.5)
+    assert (verdict.action, verdict.language, verdict.threshold) == (Action.STEER, "sw", 1.0)
+    assert decide(case("en"), 1.5).action is Action.RELEASE
+
+
+def test_a_hint_of_a_looser_language_does_not_loosen():
+    verdict = decide(case("sw", hint="en"), 1.5)
+    assert (verdict.action, verdict.language, verdict.calibration_version) == (
+        Action.STEER,
+        "sw",
+        "sw@3",
+    )
+
+
+def test_a_hint_that_agrees_changes_nothing():
+    assert decide(case("sw", hint="sw"), 0.0) == decide(case("sw"), 0.0)
+
+
+def test_a_hint_of_a_language_without_calibration_steers():
+    verdict = decide(case("sw", hint="my"), -9.0)
+    assert (verdict.action, verdict.reason) == (Action.STEER, Reason.NO_CALIBRATION)
+
+
+@pytest.mark.parametrize("abstention", list(Abstention))
+def test_a_hint_does_not_loosen_an_abstention(abstention: Abstention):
+    verdict = decide(case(abstention=abstention, hint="en"), -9.0)
+    assert (verdict.action, verdict.language) == (Action.STEER, None)
+
+
+def test_a_hint_tightens_an_abstention_that_the_operator_allows():
+    allowed = row(Reason.LANGUAGE_UNKNOWN, Outcome.ALLOW)
+    unknown = case(abstention=Abstention.LOW_CONFIDENCE, overrides=allowed)
+    assert decide(unknown, 9.0).bypassed
+    verdict = decide(replace(unknown, hint="sw"), 9.0)
+    assert (verdict.action, verdict.language, verdict.bypassed) == (Action.STEER, "sw", False)
+
+
+@pytest.mark.parametrize("hint", [None, "sw", "en", "yo", "my"])
+@pytest.mark.parametrize("language", [None, "sw", "en", "yo", "my"])
+@pytest.mark.parametrize("score", [-9.0, 0.0, 1.5, 2.5, 9.0, nan])
+def test_no_hint_ever_loosens(hint: str | None, language: str | None, score: float):
+    asked = case(language, abstention=None if language else Abstention.MIXED)
+    plain, hinted = decide(asked, score), decide(replace(asked, hint=hint), score)
+    assert hinted.action.strictness >= plain.action.strictness
+
+
+def test_an_operator_may_refuse_where_the_strict_row_steers():
+    refused = row(Reason.NO_CALIBRATION, Outcome.REFUSE)
+    verdict = decide(case("my", overrides=refused), 0.0)
+    assert (verdict.action, verdict.bypassed) == (Action.REFUSE, False)
+
+
+def test_an_override_holds_for_its_language_and_tenant_alone():
+    allowed = row(Reason.NO_CALIBRATION, Outcome.ALLOW, language="my", tenant="acme")
+    assert decide(case("my", tenant="acme", overrides=allowed), 0.0).bypassed
+    assert not decide(case("my", tenant="other", overrides=allowed), 0.0).bypassed
+    assert not decide(case("am", tenant="acme", overrides=allowed), 0.0).bypassed
+
+
+@pytest.mark.parametrize(
+    ("reason", "asked", "error", "words"),
+    [
+        (Reason.NO_CALIBRATION, case("my"), NoCalibration, "recal recalibrate --language my"),
+        (
+            Reason.LANGUAGE_MIXED,
+            case(abstention=Abstention.MIXED),
+            ServiceUnavailable,
+            "`language_mixed`",
+        ),
+        (Reason.CALIBRATION_STALE, case(max_age_days=5), ServiceUnavailable, "older than"),
+    ],
+)
+def test_a_row_that_fails_says_why(
+    reason: Reason, asked: Case, error: type[ServiceError], words: str
+):
+    policy = replace(asked.policy, overrides=row(reason, Outcome.FAIL))
+    with pytest.raises(error, match=words) as caught:
+        decide(replace(asked, policy=policy), 0.0)
+    assert type(caught.value) is error
+
+
+def test_no_time_left_fails_by_default():
+    with pytest.raises(DeadlinePassed, match=r"less than 0\.5 s of the deadline"):
+        decide_without_time(case())
+
+
+def test_no_time_left_may_be_a_refusal():
+    verdict = decide_without_time(case(overrides=row(Reason.DEADLINE_NEARLY_GONE, Outcome.REFUSE)))
+    assert verdict == Verdict(
+        Action.REFUSE, Reason.DEADLINE_NEARLY_GONE, "sw", "tiny@1", "sw@3", threshold=1.0
+    )
+
+
+def test_ages_are_counted_to_the_given_time():
+    asked = replace(case(max_age_days=10), now=NOW + timedelta(days=1))
+    assert decide(asked, -9.0).reason is Reason.CALIBRATION_STALE

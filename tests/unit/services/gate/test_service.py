@@ -1,0 +1,231 @@
+import asyncio
+import dataclasses
+import logging
+import threading
+
+import pytest
+import torch
+
+from services.backbone.chat import encode
+from services.backbone.load import Backbone
+from services.domain import Abstention, Action, GateRequest, LanguageGuess, Reason
+from services.errors import (
+    DeadlinePassed,
+    NoCalibration,
+    NotReady,
+    PromptTooLong,
+    ServiceError,
+    VersionMismatch,
+)
+from services.gate.extract import residuals
+from services.gate.policy import Outcome, Override, Policy
+from services.gate.service import GateService
+from services.readout.bundle import Bundle
+from services.readout.linear import LinearReadout
+from services.telemetry import PrometheusMeter
+from tests.unit.services.tiny import tiny_bundle, tiny_calibration, tiny_readout
+
+SW = LanguageGuess("sw", 0.9)
+UNKNOWN = LanguageGuess(None, 0.1, Abstention.LOW_CONFIDENCE)
+PROMPT = "jinsi ya kuoka mkate"
+
+
+class Held:
+    """A store that holds what it is given."""
+
+    def __init__(self, bundle: Bundle | None) -> None:
+        self.bundle = bundle
+        self.n_reads = 0
+
+    @property
+    def current(self) -> Bundle:
+        self.n_reads += 1
+        if self.bundle is None:
+            raise NotReady("no readout is loaded yet")
+        return self.bundle
+
+
+@pytest.fixture
+def bundle(qwen2: Backbone) -> Bundle:
+    readout = tiny_readout(qwen2)
+    return tiny_bundle(readout, tiny_calibration(readout, "sw"), tiny_calibration(readout, "en"))
+
+
+@pytest.fixture
+def meter() -> PrometheusMeter:
+    return PrometheusMeter()
+
+
+@pytest.fixture
+async def gate(qwen2, bundle, meter):
+    service = GateService(qwen2, Held(bundle), Policy(min_time_left_s=0.001), meter, notice="tiny")
+    yield service
+    await service.close()
+
+
+def counted(meter: PrometheusMeter, name: str, **labels: str) -> float | None:
+    return meter.registry.get_sample_value(name, labels)
+
+
+async def test_a_verdict_comes_from_the_readouts_score_of_the_prompt(gate, qwen2, bundle):
+    reading = await gate.check(PROMPT, SW)
+    token_ids = encode(qwen2.tokenizer, PROMPT)
+    [[residual]] = residuals(qwen2, [token_ids], layers=[bundle.readout.layer])
+    assert reading.verdict.score == pytest.approx(float(bundle.readout.linear.score(residual)))
+    assert reading.verdict.reason is Reason.SCORE
+    assert reading.verdict.readout_version == "tiny@1"
+    assert reading.n_prompt_tokens == len(token_ids)
+
+
+async def test_many_prompts_get_the_verdicts_that_each_gets_alone(gate):
+    prompts = [PROMPT, "hi", "how do I bake bread " * 3, PROMPT + "?"]
+    many = await gate.batch_check([GateRequest(prompt, SW) for prompt in prompts])
+    alone = [await gate.check(prompt, SW) for prompt in prompts]
+    assert [r.verdict.action for r in many] == [r.verdict.action for r in alone]
+    for one, other in zip(many, alone, strict=True):
+        assert one.verdict.score == pytest.approx(other.verdict.score, abs=1e-4)
+
+
+async def test_a_batch_is_decided_under_one_bundle(qwen2, bundle, meter):
+    store = Held(bundle)
+    gate = GateService(qwen2, store, Policy(), meter)
+    await gate.batch_check([GateRequest(PROMPT, SW)] * 3)
+    await gate.close()
+    assert store.n_reads == 1
+
+
+async def test_score_and_threshold_come_from_the_bundle_that_was_read_first(qwen2, bundle, meter):
+    store = Held(bundle)
+    gate = GateService(qwen2, store, Policy(), meter)
+    before = asyncio.create_task(gate.check(PROMPT, SW))
+    await asyncio.sleep(0)
+    readout = tiny_readout(qwen2, layer=2, seed=5, version="tiny@2")
+    store.bundle = tiny_bundle(readout, tiny_calibration(readout, "sw", steer=7.0))
+    after = await gate.check(PROMPT, SW)
+    verdict = (await before).verdict
+    await gate.close()
+    assert (verdict.readout_version, verdict.threshold) == ("tiny@1", 1.0)
+    assert (after.verdict.readout_version, after.verdict.threshold) == ("tiny@2", 7.0)
+    assert verdict.score != pytest.approx(after.verdict.score, abs=1e-2)
+
+
+async def test_a_prompt_longer_than_the_context_is_refused_with_both_numbers(gate):
+    with pytest.raises(PromptTooLong, match=r"has \d+ tokens, `tiny-qwen2` takes at most 160") as e:
+        await gate.check("secret " * 200, SW)
+    assert "secret" not in str(e.value)
+
+
+async def test_one_bad_prompt_of_a_batch_is_named_by_its_index(gate):
+    with pytest.raises(PromptTooLong, match=r"`requests\[1\]`"):
+        await gate.batch_check([GateRequest(PROMPT, SW), GateRequest("x " * 300, SW)])
+
+
+async def test_a_hint_reaches_the_decision(gate):
+    reading = await gate.check(PROMPT, SW, hint="my")
+    assert reading.verdict.reason is Reason.NO_CALIBRATION
+
+
+async def test_too_little_time_is_the_deadline_row(gate):
+    with pytest.raises(DeadlinePassed, match=r"less than 0\.001 s"):
+        await gate.check(PROMPT, SW, timeout_s=0.0)
+
+
+async def test_an_operator_may_refuse_when_time_runs_out(qwen2, bundle, meter):
+    rows = (Override(Reason.DEADLINE_NEARLY_GONE, Outcome.REFUSE),)
+    gate = GateService(qwen2, Held(bundle), Policy(rows, min_time_left_s=60), meter)
+    reading = await gate.check(PROMPT, SW, timeout_s=30)
+    await gate.close()
+    assert reading.verdict.action is Action.REFUSE
+    assert reading.verdict.score is None
+
+
+async def test_a_score_that_is_not_finite_is_refused(qwen2, bundle, meter):
+    broken = LinearReadout(torch.full((32,), float("nan")), 0.0)
+    readout = dataclasses.replace(bundle.readout, linear=broken)
+    gate = GateService(qwen2, Held(Bundle(readout, bundle.calibrations)), Policy(), meter)
+    reading = await gate.check(PROMPT, SW)
+    await gate.close()
+    assert (reading.verdict.action, reading.verdict.reason) == (
+        Action.REFUSE,
+        Reason.NON_FINITE_ACTIVATION,
+    )
+    assert counted(meter, "recal_score_count", language="sw") is None
+
+
+async def test_a_model_that_fails_ends_the_call_and_neither_log_nor_error_shows_the_prompt(
+    qwen2, bundle, meter, caplog
+):
+    short = LinearReadout(torch.zeros(8), 0.0)
+    readout = dataclasses.replace(bundle.readout, linear=short)
+    gate = GateService(qwen2, Held(Bundle(readout, bundle.calibrations)), Policy(), meter)
+    with caplog.at_level(logging.DEBUG), pytest.raises(ServiceError, match="could not") as caught:
+        await gate.check("secret bread", SW)
+    await gate.close()
+    assert "the gate's model failed" in caplog.text
+    assert "secret" not in caplog.text + str(caught.value)
+
+
+async def test_a_readout_deeper_than_the_loaded_blocks_is_named(qwen2, meter):
+    readout = tiny_readout(qwen2, layer=9)
+    gate = GateService(qwen2, Held(tiny_bundle(readout)), Policy(), meter)
+    with pytest.raises(VersionMismatch, match="reads block 9, and the gate holds only 4"):
+        await gate.check(PROMPT, SW)
+    await gate.close()
+
+
+async def test_nothing_is_decided_without_a_bundle(qwen2, meter):
+    gate = GateService(qwen2, Held(None), Policy(), meter)
+    with pytest.raises(NotReady):
+        await gate.check(PROMPT, SW)
+    with pytest.raises(NotReady):
+        await gate.describe()
+    await gate.close()
+
+
+async def test_verdicts_and_scores_are_counted_by_language(gate, meter):
+    verdict = (await gate.check(PROMPT, SW)).verdict
+    labels = {"language": "sw", "action": verdict.action.value}
+    versions = {"reason": "score", "calibration_version": "sw@3"}
+    assert counted(meter, "recal_verdicts_total", **labels, **versions) == 1
+    assert counted(meter, "recal_score_count", language="sw") == 1
+
+
+@pytest.mark.parametrize("guess", [UNKNOWN, LanguageGuess("my", 0.9), LanguageGuess("xx", 0.9)])
+async def test_languages_that_are_not_loaded_share_one_label(gate, meter, guess):
+    verdict = (await gate.check(PROMPT, guess)).verdict
+    labels = {"language": "other", "action": "steer", "calibration_version": "none"}
+    assert counted(meter, "recal_verdicts_total", reason=verdict.reason.value, **labels) == 1
+
+
+async def test_every_bypass_is_counted(qwen2, bundle, meter):
+    rows = (Override(Reason.LANGUAGE_UNKNOWN, Outcome.ALLOW),)
+    gate = GateService(qwen2, Held(bundle), Policy(rows), meter)
+    reading = await gate.check(PROMPT, UNKNOWN)
+    await gate.check(PROMPT, SW)
+    await gate.close()
+    assert (reading.verdict.action, reading.verdict.bypassed) == (Action.NONE, True)
+    assert counted(meter, "recal_bypasses_total", language="other", reason="language_unknown") == 1
+
+
+async def test_a_row_that_fails_ends_the_call(qwen2, bundle, meter):
+    rows = (Override(Reason.NO_CALIBRATION, Outcome.FAIL),)
+    gate = GateService(qwen2, Held(bundle), Policy(rows), meter)
+    with pytest.raises(NoCalibration):
+        await gate.check(PROMPT, LanguageGuess("my", 0.9))
+    await gate.close()
+
+
+async def test_the_description_says_what_is_loaded(gate, qwen2):
+    description = await gate.describe()
+    assert description.model == "tiny-qwen2"
+    assert description.model_digest == qwen2.identity.weights_digest
+    assert [c.language for c in description.calibrations] == ["en", "sw"]
+    assert (description.max_prompt_tokens, description.notice) == (160, "tiny")
+
+
+async def test_closing_leaves_no_thread_behind(qwen2, bundle, meter):
+    gate = GateService(qwen2, Held(bundle), Policy(), meter)
+    await gate.check(PROMPT, SW)
+    await gate.close()
+    await asyncio.sleep(0.05)
+    assert not [t for t in threading.enumerate() if t.name.startswith("gate-")]
