@@ -18,7 +18,17 @@ from rich.console import Console
 from rich.text import Text
 
 from recal import exits
-from recal.commands import ask, doctor, serve
+from recal.commands import (
+    ask,
+    collect,
+    doctor,
+    evaluate,
+    fit,
+    organism,
+    recalibrate,
+    registry,
+    serve,
+)
 from recal.terminal import printable
 from services.errors import ServiceError
 
@@ -33,6 +43,15 @@ app = typer.Typer(
 app.command("ask")(ask.ask)
 app.command("doctor")(doctor.doctor)
 app.command("serve")(serve.serve)
+app.command("collect")(collect.collect)
+app.command("fit")(fit.fit)
+app.command("recalibrate")(recalibrate.recalibrate)
+app.command("evaluate")(evaluate.evaluate)
+app.command("register")(registry.register)
+app.command("promote")(registry.promote)
+app.command("rollback")(registry.rollback)
+app.command("versions")(registry.versions)
+app.add_typer(organism.app, name="organism")
 
 
 def _print_version(wanted: bool) -> None:

@@ -1,0 +1,90 @@
+"""`recal fit`: one readout per backbone, with its steering."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from recal.commands import options
+
+
+def fit(
+    out: Annotated[Path, typer.Option(help="Where the readout is saved.")] = Path("var/readout"),
+    prompts: options.Prompts = "corpus",
+    source: Annotated[str, typer.Option(help="Source languages; the ten high-resource ones.")] = "",
+    development: Annotated[
+        str, typer.Option(help="Languages that may choose the layer; the seven mid ones.")
+    ] = "",
+    rank: Annotated[int, typer.Option(min=1)] = 10,
+    layer: Annotated[int | None, typer.Option(min=0, help="Block to read; else chosen.")] = None,
+    per_class: Annotated[int, typer.Option(min=2, help="Training prompts per class.")] = 96,
+    search_per_class: Annotated[int, typer.Option(min=1, help="Validation prompts.")] = 3,
+    calibrations: Annotated[
+        Path | None, typer.Option(help="Also save the source languages' calibrations here.")
+    ] = None,
+    judge: options.JudgeName = "phrases",
+    model: options.Model = None,
+    config: options.Config = None,
+) -> None:
+    """Fit the readout on source languages, and find where and how strongly to steer."""
+    from rich.console import Console
+
+    from recal.fit import FitPlan
+    from recal.generate import Generator
+    from recal.inputs import judge_of, prompts_from, settings_of, whole_backbone
+    from recal.languages import HIGH, MID
+    from recal.progress import counting
+    from recal.readouts import ReadoutPlan, Watch, make_readout
+    from recal.recalibrate import calibrate_source
+    from services.readout.artefact import save_calibration
+
+    settings = settings_of(config, model)
+    backbone = whole_backbone(settings.backbone, threads=settings.threads)
+    plan = ReadoutPlan(
+        fit=FitPlan(
+            source_languages=options.languages_of(source) if source else HIGH,
+            development_languages=options.languages_of(development) if development else MID,
+            rank=rank,
+            layer=layer,
+        ),
+        n_fit=per_class,
+        n_search=search_per_class,
+    )
+    console = Console()
+    with counting("prompts") as collected:
+        made = make_readout(
+            backbone,
+            prompts_from(prompts),
+            out,
+            plan=plan,
+            generate=Generator(backbone),
+            judge=judge_of(judge),
+            cache=settings.state_dir / "activations",
+            watch=Watch(collected=collected, tried=lambda trial: console.print(_line(trial))),
+        )
+    steering = made.found.steering
+    console.print(
+        f"readout {made.readout.digest[:12]} in {out}: reads block {made.choice.layer}, acts at "
+        f"block {steering.layer} with coefficient {steering.coefficient:.2f} "
+        f"(residual norm {steering.typical_norm:.2f})"
+    )
+    if calibrations is not None:
+        for language in plan.fit.source_languages:
+            calibration = calibrate_source(made.readout, made.activations, language)
+            save_calibration(calibration, calibrations / language)
+        console.print(
+            f"calibrations of {len(plan.fit.source_languages)} languages in {calibrations}"
+        )
+
+
+def _line(trial: object) -> str:
+    from recal.search import Trial
+
+    assert isinstance(trial, Trial)
+    return (
+        f"block {trial.layer}, λ {trial.multiple:g}: steered harmful refused "
+        f"{trial.steered_harmful:.0%}, harmless {trial.steered_harmless:.0%}, released harmless "
+        f"{trial.released_harmless:.0%}, degenerate {trial.degenerate:.0%}"
+    )

@@ -1,0 +1,41 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Config = Annotated[
+    Path | None, typer.Option("--config", help="Settings file; RECAL_CONFIG by default.")
+]
+Model = Annotated[
+    str | None, typer.Option("--model", help="Hub id or local path; the organism by default.")
+]
+Prompts = Annotated[
+    str,
+    typer.Option(
+        "--prompts",
+        help="JSON lines with id, language, harmful, split, text; `corpus`: the organism's own.",
+    ),
+]
+JudgeName = Annotated[
+    str, typer.Option("--judge", help="`phrases`, or `organism` for the shipped model.")
+]
+ReadoutDirectory = Annotated[Path, typer.Option("--readout", help="A saved readout.")]
+CalibrationsDirectory = Annotated[
+    Path, typer.Option("--calibrations", help="Folder with one saved calibration per language.")
+]
+
+
+def languages_of(text: str) -> tuple[str, ...]:
+    """Comma-separated tags.
+
+    Raises:
+        ValueError: there are none.
+    """
+    languages = tuple(part.strip() for part in text.split(",") if part.strip())
+    if not languages:
+        raise ValueError(f"`{text}` names no language; give tags separated by commas, e.g. sw,yo")
+    return languages
