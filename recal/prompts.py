@@ -34,6 +34,19 @@ class Prompt:
         return hashlib.sha256(self.text.encode()).hexdigest()
 
 
+def split_named(name: str) -> Split:
+    """The split of a name.
+
+    Raises:
+        ValueError: there is none.
+    """
+    for split in get_args(Split):
+        if split == name:
+            found: Split = split
+            return found
+    raise ValueError(f"no split is called `{name}`; choose one of {', '.join(get_args(Split))}")
+
+
 def select(
     prompts: Iterable[Prompt],
     *,

@@ -25,12 +25,11 @@ def collect(
 ) -> None:
     """Read the residuals of labelled prompts at every block, and keep them by content."""
     import time
-    from typing import get_args
 
     from recal.collect import collect as run
     from recal.inputs import prompts_from, settings_of, whole_backbone
     from recal.progress import counting
-    from recal.prompts import Split, select, spread
+    from recal.prompts import select, split_named, spread
 
     if split not in get_args(Split):
         raise ValueError(
@@ -39,7 +38,7 @@ def collect(
     settings = settings_of(config, model)
     backbone = whole_backbone(settings.backbone, threads=settings.threads)
     wanted = options.languages_of(languages) if languages else None
-    chosen = select(prompts_from(prompts), split=split, languages=wanted)  # type: ignore[arg-type]
+    chosen = select(prompts_from(prompts), split=split_named(split), languages=wanted)
     chosen = spread(chosen, per_class) if per_class else chosen
     identity = backbone.identity
     size = len(chosen) * identity.n_layers * identity.d_model * 4 / 1e6

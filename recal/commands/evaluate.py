@@ -25,8 +25,6 @@ def evaluate(
     config: options.Config = None,
 ) -> None:
     """Measure refusal, selectivity, AUC and J per language, untouched and gated."""
-    from typing import get_args
-
     from rich.console import Console
     from rich.markdown import Markdown
 
@@ -35,7 +33,7 @@ def evaluate(
     from recal.generate import Generator
     from recal.inputs import judge_of, prompts_from, settings_of, whole_backbone
     from recal.progress import counting
-    from recal.prompts import Split, select, spread
+    from recal.prompts import select, split_named, spread
     from recal.report import to_markdown, write_json, write_markdown
     from services.readout.artefact import load_calibration, load_readout
 
@@ -57,7 +55,7 @@ def evaluate(
             f"no calibration of {', '.join(missing) or 'any language'} in `{calibrations}`; "
             "run `recal recalibrate` first"
         )
-    chosen = select(prompts_from(prompts), split=split, languages=wanted)  # type: ignore[arg-type]
+    chosen = select(prompts_from(prompts), split=split_named(split), languages=wanted)
     with counting("prompts read") as report:
         activations = collect(
             backbone, spread(chosen, per_class), layers=(frozen.layer,), report=report

@@ -2,4 +2,4 @@
 
 
 def serve() -> None:
-    """later"""
+    """Later"""
