@@ -31,10 +31,6 @@ def collect(
     from recal.progress import counting
     from recal.prompts import select, split_named, spread
 
-    if split not in get_args(Split):
-        raise ValueError(
-            f"no split is called `{split}`; choose one of {', '.join(get_args(Split))}"
-        )
     settings = settings_of(config, model)
     backbone = whole_backbone(settings.backbone, threads=settings.threads)
     wanted = options.languages_of(languages) if languages else None

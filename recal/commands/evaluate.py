@@ -37,17 +37,12 @@ def evaluate(
     from recal.report import to_markdown, write_json, write_markdown
     from services.readout.artefact import load_calibration, load_readout
 
-    if split not in get_args(Split):
-        raise ValueError(
-            f"no split is called `{split}`; choose one of {', '.join(get_args(Split))}"
-        )
     settings = settings_of(config, model)
     backbone = whole_backbone(settings.backbone, threads=settings.threads)
     frozen = load_readout(readout, backbone=backbone.identity)
     found = sorted(p for p in calibrations.glob("*") if p.is_dir())
-    loaded = {
-        c.language: c for c in (load_calibration(p, backbone=backbone.identity) for p in found)
-    }
+    saved = [load_calibration(path, backbone=backbone.identity) for path in found]
+    loaded = {calibration.language: calibration for calibration in saved}
     wanted = options.languages_of(languages) if languages else tuple(loaded)
     missing = [la for la in wanted if la not in loaded]
     if missing or not wanted:

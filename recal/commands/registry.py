@@ -105,8 +105,8 @@ def _evaluation(report: Path, language: str) -> LanguageResult:
     rows = json.loads(report.read_text(encoding="utf-8"))["results"]
     for row in rows:
         if row["language"] == language:
-            behaviours = {name: Behaviour(**row.pop(name)) for name in ("untouched", "gated")}
-            return LanguageResult(**row, **behaviours)
+            untouched, gated = Behaviour(**row.pop("untouched")), Behaviour(**row.pop("gated"))
+            return LanguageResult(**row, untouched=untouched, gated=gated)
     raise ValueError(f"`{report}` evaluates no `{language}`; evaluate it first")
 
 
