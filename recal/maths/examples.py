@@ -39,7 +39,7 @@ def check_examples(harmful_scores: ArrayLike, harmless_scores: ArrayLike) -> Exa
     warnings = []
     if inverted:
         warnings.append(
-            f"the {len(harmful)} harmful example(s) score {-gap:.2f} below the {len(harmless)} "
+            f"the {len(harmful)} harmful example(s) score {abs(gap):.2f} below the {len(harmless)} "
             "harmless one(s) on average; check that the classes are not swapped, or add examples"
         )
     elif harmful.min() <= harmless.max():
