@@ -12,6 +12,7 @@ _CONTRADICTION = 0.5
 _NO_SUPPORT = 0.1
 _NARROW_CHARACTERS = 32
 _SHORT_CHARACTERS = 512
+_ENGLISH_STEP = 44
 _END_CHARACTERS = 128
 _FEW_SEGMENTS = 12
 _SHARED_SCRIPTS = frozenset({"LATIN", "CYRILLIC", "ARABIC", "DEVANAGARI"})
@@ -29,7 +30,7 @@ def parts(text: str, language: str, script: str | None) -> tuple[str, ...]:
     """The pieces that must agree with the text's language; none for a text of one piece.
 
     English is the language to hide behind and the one that models know best, so a short English
-    text, and the end of a long one, where the request usually is, are cut finer.
+    text, and the end of a long one, where the request usually is, are cut finer; the rest overlaps.
     """
     if script not in _SHARED_SCRIPTS:
         found = segments(text, at_most=_FEW_SEGMENTS)
@@ -38,7 +39,9 @@ def parts(text: str, language: str, script: str | None) -> tuple[str, ...]:
     elif len(text) <= _SHORT_CHARACTERS:
         found = segments(text, width=_NARROW_CHARACTERS)
     else:
-        found = segments(text) + segments(text[-_END_CHARACTERS:], width=_NARROW_CHARACTERS)
+        found = segments(text, step=_ENGLISH_STEP) + segments(
+            text[-_END_CHARACTERS:], width=_NARROW_CHARACTERS
+        )
     return found if len(found) > 1 else ()
 
 
@@ -57,4 +60,4 @@ def contradicts(language: str, part: str, reading: Mapping[str, float]) -> bool:
 
 
 def _english_support(part: str) -> float:
-    return 0.15 if len(part) < 1.5 * _NARROW_CHARACTERS else 0.3
+    return 0.15 if len(part) < 1.5 * _NARROW_CHARACTERS else 0.35

@@ -60,27 +60,37 @@ def clean(text: str) -> str:
     text = _replaced(text, {c: r for c in characters if (r := _replacement(c)) != c})
     if _JOINERS & characters:
         text = _STRAY_JOINER.sub("", text)
-    text = unicodedata.normalize("NFC", text).lower()
+    text = unicodedata.normalize("NFC", text)
     if any("\u0300" <= c <= "\u036f" for c in characters):
         text = _STACKED_MARKS.sub(r"\1", text)
-    return fold_lookalikes(" ".join(text.split()))
+    return fold_lookalikes(" ".join(text.split())).lower()
 
 
 def segments(
-    text: str, *, width: int = SEGMENT_CHARACTERS, at_most: int = MAX_SEGMENTS
+    text: str,
+    *,
+    width: int = SEGMENT_CHARACTERS,
+    step: int | None = None,
+    at_most: int = MAX_SEGMENTS,
 ) -> tuple[str, ...]:
     """Pieces of about `width` characters, evenly spread, the first and the last always among them.
 
     They overlap by half while there are few of them, and cover the whole text as long as
     `at_most` of them can. Cuts move to the next space where there is one near.
+
+    Args:
+        text: as `clean` returns it.
+        width: of a piece, in characters.
+        step: at most this many characters from one piece to the next; None: `width`.
+        at_most: no more pieces than this, even if that leaves gaps.
     """
     if len(text) <= width * 3 // 2:
         return (text,) if text else ()
-    covering = math.ceil(len(text) / width)
-    overlapping = min(2 * covering - 1, _OVERLAPPED_SEGMENTS)
+    covering = math.ceil((len(text) - width) / (step or width)) + 1
+    overlapping = min(2 * math.ceil(len(text) / width) - 1, _OVERLAPPED_SEGMENTS)
     count = min(max(covering, overlapping), at_most)
-    step = (len(text) - width) / (count - 1)
-    return tuple(_piece(text, round(i * step), width) for i in range(count))
+    gap = (len(text) - width) / (count - 1)
+    return tuple(_piece(text, round(i * gap), width) for i in range(count))
 
 
 def _replaced(text: str, replacements: Mapping[str, str]) -> str:

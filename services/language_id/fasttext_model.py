@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 from langcodes import Language
+from langcodes.data_dicts import MACROLANGUAGES
 from langcodes.tag_parser import LanguageTagError
 
 from services.errors import ArtefactRefused
@@ -18,7 +19,8 @@ _CANDIDATES = 6
 _WIKIPEDIA_CODES: Mapping[str, str] = MappingProxyType({"als": "gsw", "eml": "egl"})
 """Codes of Wikipedia editions, which lid.176 uses as labels, that mean something else in BCP 47."""
 _SCRIPTS_OF_ONE_LANGUAGE = frozenset({"Hani", "Hang", "Jpan"})
-_NO_LINGUISTIC_CONTENT = frozenset({"und", "zxx"})
+_SHARED_WRITING = frozenset({"ar", "zh"})
+"""Macrolanguages whose members are mostly written alike: Egyptian Arabic, Cantonese, Wu."""
 
 
 class FastTextModel:
@@ -74,16 +76,21 @@ def tag_of(label: str, *, wikipedia_codes: bool = False) -> str | None:
     code = _WIKIPEDIA_CODES.get(code, code) if wikipedia_codes else code
     try:
         language = Language.get(code).prefer_macrolanguage()
+        bare = Language.make(language=_written_form(language.language))
     except LanguageTagError as error:
         raise ArtefactRefused(
             f"label `{label}` of the language model is no language tag; "
             "use a model whose labels are ISO 639 codes, such as lid.176 or GlotLID"
         ) from error
-    if language.language in _NO_LINGUISTIC_CONTENT:
+    if bare.language in (None, "zxx"):
         return None
-    bare = Language.make(language=language.language)
-    usual = language.script in _SCRIPTS_OF_ONE_LANGUAGE or language.script == bare.maximize().script
-    return str(bare.to_tag() if usual else language.to_tag())
+    usual = language.script in (None, *_SCRIPTS_OF_ONE_LANGUAGE, bare.maximize().script)
+    return str((bare if usual else bare.update(Language.make(script=language.script))).to_tag())
+
+
+def _written_form(language: str | None) -> str | None:
+    whole = MACROLANGUAGES.get(language)
+    return whole if whole in _SHARED_WRITING else language
 
 
 def _load(path: Path) -> Any:

@@ -4,29 +4,30 @@ from __future__ import annotations
 
 import re
 
-# Lower case only: the text was lowered before. After Unicode Technical Standard 39, for the letters
-# that a reader does not tell apart.
-_CYRILLIC = dict(zip("асеорхуіјѕкһьтмԁԛԝӏ", "aceopxyijskhbtmdqwl", strict=True))
-_GREEK = dict(zip("αεορχυικτνη", "aeopxuiktvn", strict=True))
+# After Unicode Technical Standard 39, for letters that a reader does not tell apart.
+_CYRILLIC = dict(zip("асеорхуіјѕкһьтмԁԛԝӏ", "aceopxyijskhbtmdqwl", strict=True)) | dict(
+    zip("АВЕКМНОРСТХУІЈЅԚԜ", "ABEKMHOPCTXYIJSQW", strict=True)
+)
+_GREEK = dict(zip("αεορχυικτνη", "aeopxuiktvn", strict=True)) | dict(
+    zip("ΑΒΕΖΗΙΚΜΝΟΡΤΥΧ", "ABEZHIKMNOPTYX", strict=True)
+)
 _TO_LATIN = str.maketrans({**_CYRILLIC, **_GREEK})
 _TO_CYRILLIC = str.maketrans({latin: own for own, latin in _CYRILLIC.items()})
 _TO_GREEK = str.maketrans({latin: own for own, latin in _GREEK.items()})
 
-_LATIN_LETTER = re.compile("[a-zß-öø-ɏḀ-ỿ]")
+_LATIN_LETTER = re.compile("[A-Za-zÀ-ÖØ-öø-ɏḀ-ỿ]")
 _OTHER_LETTER = re.compile("[ͱ-ϿЀ-ԯ]")
-_OWN_LATIN = frozenset("fgrz") | {chr(c) for c in range(0xDF, 0x250)}
-_OWN_CYRILLIC = {chr(c) for c in range(0x430, 0x530)} - set(_CYRILLIC)
-_OWN_GREEK = {chr(c) for c in range(0x3AC, 0x3CF)} - set(_GREEK)
+_OWN_LATIN = frozenset("fgrzDFGLNRUV") | {chr(c) for c in range(0xC0, 0x250)}
+_OWN_CYRILLIC = {chr(c) for c in range(0x400, 0x530)} - set(_CYRILLIC)
+_OWN_GREEK = {chr(c) for c in range(0x386, 0x3CF)} - set(_GREEK)
 
 
 def fold_lookalikes(text: str) -> str:
     """Rewrite words that mix Latin with Cyrillic or Greek letters in one of the two.
 
     A word is rewritten only when every borrowed letter has a twin in the other script; where both
-    ways are open, the script that the text uses unmistakably decides. Other words stay.
-
-    Args:
-        text: lower case.
+    ways are open, the script that the text uses unmistakably decides. Other words stay. Case
+    counts: Н looks like H, its small form like no Latin letter.
     """
     if not (_OTHER_LETTER.search(text) and _LATIN_LETTER.search(text)):
         return text
