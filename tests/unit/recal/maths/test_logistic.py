@@ -72,6 +72,11 @@ def test_no_step_away_from_the_solution_lowers_the_objective(c: float) -> None:
         assert loss(moved, rows, c) > at_solution
 
 
+def test_the_scaler_is_the_population_mean_and_deviation() -> None:
+    found = fit_logistic({"en": TwoClass(np.array([[1.0], [3.0]]), np.array([[1.0], [-1.0]]))})
+    assert (found.centre, found.scale) == (1.0, np.sqrt(2.0))
+
+
 def test_rows_of_a_language_count_the_same_however_often_they_are_repeated() -> None:
     rows = projected(residuals(n=15), orthonormal())
     repeated = rows | {"l0": TwoClass(*(np.repeat(part, 20, axis=0) for part in rows["l0"]))}

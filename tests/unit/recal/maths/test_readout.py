@@ -66,3 +66,12 @@ def test_the_source_threshold_separates_the_sources() -> None:
 def test_no_languages_make_no_readout() -> None:
     with pytest.raises(ValueError, match="no languages"):
         fit_readout({})
+
+
+def test_languages_weigh_the_same_only_where_that_was_asked() -> None:
+    rows = residuals(n=15)
+    repeated = rows | {"l0": TwoClass(*(np.repeat(part, 20, axis=0) for part in rows["l0"]))}
+    equal, unequal = (
+        fit_readout(repeated, equal_languages=equal).logistic.weights for equal in (True, False)
+    )
+    assert np.abs(equal - unequal).max() > 0.01
