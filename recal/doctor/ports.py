@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import psutil
@@ -20,35 +21,46 @@ _OURS = ("recal", "ray::", "raylet", "haproxy", "serve")
 """How the processes of a running deployment are called, where they are no front door to ask."""
 
 
+_HAPROXY_PORTS = (
+    ("HAProxy's metrics", "RAY_SERVE_HAPROXY_METRICS_PORT", 9101),
+    ("HAProxy's statistics", "RAY_SERVE_HAPROXY_STATS_PORT", 8404),
+    ("Serve's fallback proxy", "RAY_SERVE_FALLBACK_PROXY_GRPC_PORT", 9500),
+)
+"""What Ray Serve opens beside our own ports in high-throughput mode, with Ray's own defaults. A
+clash on the first leaves Serve starting for minutes."""
+
+
 @dataclass(frozen=True, slots=True)
 class WantedPort:
     """A port that a deployment will listen on."""
 
-    setting: str
-    """The setting that chooses it, e.g. `edge.port`."""
+    name: str
+    """The setting that chooses it, or what it is for."""
+    variable: str
+    """The environment variable that chooses it."""
     port: int
     target: str | None = None
     """Address of the front door behind it; None where it speaks something else."""
 
-    @property
-    def variable(self) -> str:
-        """The environment variable that chooses it."""
-        return f"RECAL_{self.setting.replace('.', '__').upper()}"
 
-
-def wanted_ports(settings: Settings) -> list[WantedPort]:
+def wanted_ports(settings: Settings, environ: Mapping[str, str] = os.environ) -> list[WantedPort]:
     """Every port that the settings name; 0 takes a free one and is left out."""
+    edge, serve = settings.edge, settings.serve
+    target = front_door(edge) if edge.port else None
     ports = [
-        WantedPort("edge.port", settings.edge.port, _target(settings)),
-        WantedPort("edge.metrics_port", settings.edge.metrics_port or 0),
-        WantedPort("serve.grpc_port", settings.serve.grpc_port, settings.backend),
-        WantedPort("serve.http_port", settings.serve.http_port),
+        WantedPort("`edge.port`", "RECAL_EDGE__PORT", edge.port, target),
+        WantedPort("`edge.metrics_port`", "RECAL_EDGE__METRICS_PORT", edge.metrics_port or 0),
+        WantedPort(
+            "`serve.grpc_port`", "RECAL_SERVE__GRPC_PORT", serve.grpc_port, settings.backend
+        ),
+        WantedPort("`serve.http_port`", "RECAL_SERVE__HTTP_PORT", serve.http_port),
     ]
+    if serve.high_throughput:
+        ports += [
+            WantedPort(name, variable, int(environ.get(variable, default)))
+            for name, variable, default in _HAPROXY_PORTS
+        ]
     return [port for port in ports if port.port]
-
-
-def _target(settings: Settings) -> str | None:
-    return front_door(settings.edge) if settings.edge.port else None
 
 
 def is_free(port: int) -> bool:
@@ -93,7 +105,7 @@ def judge_port(
     held_by: Callable[[int], str] = holder,
 ) -> Finding:
     """Whether a deployment can have the port, or has it."""
-    name = f"port {wanted.port} (`{wanted.setting}`)"
+    name = f"port {wanted.port} ({wanted.name})"
     if free(wanted.port):
         return ok("ports", f"{name} is free")
     served = model(wanted.target) if wanted.target else None

@@ -173,7 +173,7 @@ def judged(port: WantedPort, *, free: bool, model: str | None = None, by: str = 
     return judge_port(port, free=lambda _: free, model=lambda _: model, held_by=lambda _: by)
 
 
-EDGE = WantedPort("edge.port", 50051, "127.0.0.1:50051")
+EDGE = WantedPort("`edge.port`", "RECAL_EDGE__PORT", 50051, "127.0.0.1:50051")
 
 
 def test_a_port_is_free_or_recals_or_in_the_way() -> None:
@@ -188,9 +188,14 @@ def test_a_port_is_free_or_recals_or_in_the_way() -> None:
 
 def test_every_port_of_the_settings_is_looked_at_unless_it_is_chosen_freely() -> None:
     edge = EdgeSettings(port=0, metrics_port=None)
-    settings = Settings(edge=edge, serve=ServeSettings(grpc_port=1, http_port=2))
-    assert [p.port for p in wanted_ports(settings)] == [1, 2]
-    assert len(wanted_ports(Settings())) == 4
+    serve = ServeSettings(grpc_port=1, http_port=2, high_throughput=False)
+    assert [p.port for p in wanted_ports(Settings(edge=edge, serve=serve))] == [1, 2]
+    assert len(wanted_ports(Settings(), {})) == 7
+
+
+def test_the_ports_of_haproxy_follow_rays_own_variables() -> None:
+    moved = wanted_ports(Settings(), {"RAY_SERVE_HAPROXY_METRICS_PORT": "9999"})
+    assert [p.port for p in moved if "metrics" in p.name] == [9464, 9999]
 
 
 def test_a_listening_socket_makes_its_port_taken() -> None:
