@@ -5,15 +5,16 @@ import pytest
 ENGLISH = (
     "Our small town has a market every Saturday, and my grandmother has sold bread there for "
     "thirty years. She gets up long before the sun, lights the old oven and kneads the dough "
-    "while the rest of us are still asleep. By eight o'clock the whole street smells of warm bread, and the "
-    "first neighbours are already waiting at the door. I have often asked her why she does not "
-    "rest a little more, and she always answers that the work keeps her young. In the afternoon we "
-    "carry the empty baskets home, count the coins on the kitchen table and drink tea together. "
-    "My brother wants to take over the bakery one day, although he still burns every second loaf. "
-    "She only laughs about it, since her own first loaves were as hard as stones. Last winter the "
-    "river rose so high that the market could not be held for three weeks, and everybody in the "
-    "town noticed how much they missed it. When it opened again, people came from all the villages "
-    "around, and there was nothing left on her table by ten in the morning. "
+    "while the rest of us are still asleep. By eight o'clock the whole street smells of warm "
+    "bread, and the first neighbours are already waiting at the door. I have often asked her "
+    "why she does not rest a little more, and she always answers that the work keeps her "
+    "young. In the afternoon we carry the empty baskets home, count the coins on the kitchen "
+    "table and drink tea together. My brother wants to take over the bakery one day, although "
+    "he still burns every second loaf. She only laughs about it, since her own first loaves "
+    "were as hard as stones. Last winter the river rose so high that the market could not be "
+    "held for three weeks, and everybody in the town noticed how much they missed it. When it "
+    "opened again, people came from all the villages around, and there was nothing left on "
+    "her table by ten in the morning. "
 )
 
 SENTENCES = {
