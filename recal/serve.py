@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import shlex
 from collections.abc import Awaitable, Callable
+from importlib.util import find_spec
 from typing import Protocol
 
 import grpc
@@ -140,6 +141,7 @@ def run_on_ray(settings: Settings, console: Console) -> None:
     """
     from services.on_ray import launch
 
+    _expect_ray()
     _check_before_ray(settings)
     try:
         with console.status("starting Ray Serve with four applications, about a minute"):
@@ -150,17 +152,18 @@ def run_on_ray(settings: Settings, console: Console) -> None:
             launch.shutdown()
 
 
+def _expect_ray() -> None:
+    if find_spec("ray") is None:
+        raise SettingsError(
+            "`ray` is not installed; run `make install`, or serve with `recal serve --embedded`"
+        )
+
+
 def _start_ray(settings: Settings) -> None:
     from services.on_ray import launch
 
     try:
         launch.run(settings)
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] != "ray":
-            raise
-        raise SettingsError(
-            "`ray` is not installed; run `make install`, or serve with `recal serve --embedded`"
-        ) from None
     except RuntimeError as error:
         first = next(iter(str(error).splitlines()), "no reason given")
         raise ServiceUnavailable(
