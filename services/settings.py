@@ -156,6 +156,7 @@ class PolicySettings(Section):
     """Deviations from the strict policy table."""
 
     overrides: tuple[OverrideSettings, ...] = ()
+    """Rows of the operator's own; none, and every row is the strict one."""
     max_calibration_age_days: Seconds | None = None
     """Older calibrations are stale; None: they never are."""
     min_time_left_ms: Annotated[float, Field(ge=0)] = 0.0

@@ -1,0 +1,175 @@
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import grpc
+import grpc.aio
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from services.backbone.load import load_backbone
+from services.embedded.runtime import EmbeddedRuntime, Line
+from services.errors import ArtefactRefused
+from services.pb import recal_pb2 as pb
+from services.pb import recal_pb2_grpc as pb_grpc
+from services.readout.artefact import save_calibration, save_readout
+from services.settings import (
+    BackboneSettings,
+    EdgeSettings,
+    GenerationSettings,
+    RegistrySettings,
+    Settings,
+)
+from tests.unit.services.tiny import build_checkpoint, tiny_calibration, tiny_readout
+
+ENGLISH = "How do I bake a loaf of bread at home without an oven?"
+GERMAN = "Wie backe ich zu Hause ein Brot, wenn ich keinen Ofen habe?"
+SERVING = health_pb2.HealthCheckResponse.SERVING
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory) -> Path:
+    return build_checkpoint("qwen2", tmp_path_factory.mktemp("tiny") / "tiny")
+
+
+@pytest.fixture
+def artefacts(checkpoint: Path, tmp_path: Path) -> Path:
+    """English is left alone whatever its score, German steered."""
+    directory = tmp_path / "artefacts"
+    readout = save_readout(tiny_readout(load_backbone(str(checkpoint))), directory / "readout")
+    for language, steer in (("en", 1e6), ("de", -1e6)):
+        calibration = tiny_calibration(readout, language, steer=steer, release=None)
+        save_calibration(calibration, directory / "calibrations" / language)
+    return directory
+
+
+def settings_for(checkpoint: Path, artefacts: Path, **changes) -> Settings:
+    return Settings(
+        backbone=BackboneSettings(name_or_path=str(checkpoint)),
+        registry=RegistrySettings(
+            source="directory", directory=artefacts, poll_interval_s=changes.get("poll_s", 600)
+        ),
+        generation=GenerationSettings(default_max_tokens=8, max_tokens=32),
+        edge=EdgeSettings(port=0, metrics_port=None, internal_services=True),
+    )
+
+
+@asynccontextmanager
+async def running(settings: Settings) -> AsyncIterator[grpc.aio.Channel]:
+    runtime = EmbeddedRuntime(settings)
+    await runtime.start()
+    async with grpc.aio.insecure_channel(runtime.address) as channel:
+        yield channel
+    await runtime.stop(grace_s=0.1)
+
+
+async def generate(channel, prompt, **sampling):
+    request = pb.RecalGenerateRequest(prompt=prompt, sampling=pb.Sampling(**sampling))
+    return [frame async for frame in pb_grpc.RecalStub(channel).Generate(request, timeout=30)]
+
+
+async def health(channel) -> int:
+    stub = health_pb2_grpc.HealthStub(channel)
+    return (await stub.Check(health_pb2.HealthCheckRequest())).status
+
+
+async def test_one_process_answers_with_real_services(checkpoint, artefacts):
+    async with running(settings_for(checkpoint, artefacts)) as channel:
+        assert await health(channel) == SERVING
+        english, *text, usage = await generate(channel, ENGLISH)
+        german, *_ = await generate(channel, GERMAN)
+        info = await pb_grpc.RecalStub(channel).GetInfo(pb.GetInfoRequest())
+    assert (english.verdict.language, english.verdict.action) == ("en", pb.ACTION_NONE)
+    assert (german.verdict.language, german.verdict.action) == ("de", pb.ACTION_STEER)
+    assert usage.usage.n_generated_tokens <= 8
+    assert text or usage.usage.finish_reason == pb.FINISH_REASON_END_OF_TEXT
+    assert list(info.languages) == ["de", "en"]
+
+
+async def test_steering_changes_the_text_and_only_of_the_steered(checkpoint, artefacts):
+    edited = pb.Intervention(action="ACTION_STEER", readout_version="?")
+    async with running(settings_for(checkpoint, artefacts)) as channel:
+        described = await pb_grpc.GateStub(channel).Describe(pb.GateDescribeRequest())
+        edited.readout_version = described.readout_version
+        stub = pb_grpc.GenerationStub(channel)
+
+        async def text(intervention):
+            request = pb.GenerationGenerateRequest(prompt=ENGLISH, intervention=intervention)
+            return "".join([frame.text async for frame in stub.Generate(request)])
+
+        plain = pb.Intervention(action="ACTION_NONE")
+        texts = await asyncio.gather(text(plain), text(edited), text(plain))
+    assert texts[0] == texts[2] != texts[1]
+
+
+async def test_a_promoted_calibration_serves_without_a_restart(checkpoint, artefacts, tmp_path):
+    async with running(settings_for(checkpoint, artefacts, poll_s=0.1)) as channel:
+        stub = pb_grpc.RecalStub(channel)
+        request = pb.RecalCheckRequest(prompt=GERMAN)
+        assert (await stub.Check(request)).verdict.action == pb.ACTION_STEER
+        shutil.rmtree(artefacts / "calibrations" / "de")
+        await until(lambda: listed(stub), ["en"])
+        verdict = (await stub.Check(request)).verdict
+    assert verdict.reason == pb.REASON_NO_CALIBRATION
+
+
+async def listed(stub) -> list[str]:
+    response = await stub.ListCalibrations(pb.ListCalibrationsRequest())
+    return [each.language for each in response.calibrations]
+
+
+async def until(look, wanted) -> None:
+    async with asyncio.timeout(10):
+        while await look() != wanted:
+            await asyncio.sleep(0.05)
+
+
+async def test_without_artefacts_it_listens_and_says_that_it_is_not_ready(checkpoint, tmp_path):
+    async with running(settings_for(checkpoint, tmp_path / "nothing")) as channel:
+        assert await health(channel) != SERVING
+        with pytest.raises(grpc.aio.AioRpcError) as raised:
+            await generate(channel, ENGLISH)
+    assert raised.value.code() is grpc.StatusCode.UNAVAILABLE
+    assert "not there" in raised.value.details()
+
+
+async def test_a_prompt_over_the_context_is_refused_by_tokens(checkpoint, artefacts):
+    async with running(settings_for(checkpoint, artefacts)) as channel:
+        with pytest.raises(grpc.aio.AioRpcError) as raised:
+            await generate(channel, ENGLISH * 40)
+    assert raised.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert "tokens" in raised.value.details()
+
+
+async def test_a_backbone_that_cannot_be_loaded_ends_the_start_and_frees_the_port(tmp_path):
+    (tmp_path / "empty").mkdir()
+    settings = settings_for(tmp_path / "empty", tmp_path)
+    runtime = EmbeddedRuntime(settings)
+    with pytest.raises(ArtefactRefused, match=r"config\.json"):
+        await runtime.start()
+
+
+async def test_what_runs_beside_ends_with_the_process(tmp_path):
+    ended = []
+
+    async def beside():
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append("beside")
+
+    async def close():
+        ended.append("close")
+
+    async def load(settings, meter):
+        return Line((), (beside,), (close,))
+
+    runtime = EmbeddedRuntime(settings_for(tmp_path, tmp_path), load=load)
+    await runtime.start()
+    await asyncio.sleep(0)
+    await runtime.stop(grace_s=0.1)
+    assert ended == ["beside", "close"]
