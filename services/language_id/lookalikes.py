@@ -29,7 +29,7 @@ def fold_lookalikes(text: str) -> str:
     ways are open, the script that the text uses unmistakably decides. Other words stay. Case
     counts: Н looks like H, its small form like no Latin letter.
     """
-    if not (_OTHER_LETTER.search(text) and _LATIN_LETTER.search(text)):
+    if text.isascii() or not (_OTHER_LETTER.search(text) and _LATIN_LETTER.search(text)):
         return text
     characters = set(text)
     latin, cyrillic, greek = (
