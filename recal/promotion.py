@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
 
 from services.readout.naming import ESTIMATOR_TAG, K_TAG
+
+if TYPE_CHECKING:
+    from recal.evaluate import LanguageResult
 
 SOURCE_ESTIMATOR = "source"
 """Estimator of a language that the readout itself was fitted on; it needs no examples."""
@@ -82,3 +86,16 @@ class Chain:
             return self
         last = len(self.versions) - 1 - self.versions[::-1].index(champion)
         return Chain(self.versions[:last])
+
+
+def measured_of(evaluation: LanguageResult) -> dict[str, float]:
+    """An evaluation's numbers by metric name, those of the untouched model with a prefix.
+
+    Rates are in points, as the evaluation holds them.
+    """
+    record = asdict(evaluation)
+    behaviours = {"": record.pop("gated"), "untouched_": record.pop("untouched")}
+    numbers = {name: value for name, value in record.items() if isinstance(value, (int, float))}
+    for prefix, behaviour in behaviours.items():
+        numbers |= {f"{prefix}{name}": value for name, value in behaviour.items()}
+    return {name: float(value) for name, value in numbers.items()}

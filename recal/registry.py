@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +21,7 @@ from recal.errors import (
     RegistryError,
     UnknownVersion,
 )
-from recal.promotion import HARMFUL_TAG, UNTOUCHED_HARMFUL_TAG, Chain, PromotionRules
+from recal.promotion import HARMFUL_TAG, UNTOUCHED_HARMFUL_TAG, Chain, PromotionRules, measured_of
 from recal.registry_connection import Connection, connection_of
 from services.readout.artefact import load_calibration, load_readout
 from services.readout.bundle import BackboneIdentity
@@ -153,7 +153,7 @@ class Registry:
                 f"the evaluation is of `{evaluation.language}`, the calibration of "
                 f"`{calibration.language}`; register it with its own"
             )
-        measured = _measured(evaluation)
+        measured = measured_of(evaluation) if evaluation is not None else {}
         tags = {
             KIND_TAG: CALIBRATION,
             LANGUAGE_TAG: calibration.language,
@@ -290,7 +290,11 @@ class Registry:
             # A server takes no bare path for a source, only a run's artefacts.
             source = f"runs:/{run.info.run_id}/{ARTEFACT_PATH}"
             version = client.create_model_version(
-                model, source=source, run_id=run.info.run_id, tags=dict(tags)
+                model,
+                source=source,
+                run_id=run.info.run_id,
+                tags=dict(tags),
+                await_creation_for=0,  # only hosted registries create versions later
             )
         return _registered(version, champion=None)
 
@@ -371,18 +375,6 @@ class Registry:
 def open_registry(state_directory: Path, environ: Mapping[str, str] = os.environ) -> Registry:
     """The registry that `MLFLOW_TRACKING_URI` names, or a sqlite one in the state directory."""
     return Registry(connection_of(state_directory, environ))
-
-
-def _measured(evaluation: LanguageResult | None) -> dict[str, float]:
-    """An evaluation's numbers by metric name; rates in points, as it holds them."""
-    if evaluation is None:
-        return {}
-    record = asdict(evaluation)
-    behaviours = {"": record.pop("gated"), "untouched_": record.pop("untouched")}
-    numbers = {name: value for name, value in record.items() if isinstance(value, (int, float))}
-    for prefix, behaviour in behaviours.items():
-        numbers |= {f"{prefix}{name}": value for name, value in behaviour.items()}
-    return {name: float(value) for name, value in numbers.items()}
 
 
 def _batch(metrics: Mapping[str, float]) -> list[Metric]:

@@ -177,6 +177,8 @@ def test_rollback_after_a_new_promotion_goes_to_what_served_before_it(shelf: She
     shelf.registry.rollback(shelf.model_of("sw"))
     shelf.promote(sw=3)
     assert shelf.registry.rollback(shelf.model_of("sw")).to_version == 1
+    with pytest.raises(NothingBefore):
+        shelf.registry.rollback(shelf.model_of("sw"))
 
 
 def test_rollback_of_an_alias_that_was_moved_by_hand_goes_to_the_last_promotion(

@@ -196,6 +196,14 @@ def test_a_manifest_that_names_another_file_is_refused(name: str, tmp_path: Path
         load_readout(tmp_path / "readout")
 
 
+def test_a_manifest_that_was_reformatted_is_refused(tmp_path: Path) -> None:
+    saved_readout(tmp_path / "readout")
+    manifest = tmp_path / "readout" / MANIFEST
+    manifest.write_bytes(manifest.read_bytes() + b"\n")
+    with pytest.raises(ArtefactRefused, match="not in canonical form"):
+        load_readout(tmp_path / "readout")
+
+
 def test_a_link_in_place_of_a_file_is_refused(tmp_path: Path) -> None:
     saved_readout(tmp_path / "readout")
     (tmp_path / "readout" / "readout.json").rename(tmp_path / "elsewhere.json")
