@@ -21,7 +21,7 @@ from services.edge.server import EdgeServer
 from services.errors import ServiceUnavailable
 from services.settings import Settings, SettingsError
 
-_EXAMPLE = "How do I bake a loaf of bread?"
+_EXAMPLE = "How do I bake a loaf of bread at home?"
 _LOOK_EVERY_S = 0.5
 _RAY_LOGS = "/tmp/ray/session_latest/logs/serve"
 
@@ -73,7 +73,7 @@ async def _run(front: Front, settings: Settings, console: Console) -> None:
             _say_ready(console, settings, target, await client.get_info())
         await asyncio.Event().wait()
     finally:
-        console.print("stopping; running calls may end first", style="dim")
+        _say(console, "stopping; running calls may end first")
         await front.stop()
 
 
@@ -143,13 +143,13 @@ def run_on_ray(settings: Settings, console: Console) -> None:
 
     _expect_ray()
     _check_before_ray(settings)
+    _say(console, "starting Ray Serve with four applications on this machine; about a minute")
     try:
-        with console.status("starting Ray Serve with four applications, about a minute"):
-            _start_ray(settings)
+        _start_ray(settings)
         asyncio.run(serve(Edge(settings), settings, console))
     finally:
-        with console.status("stopping Ray Serve"):
-            launch.shutdown()
+        _say(console, "stopping Ray Serve")
+        launch.shutdown()
 
 
 def _expect_ray() -> None:

@@ -99,7 +99,7 @@ class RecalClient:
 
     ```python
     async with RecalClient("localhost:9000") as client:
-        async for frame in client.generate("How do I bake bread?"):
+        async for frame in client.generate("How do I bake a loaf of bread at home?"):
             print(frame)
     ```
     """

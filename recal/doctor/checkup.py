@@ -79,8 +79,8 @@ def _load(config: Path | None) -> tuple[Finding, Settings | None]:
     except SettingsError as error:
         remedy = f"mend the file or the variable; {CONFIG_VARIABLE} names the file, if any"
         return fail("settings", str(error), remedy), None
-    source = f"`{config}`" if config else "defaults and environment"
-    says = f"{source} are valid; state lies in `{settings.state_dir}`"
+    source = f"`{config}` is" if config else "defaults and environment are"
+    says = f"{source} valid; state lies in `{settings.state_dir}`"
     return ok("settings", says), settings
 
 
