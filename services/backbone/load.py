@@ -20,6 +20,7 @@ from transformers import (
     PretrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
+    PreTrainedTokenizerFast,
     __version__,
 )
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
@@ -114,8 +115,12 @@ def _load_config(directory: Path, name: str) -> PretrainedConfig:
 
 
 def _load_tokenizer(directory: Path, name: str) -> PreTrainedTokenizerBase:
+    # AutoTokenizer (transformers 5.17 to 5.23) rebuilds the tokenizer of some model types, Qwen2's
+    # among them, from the vocabulary and a pattern of its own; what the checkpoint says counts
+    verbatim = (directory / "tokenizer.json").is_file()
+    kind = PreTrainedTokenizerFast if verbatim else AutoTokenizer
     try:
-        tokenizer = AutoTokenizer.from_pretrained(directory, trust_remote_code=False)
+        tokenizer = kind.from_pretrained(directory, trust_remote_code=False)
     except Exception as error:
         raise ArtefactRefused(
             f"the tokenizer of `{name}` cannot be loaded ({type(error).__name__})"

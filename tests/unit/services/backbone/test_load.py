@@ -6,11 +6,12 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from tokenizers import Tokenizer
 
 from services.backbone.hooks import capture
 from services.backbone.load import load_backbone
 from services.errors import ArtefactRefused
-from tests.unit.services.tiny import CONTEXT, D_MODEL, N_LAYERS
+from tests.unit.services.tiny import CONTEXT, D_MODEL, N_LAYERS, TEXTS
 
 
 @pytest.fixture
@@ -99,6 +100,15 @@ def test_another_chat_template_changes_its_digest_alone(qwen2, broken: Path):
     identity = load_backbone(str(broken)).identity
     assert identity.chat_template_digest != qwen2.identity.chat_template_digest
     assert identity.tokenizer_digest == qwen2.identity.tokenizer_digest
+
+
+def test_the_tokenizer_is_the_checkpoints_own_and_not_one_that_the_model_type_suggests(
+    backbone, checkpoints, architecture
+):
+    saved = Tokenizer.from_file(str(checkpoints[architecture] / "tokenizer.json"))
+    for text in (*TEXTS, "two  spaces, don't 123", "e\u0301"):
+        found = backbone.tokenizer(text, add_special_tokens=False)["input_ids"]
+        assert found == saved.encode(text, add_special_tokens=False).ids
 
 
 def test_a_missing_path_is_named():

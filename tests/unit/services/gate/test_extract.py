@@ -1,6 +1,10 @@
+import dataclasses
+
 import pytest
 import torch
+from transformers import GPT2Config, GPT2Model
 
+from services.backbone.blocks import find_blocks
 from services.backbone.chat import encode
 from services.backbone.load import Backbone, load_backbone
 from services.gate.extract import buckets, residuals
@@ -29,6 +33,17 @@ def test_a_batch_of_one_equals_a_batch_of_many(backbone: Backbone):
     alone = torch.cat([residuals(backbone, [ids], layers=[3]) for ids in token_ids])
     torch.testing.assert_close(many, alone, atol=1e-4, rtol=0)
     assert (many[0] - many[1]).abs().max() > 1e-2
+
+
+def test_positions_are_right_where_they_are_absolute(qwen2: Backbone):
+    torch.manual_seed(0)
+    config = GPT2Config(n_layer=1, n_embd=32, n_head=2, vocab_size=400, initializer_range=0.3)
+    model = GPT2Model(config).eval()
+    absolute = dataclasses.replace(qwen2, model=model, blocks=find_blocks(model))
+    token_ids = encoded(qwen2)
+    many = residuals(absolute, token_ids, layers=[0])
+    alone = torch.cat([residuals(absolute, [ids], layers=[0]) for ids in token_ids])
+    torch.testing.assert_close(many, alone, atol=1e-4, rtol=0)
 
 
 def test_a_truncated_backbone_gives_the_same_residuals(backbone, architecture, checkpoints):
