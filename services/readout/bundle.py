@@ -1,4 +1,4 @@
-"""Everything learned, held as one frozen object: a readout and the calibrations that belong to it."""
+"""Everything learned, as one frozen object: a readout and the calibrations that belong to it."""
 
 from __future__ import annotations
 
