@@ -47,10 +47,13 @@ def open_channel(address: str) -> grpc.aio.Channel:
 class Connection:
     """Calls of one service over one channel. Every failure is a ServiceError."""
 
-    def __init__(self, channel: grpc.aio.Channel, service: str) -> None:
-        """Call `service`, by its full name."""
+    def __init__(
+        self, channel: grpc.aio.Channel, service: str, application: str | None = None
+    ) -> None:
+        """Call `service`, by its full name; on Serve, in the application of that name."""
         self._channel = channel
         self._service = service
+        self._application = application or APPLICATIONS[service]
 
     async def unary(
         self, name: str, request: Message, *, timeout_s: float | None, tenant: str | None = None
@@ -97,7 +100,7 @@ class Connection:
     def _with(self, timeout_s: float | None, tenant: str | None) -> dict[str, Any]:
         timeout_s = DEFAULT_TIMEOUT_S if timeout_s is None else timeout_s
         metadata = {
-            "application": APPLICATIONS[self._service],
+            "application": self._application,
             DEADLINE_MS: str(max(0, round(timeout_s * 1000))),
             REQUEST_ID: current_request_id.get(),
             TENANT: tenant or "",
@@ -116,9 +119,9 @@ def _serialisers(method: Method) -> tuple[Callable[[Any], bytes], Callable[[byte
 class LanguageIdStub:
     """Language identification over gRPC."""
 
-    def __init__(self, channel: grpc.aio.Channel) -> None:
-        """Call over the given channel."""
-        self._connection = Connection(channel, LANGUAGE_ID)
+    def __init__(self, channel: grpc.aio.Channel, *, application: str | None = None) -> None:
+        """Call over the given channel; on Serve, an application of another name where given."""
+        self._connection = Connection(channel, LANGUAGE_ID, application)
 
     async def identify(self, text: str) -> LanguageGuess:
         """Name the language of a text, or abstain."""
@@ -130,9 +133,9 @@ class LanguageIdStub:
 class GateStub:
     """The gate over gRPC."""
 
-    def __init__(self, channel: grpc.aio.Channel) -> None:
-        """Call over the given channel."""
-        self._connection = Connection(channel, GATE)
+    def __init__(self, channel: grpc.aio.Channel, *, application: str | None = None) -> None:
+        """Call over the given channel; on Serve, an application of another name where given."""
+        self._connection = Connection(channel, GATE, application)
 
     async def check(
         self,
@@ -189,9 +192,9 @@ def _gate_request(asked: GateRequest) -> messages.GateCheckRequest:
 class GenerationStub:
     """Generation over gRPC."""
 
-    def __init__(self, channel: grpc.aio.Channel) -> None:
-        """Call over the given channel."""
-        self._connection = Connection(channel, GENERATION)
+    def __init__(self, channel: grpc.aio.Channel, *, application: str | None = None) -> None:
+        """Call over the given channel; on Serve, an application of another name where given."""
+        self._connection = Connection(channel, GENERATION, application)
 
     async def generate(
         self,

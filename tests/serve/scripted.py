@@ -21,6 +21,7 @@ from services.on_ray.deployments import (
     RecalDeployment,
 )
 from services.settings import Settings
+from services.telemetry import SCORE
 from services.wire.methods import APPLICATIONS, GATE, GENERATION, LANGUAGE_ID, RECAL
 from services.wire.prompts import RequestLimits
 from tests.behind import CANARY, STEER, TEXT, FakeGate, FakeLanguageId
@@ -41,8 +42,11 @@ def obey(prompt: str, who: str) -> None:
 
 
 class ScriptedGate(FakeGate):
+    meter: Any = None
+
     async def check(self, prompt: str, guess: Any, **options: Any) -> GateReading:
         obey(prompt, "gate")
+        self.meter.observe(SCORE, -1.25, language="sw")
         if prompt == "refuse":
             verdict = replace(STEER, action=Action.REFUSE, reason=Reason.NON_FINITE_ACTIVATION)
             return GateReading(verdict, 12)
@@ -79,7 +83,9 @@ async def load_language_id(meter: Any) -> Loaded[Any]:
 
 
 async def load_gate(meter: Any) -> Loaded[Any]:
-    return Loaded(ScriptedGate(), LIMITS)
+    gate = ScriptedGate()
+    gate.meter = meter
+    return Loaded(gate, LIMITS)
 
 
 async def load_generation(seen: Path, meter: Any) -> Loaded[Any]:
