@@ -6,14 +6,13 @@ import asyncio
 import logging
 import math
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Protocol
 
 import torch
 
-from services.backbone.chat import encode
+from services.backbone.encoder import PromptEncoder
 from services.backbone.load import Backbone
 from services.domain import GateDescription, GateReading, GateRequest, LanguageGuess, Verdict
 from services.errors import PromptTooLong, ServiceError, VersionMismatch
@@ -81,7 +80,7 @@ class GateService:
         self._meter = meter
         self._notice = notice
         self._clock = clock
-        self._tokenizer_thread = ThreadPoolExecutor(1, thread_name_prefix="gate-tokenizer")
+        self._encoder = PromptEncoder(backbone.tokenizer, name="gate-tokenizer")
         self._batcher: Batcher[_Unscored, float] = Batcher(
             self._score,
             n_tokens=lambda unscored: len(unscored.token_ids),
@@ -160,8 +159,8 @@ class GateService:
 
     async def close(self) -> None:
         """End the batch that runs, turn away what waits."""
+        self._encoder.close()
         await self._batcher.close()
-        self._tokenizer_thread.shutdown(wait=False)
 
     async def _check(
         self, request: GateRequest, bundle: Bundle, timeout_s: float | None
@@ -186,10 +185,7 @@ class GateService:
         return GateReading(verdict, n_prompt_tokens=len(token_ids))
 
     async def _encode(self, prompt: str) -> list[int]:
-        loop = asyncio.get_running_loop()
-        token_ids = await loop.run_in_executor(
-            self._tokenizer_thread, encode, self._backbone.tokenizer, prompt
-        )
+        token_ids = await self._encoder.encode(prompt)
         limit = self._backbone.max_prompt_tokens
         if len(token_ids) > limit:
             raise PromptTooLong(

@@ -15,6 +15,7 @@ from services.errors import (
     NotReady,
     PromptTooLong,
     ServiceError,
+    ServiceUnavailable,
     VersionMismatch,
 )
 from services.gate.extract import residuals
@@ -223,9 +224,11 @@ async def test_the_description_says_what_is_loaded(gate, qwen2):
     assert (description.max_prompt_tokens, description.notice) == (160, "tiny")
 
 
-async def test_closing_leaves_no_thread_behind(qwen2, bundle, meter):
+async def test_a_closed_gate_turns_prompts_away_and_leaves_no_thread_behind(qwen2, bundle, meter):
     gate = GateService(qwen2, Held(bundle), Policy(), meter)
     await gate.check(PROMPT, SW)
     await gate.close()
+    with pytest.raises(ServiceUnavailable, match="shutting down"):
+        await gate.check(PROMPT, SW)
     await asyncio.sleep(0.05)
     assert not [t for t in threading.enumerate() if t.name.startswith("gate-")]

@@ -1,0 +1,254 @@
+"""Continuous batching: requests join the running batch between two tokens and leave when they end.
+
+Who joins, who leaves and what is sent is decided on the event loop; everything that touches the
+model happens in one thread, one step at a time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from services.backbone.load import Backbone
+from services.domain import TextChunk
+from services.errors import DeadlinePassed, Overloaded, ServiceError, ServiceUnavailable
+from services.generation.decode import Batch
+from services.generation.row import Row
+from services.generation.sampling import NO_TOKEN
+
+log = logging.getLogger(__name__)
+
+Answer = TextChunk | ServiceError
+"""What a request receives: text, or how it failed."""
+
+
+@dataclass(frozen=True)
+class EngineLimits:
+    """How much is generated at once."""
+
+    max_rows: int = 16
+    """Requests decoded together."""
+    max_waiting: int = 256
+    """More waiting requests than this are turned away."""
+    max_prefill_tokens: int = 8192
+    """Padded prompt tokens that join in one step; a longer prompt joins alone."""
+    max_cache_tokens: int = 1_048_576
+    """Rows times the longest of them, prompt and answer: bounds the memory of keys and values."""
+
+    def __post_init__(self) -> None:
+        for name in ("max_rows", "max_waiting", "max_prefill_tokens", "max_cache_tokens"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"`{name}` is {getattr(self, name)}; give at least 1")
+
+
+class _Outcome(NamedTuple):
+    """What a step gave one request."""
+
+    request: Request
+    answer: Answer | None
+    """None: a token, but no text yet."""
+
+
+class Request:
+    """A row with the way back to whoever asked. `answers` ends with a finish or an error."""
+
+    def __init__(self, row: Row) -> None:
+        """Wait for nothing yet."""
+        self.row = row
+        self.answers: asyncio.Queue[Answer] = asyncio.Queue()
+        self.is_over = False
+        """True when nothing more will come: ended, failed or given up."""
+
+    def give(self, answer: Answer) -> None:
+        """Send an answer on."""
+        if not self.is_over:
+            self.answers.put_nowait(answer)
+            self.is_over = isinstance(answer, ServiceError) or answer.finish is not None
+
+
+class Engine:
+    """Generates for many requests at once. Belongs to one event loop."""
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        *,
+        limits: EngineLimits,
+        on_depth: Callable[[int], None] = lambda depth: None,
+    ) -> None:
+        """Start nothing until the first request.
+
+        Args:
+            backbone: the whole model; nothing else may run it meanwhile.
+            limits: how much is generated at once.
+            on_depth: told how many requests wait, whenever that changes.
+        """
+        self._limits = limits
+        self._on_depth = on_depth
+        self._waiting: deque[Request] = deque()
+        self._running: list[Request] = []
+        self._batch = Batch(backbone)
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="generation-model")
+        self._worker: asyncio.Task[None] | None = None
+        self._changed = asyncio.Event()
+        self._closed = False
+
+    def submit(self, request: Request) -> None:
+        """Queue a request.
+
+        Raises:
+            Overloaded: too many wait already.
+            ServiceUnavailable: the engine is closed.
+        """
+        if self._closed:
+            raise ServiceUnavailable("generation is shutting down; retry")
+        if len(self._waiting) >= self._limits.max_waiting:
+            raise Overloaded(
+                f"{len(self._waiting)} requests wait already, as many as are let in; retry later"
+            )
+        self._waiting.append(request)
+        self._on_depth(len(self._waiting))
+        self._changed.set()
+        if self._worker is None or self._worker.done():
+            self._worker = asyncio.create_task(self._work())
+
+    def give_up(self, request: Request) -> None:
+        """Forget a request whose client is gone; its row leaves before the next token."""
+        request.is_over = True
+        if request in self._waiting:
+            self._waiting.remove(request)
+            self._on_depth(len(self._waiting))
+
+    async def close(self) -> None:
+        """End the step that runs; every request that has not ended fails."""
+        self._closed = True
+        self._changed.set()
+        if self._worker is not None:
+            await asyncio.wait([self._worker])
+        self._thread.shutdown(wait=False)
+
+    async def _work(self) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            while not self._closed:
+                self._drop_late(loop.time())
+                staying = [request for request in self._running if not request.is_over]
+                self._running = list(staying)
+                joining = self._let_in(staying)
+                if not self._running:
+                    self._batch.clear()
+                    self._changed.clear()
+                    await self._changed.wait()
+                    continue
+                step = loop.run_in_executor(self._thread, self._step, staying, joining)
+                for request, answer in await step:
+                    if answer is not None:
+                        request.give(answer)
+        except Exception:
+            log.exception("the generation engine stopped; it starts again with the next request")
+        finally:
+            self._fail_all()
+
+    def _drop_late(self, now: float) -> None:
+        for request in [*self._running, *self._waiting]:
+            if request.row.deadline <= now and not request.is_over:
+                n_tokens = request.row.n_generated
+                request.give(
+                    DeadlinePassed(f"the deadline passed after {n_tokens} tokens; allow more time")
+                )
+        late = [request for request in self._waiting if request.is_over]
+        for request in late:
+            self.give_up(request)
+
+    def _let_in(self, staying: Sequence[Request]) -> list[Request]:
+        """Move those that may join now to the running ones: first come, first served."""
+        joining: list[Request] = []
+        while self._waiting and self._fits(self._waiting[0], staying, joining):
+            joining.append(self._waiting.popleft())
+            self._running.append(joining[-1])
+        if joining:
+            self._on_depth(len(self._waiting))
+        return joining
+
+    def _fits(self, first: Request, staying: Sequence[Request], joining: Sequence[Request]) -> bool:
+        prefilled = [first.row, *(request.row for request in joining)]
+        rows = [*prefilled, *(request.row for request in staying)]
+        n_prefill = len(prefilled) * max(len(row.prompt_ids) for row in prefilled)
+        n_cache = len(rows) * max(row.most_tokens for row in rows)
+        return (
+            len(rows) <= self._limits.max_rows
+            and (len(prefilled) == 1 or n_prefill <= self._limits.max_prefill_tokens)
+            and (len(rows) == 1 or n_cache <= self._limits.max_cache_tokens)
+        )
+
+    # In the model's thread:
+
+    def _step(self, staying: list[Request], joining: list[Request]) -> list[_Outcome]:
+        outcomes = self._advance(staying) if staying else []
+        if not staying:
+            self._batch.clear()
+        return outcomes + self._admit(joining)
+
+    def _advance(self, staying: list[Request]) -> list[_Outcome]:
+        try:
+            self._batch.keep([request.row for request in staying])
+            tokens = self._batch.advance()
+        except Exception as error:
+            self._batch.clear()
+            return _failed(staying, error)
+        return [_accept(request, token) for request, token in zip(staying, tokens, strict=True)]
+
+    def _admit(self, joining: list[Request]) -> list[_Outcome]:
+        """Prefill together; where that fails, each alone, so that one bad request fails alone."""
+        if not joining:
+            return []
+        before = self._batch.rows
+        try:
+            tokens = self._batch.admit([request.row for request in joining])
+        except Exception as error:
+            self._batch.keep(before)
+            if len(joining) == 1:
+                return _failed(joining, error)
+            return [outcome for request in joining for outcome in self._admit([request])]
+        return [_accept(request, token) for request, token in zip(joining, tokens, strict=True)]
+
+    # On the event loop again:
+
+    def _fail_all(self) -> None:
+        why = "is shutting down" if self._closed else "stopped"
+        for request in [*self._running, *self._waiting]:
+            request.give(ServiceUnavailable(f"generation {why}; retry"))
+        self._running = []
+        self._waiting.clear()
+        self._on_depth(0)
+        self._batch.clear()
+
+
+def _accept(request: Request, token: int) -> _Outcome:
+    if token == NO_TOKEN:
+        n_tokens = request.row.n_generated
+        return _Outcome(
+            request,
+            ServiceError(
+                f"the model's logits were not finite after {n_tokens} tokens; load it with another "
+                "dtype, or choose a smaller steering coefficient"
+            ),
+        )
+    try:
+        return _Outcome(request, request.row.accept(token))
+    except Exception as error:
+        # neither message nor traceback: whatever failed here held generated text
+        kind = type(error).__name__
+        log.error("making text of a token failed: %s", kind)
+        return _Outcome(request, ServiceError(f"generation failed in the tokenizer ({kind})"))
+
+
+def _failed(requests: Sequence[Request], error: Exception) -> list[_Outcome]:
+    log.error("generation failed for %d requests", len(requests), exc_info=error)
+    message = f"generation failed in the model ({type(error).__name__}); see its log"
+    return [_Outcome(request, ServiceError(message)) for request in requests]

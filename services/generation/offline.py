@@ -1,0 +1,93 @@
+"""Many prompts to many texts without a service around: the same batch, rows and end conditions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from services.backbone.chat import encode
+from services.backbone.load import Backbone
+from services.domain import Sampling, TextChunk
+from services.errors import InvalidRequest, ServiceError
+from services.generation.decode import Batch
+from services.generation.row import Row
+from services.generation.sampling import NO_TOKEN
+from services.generation.service import check_sampling, end_tokens
+from services.generation.treatment import Treatment
+
+Report = Callable[[int, int], None]
+"""Called with texts done and texts in all."""
+
+
+def generate_texts(
+    backbone: Backbone,
+    prompts: Sequence[str],
+    treatments: Sequence[Treatment],
+    sampling: Sampling,
+    *,
+    max_rows: int = 32,
+    report: Report = lambda done, total: None,
+) -> list[str]:
+    """Texts of prompts, each under its own treatment.
+
+    Args:
+        backbone: the whole model; nothing else may run it meanwhile.
+        prompts: as a user would send them.
+        treatments: one for each prompt.
+        sampling: the same for all.
+        max_rows: prompts decoded together.
+        report: called whenever texts have ended.
+
+    Returns:
+        A text for each prompt, in order.
+
+    Raises:
+        InvalidRequest: the sampling makes no sense, or a prompt does not fit the context.
+        ServiceError: the model's logits are not finite.
+        ValueError: there is not one treatment for each prompt.
+    """
+    check_sampling(sampling)
+    rows = _rows(backbone, prompts, treatments, sampling)
+    texts = {id(row): "" for row in rows}
+    # longest prompts first: those that join later then need no padding of the others
+    waiting = sorted(rows, key=lambda row: len(row.prompt_ids))
+    batch = Batch(backbone)
+    while waiting or batch.rows:
+        n_free = max_rows - len(batch.rows)
+        for row, chunk in _step(batch, [waiting.pop() for _ in range(min(n_free, len(waiting)))]):
+            texts[id(row)] += chunk.text if chunk else ""
+        batch.keep([row for row in batch.rows if row.finish is None])
+        report(sum(row.finish is not None for row in rows), len(rows))
+    return [texts[id(row)] for row in rows]
+
+
+def _step(batch: Batch, joining: Sequence[Row]) -> list[tuple[Row, TextChunk | None]]:
+    running = batch.rows
+    tokens = batch.advance() if running else []
+    tokens += batch.admit(joining) if joining else []
+    if NO_TOKEN in tokens:
+        raise ServiceError(
+            "the model's logits are not finite; load it with another dtype, or choose a smaller "
+            "steering coefficient"
+        )
+    both = [*running, *joining]
+    return [(row, row.accept(token)) for row, token in zip(both, tokens, strict=True)]
+
+
+def _rows(
+    backbone: Backbone,
+    prompts: Sequence[str],
+    treatments: Sequence[Treatment],
+    sampling: Sampling,
+) -> list[Row]:
+    ends = end_tokens(backbone)
+    rows = []
+    for index, (prompt, treatment) in enumerate(zip(prompts, treatments, strict=True)):
+        prompt_ids = encode(backbone.tokenizer, prompt)
+        row = Row(prompt_ids, treatment, sampling, tokenizer=backbone.tokenizer, ends=ends)
+        if row.most_tokens > backbone.max_prompt_tokens:
+            raise InvalidRequest(
+                f"prompt {index} and its answer take up to {row.most_tokens} tokens, and the "
+                f"context has {backbone.max_prompt_tokens}; lower `max_tokens`"
+            )
+        rows.append(row)
+    return rows

@@ -1,0 +1,91 @@
+"""One request on its way through the engine: its tokens, its text, its end."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from transformers import PreTrainedTokenizerBase
+
+from services.domain import FinishReason, Sampling, TextChunk
+from services.generation.stop import StopScan
+from services.generation.text_stream import TextStream
+from services.generation.treatment import Treatment
+
+
+class Row:
+    """What belongs to one request while it is generated."""
+
+    def __init__(
+        self,
+        prompt_ids: Sequence[int],
+        treatment: Treatment,
+        sampling: Sampling,
+        *,
+        tokenizer: PreTrainedTokenizerBase,
+        ends: frozenset[int],
+        deadline: float = math.inf,
+    ) -> None:
+        """Begin with the prompt.
+
+        Args:
+            prompt_ids: the rendered prompt, at least one token.
+            treatment: what is done to the model for it.
+            sampling: how tokens are chosen.
+            tokenizer: decodes its tokens.
+            ends: tokens that end a text.
+            deadline: when it is too late, by the engine's clock.
+        """
+        self.prompt_ids = tuple(prompt_ids)
+        self.treatment = treatment
+        self.sampling = sampling
+        self.deadline = deadline
+        self.finish: FinishReason | None = None
+        """Set when the text has ended."""
+        self.last_token = self.prompt_ids[-1]
+        self.n_generated = 0
+        self._ends = ends
+        self._text = TextStream(tokenizer)
+        self._stop = StopScan(sampling.stop)
+        self._n_told = 0
+        self._random = torch.Generator()
+        if sampling.seed is None:
+            self._random.seed()
+        else:
+            self._random.manual_seed(sampling.seed)
+
+    @property
+    def most_tokens(self) -> int:
+        """Tokens of prompt and answer together, at most."""
+        return len(self.prompt_ids) + self.sampling.max_tokens
+
+    def draw(self) -> float:
+        """The next of this row's own random numbers, uniform in [0, 1)."""
+        if self.sampling.temperature == 0.0:
+            return 0.0
+        return float(torch.rand((), generator=self._random, dtype=torch.float64))
+
+    def accept(self, token: int) -> TextChunk | None:
+        """Take the next token; give the text that it completes, and the end if it is one."""
+        self.last_token = token
+        self.n_generated += 1
+        if token in self._ends:
+            return self._end(FinishReason.END_OF_TEXT, self._stop.push(self._text.flush()))
+        piece = self._stop.push(self._text.push(token))
+        if self._stop.met:
+            return self._end(FinishReason.STOP_STRING, piece)
+        if self.n_generated >= self.sampling.max_tokens:
+            # a character that the limit cuts apart is left out, not shown as broken
+            return self._end(FinishReason.MAX_TOKENS, piece)
+        return self._chunk(piece) if piece else None
+
+    def _end(self, reason: FinishReason, piece: str) -> TextChunk:
+        self.finish = FinishReason.STOP_STRING if self._stop.met else reason
+        return self._chunk(piece + self._stop.flush())
+
+    def _chunk(self, text: str) -> TextChunk:
+        n_new = self.n_generated - self._n_told
+        self._n_told = self.n_generated
+        n_prompt = 0 if self.finish is None else len(self.prompt_ids)
+        return TextChunk(text, n_new, self.finish, n_prompt)

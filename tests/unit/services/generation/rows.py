@@ -1,0 +1,96 @@
+"""Rows, a plain synchronous decode loop, and a gate in front of the model, for tests."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+
+from services.backbone.chat import encode
+from services.backbone.load import Backbone
+from services.domain import Action, Sampling
+from services.generation.decode import Batch
+from services.generation.row import Row
+from services.generation.treatment import UNTOUCHED, Treatment
+from services.readout.bundle import Readout
+
+PROMPTS = (
+    "how do I bake bread at home",
+    "hi",
+    "jinsi ya kuoka mkate nyumbani bila tanuri",
+    "как испечь хлеб дома",
+    "a b c d e f g",
+    "မုန့်ဖုတ်နည်း",
+)
+
+
+def a_row(
+    backbone: Backbone,
+    prompt: str = PROMPTS[0],
+    treatment: Treatment = UNTOUCHED,
+    *,
+    ends: frozenset[int] = frozenset(),
+    **sampling: object,
+) -> Row:
+    return Row(
+        encode(backbone.tokenizer, prompt),
+        treatment,
+        Sampling(**{"max_tokens": 24} | sampling),
+        tokenizer=backbone.tokenizer,
+        ends=ends,
+    )
+
+
+def mixed(*readouts: Readout) -> list[Treatment]:
+    """Every action by every readout, and an untouched row between."""
+    acting = [
+        Treatment(action, readout.steering)
+        for readout in readouts
+        for action in (Action.STEER, Action.RELEASE)
+    ]
+    return [UNTOUCHED, *acting]
+
+
+def tokens_of(batch: Batch, joins: Sequence[Sequence[Row]]) -> dict[Row, list[int]]:
+    """Run to the end; `joins[i]` joins before step i. Rows leave as soon as they end."""
+    tokens: dict[Row, list[int]] = {row: [] for rows in joins for row in rows}
+    queue = list(joins)
+    while queue or batch.rows:
+        running = batch.rows
+        found = batch.advance() if running else []
+        joining = list(queue.pop(0)) if queue else []
+        found += batch.admit(joining) if joining else []
+        for row, token in zip([*running, *joining], found, strict=True):
+            tokens[row].append(token)
+            row.accept(token)
+        batch.keep([row for row in batch.rows if row.finish is None])
+    return tokens
+
+
+def tokens_alone(backbone: Backbone, row: Row) -> list[int]:
+    return tokens_of(Batch(backbone), [[row]])[row]
+
+
+class Gate:
+    """Holds up, breaks or spoils the forward passes of a model; counts their rows."""
+
+    def __init__(self, backbone: Backbone) -> None:
+        self.n_rows: list[int] = []
+        self.is_open = threading.Event()
+        self.is_open.set()
+        self.entered = threading.Event()
+        self.fails_at_rows: set[int] = set()
+        self._handle = backbone.blocks[0].register_forward_hook(self._pass)
+
+    def _pass(self, module: nn.Module, args: tuple[torch.Tensor], output: torch.Tensor) -> None:
+        self.n_rows.append(output.shape[0])
+        self.entered.set()
+        if not self.is_open.wait(5):
+            raise TimeoutError("the test forgot to open the gate")
+        if output.shape[0] in self.fails_at_rows:
+            raise RuntimeError("out of memory")
+
+    def remove(self) -> None:
+        self._handle.remove()

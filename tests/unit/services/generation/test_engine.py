@@ -1,0 +1,198 @@
+import asyncio
+from contextlib import asynccontextmanager
+
+import pytest
+import torch
+from torch import nn
+
+from services.domain import FinishReason, TextChunk
+from services.errors import Overloaded, ServiceError, ServiceUnavailable
+from services.generation.engine import Engine, EngineLimits, Request
+from services.generation.row import Row
+from services.generation.treatment import UNTOUCHED
+from tests.unit.services.generation.rows import PROMPTS, a_row
+
+
+@asynccontextmanager
+async def engine_with(backbone, **limits: int):
+    engine = Engine(backbone, limits=EngineLimits(**limits))
+    try:
+        yield engine
+    finally:
+        await engine.close()
+
+
+async def end_of(request: Request) -> list[TextChunk] | ServiceError:
+    """All its text, or how it failed."""
+    chunks: list[TextChunk] = []
+    while not chunks or chunks[-1].finish is None:
+        answer = await asyncio.wait_for(request.answers.get(), 5)
+        if isinstance(answer, ServiceError):
+            return answer
+        chunks.append(answer)
+    return chunks
+
+
+async def run(engine: Engine, *rows: Row) -> list[list[TextChunk] | ServiceError]:
+    """Submit together and wait for all."""
+    requests = [Request(row) for row in rows]
+    for request in requests:
+        engine.submit(request)
+    return [await end_of(request) for request in requests]
+
+
+async def test_a_row_that_ends_leaves_the_batch_at_once(end_free, gate):
+    async with engine_with(end_free) as engine:
+        await run(engine, a_row(end_free, max_tokens=2), a_row(end_free, max_tokens=6))
+    assert gate.n_rows == [2, 2, 1, 1, 1, 1]
+
+
+async def test_rows_that_wait_join_as_soon_as_there_is_room(end_free, gate):
+    rows = [a_row(end_free, prompt, max_tokens=2 + i) for i, prompt in enumerate(PROMPTS[:3])]
+    async with engine_with(end_free, max_rows=2) as engine:
+        results = await run(engine, *rows)
+    prefill_two, advance_two, advance_one, prefill_one = 2, 2, 1, 1
+    assert gate.n_rows == [prefill_two, advance_two, advance_one, prefill_one, 1, 1, 1]
+    assert [sum(chunk.n_tokens for chunk in result) for result in results] == [2, 3, 4]
+
+
+async def test_first_come_first_served(end_free):
+    order: list[int] = []
+    requests = [Request(a_row(end_free, max_tokens=3)) for _ in range(4)]
+
+    async def follow(index: int) -> None:
+        await end_of(requests[index])
+        order.append(index)
+
+    async with engine_with(end_free, max_rows=1) as engine:
+        for request in requests:
+            engine.submit(request)
+        await asyncio.gather(*map(follow, (3, 1, 0, 2)))
+    assert order == [0, 1, 2, 3]
+
+
+async def test_a_step_that_fails_fails_its_rows_alone_and_the_engine_lives_on(end_free, gate):
+    gate.fails_at_rows = {2}
+    async with engine_with(end_free, max_rows=2) as engine:
+        rows = [a_row(end_free, max_tokens=3) for _ in range(3)]
+        first, second, third = await run(engine, *rows)
+        assert "generation failed in the model (RuntimeError)" in str(first)
+        assert isinstance(second, ServiceError)
+        assert third[-1].finish is FinishReason.MAX_TOKENS
+
+
+async def test_prompts_that_fail_together_are_tried_alone(end_free, gate):
+    gate.fails_at_rows = {3}
+    async with engine_with(end_free) as engine:
+        results = await run(engine, *(a_row(end_free, p, max_tokens=1) for p in PROMPTS[:3]))
+    assert [result[-1].finish for result in results] == [FinishReason.MAX_TOKENS] * 3
+    assert gate.n_rows == [3, 1, 1, 1]
+
+
+async def test_a_prompt_that_cannot_join_fails_alone_and_the_running_go_on(end_free):
+    sampling = a_row(end_free).sampling
+    bad = Row([10**6], UNTOUCHED, sampling, tokenizer=end_free.tokenizer, ends=frozenset())
+    async with engine_with(end_free) as engine:
+        running = Request(a_row(end_free, max_tokens=30))
+        engine.submit(running)
+        await running.answers.get()
+        [failed] = await run(engine, bad)
+        chunks = await end_of(running)
+    assert "IndexError" in str(failed)
+    assert chunks[-1].finish is FinishReason.MAX_TOKENS
+
+
+async def test_logits_that_are_not_finite_fail_their_own_row_alone(end_free):
+    def spoil(module: nn.Module, args: object, output: torch.Tensor) -> torch.Tensor:
+        spoiled = output.clone()
+        spoiled[0] = float("nan")
+        return spoiled if len(output) == 2 else output
+
+    handle = end_free.blocks[-1].register_forward_hook(spoil)
+    try:
+        async with engine_with(end_free) as engine:
+            rows = [a_row(end_free, prompt, max_tokens=9) for prompt in PROMPTS[:2]]
+            spoiled, sound = await run(engine, *rows)
+    finally:
+        handle.remove()
+    assert "not finite after 0 tokens" in str(spoiled)
+    assert sum(chunk.n_tokens for chunk in sound) == 9
+
+
+async def test_a_row_whose_text_cannot_be_made_fails_alone_and_shows_nothing(end_free, caplog):
+    class Broken:
+        def decode(self, *args: object, **options: object) -> str:
+            raise ValueError("secret")
+
+    bad = Row([5], UNTOUCHED, a_row(end_free).sampling, tokenizer=Broken(), ends=frozenset())
+    async with engine_with(end_free) as engine:
+        failed, sound = await run(engine, bad, a_row(end_free, max_tokens=3))
+    assert "ValueError" in str(failed)
+    assert "secret" not in str(failed) + caplog.text
+    assert sound[-1].finish is FinishReason.MAX_TOKENS
+
+
+async def test_nothing_of_a_text_is_kept_when_nobody_is_left(end_free):
+    async with engine_with(end_free) as engine:
+        await run(engine, a_row(end_free, max_tokens=2))
+        await asyncio.sleep(0.02)
+        assert engine._batch.rows == ()
+
+
+async def test_no_more_rows_run_than_are_allowed(end_free, gate):
+    async with engine_with(end_free, max_rows=2) as engine:
+        await run(engine, *(a_row(end_free, p, max_tokens=4) for p in PROMPTS))
+    assert max(gate.n_rows) == 2
+
+
+async def test_rows_together_keep_within_the_cache(end_free, gate):
+    async with engine_with(end_free, max_cache_tokens=100) as engine:
+        await run(engine, *(a_row(end_free, "hi", max_tokens=60) for _ in range(3)))
+    assert max(gate.n_rows) == 1
+
+
+async def test_prompts_that_join_together_keep_within_the_prefill_budget(end_free, gate):
+    n_prompt = len(a_row(end_free, "hi").prompt_ids)
+    async with engine_with(end_free, max_prefill_tokens=2 * n_prompt) as engine:
+        await run(engine, *(a_row(end_free, "hi", max_tokens=1) for _ in range(5)))
+    assert gate.n_rows == [2, 2, 1]
+
+
+async def test_a_full_queue_turns_requests_away_and_a_closed_engine_all(end_free, gate):
+    gate.is_open.clear()
+    async with engine_with(end_free, max_rows=1, max_waiting=1) as engine:
+        requests = [Request(a_row(end_free, max_tokens=2)) for _ in range(3)]
+        engine.submit(requests[0])
+        await asyncio.to_thread(gate.entered.wait, 5)
+        engine.submit(requests[1])
+        with pytest.raises(Overloaded, match="1 requests wait already"):
+            engine.submit(requests[2])
+        gate.is_open.set()
+        await end_of(requests[1])
+    with pytest.raises(ServiceUnavailable, match="shutting down"):
+        engine.submit(requests[2])
+
+
+async def test_an_engine_that_stops_fails_its_requests_and_starts_again(end_free, caplog):
+    depths: list[int] = []
+
+    def broken_once(depth: int) -> None:
+        depths.append(depth)
+        if len(depths) == 2:
+            raise KeyError("the meter")
+
+    engine = Engine(end_free, limits=EngineLimits(), on_depth=broken_once)
+    [failed] = await run(engine, a_row(end_free))
+    assert isinstance(failed, ServiceUnavailable)
+    assert "stopped" in str(failed)
+    [sound] = await run(engine, a_row(end_free, max_tokens=2))
+    await engine.close()
+    assert sound[-1].finish is FinishReason.MAX_TOKENS
+
+
+@pytest.mark.parametrize(
+    "name", ["max_rows", "max_waiting", "max_prefill_tokens", "max_cache_tokens"]
+)
+def test_limits_that_make_no_sense_are_refused(name: str):
+    with pytest.raises(ValueError, match=f"`{name}` is 0"):
+        EngineLimits(**{name: 0})

@@ -1,0 +1,313 @@
+import asyncio
+import logging
+import threading
+from collections.abc import AsyncIterator
+from contextlib import aclosing, suppress
+
+import pytest
+
+from services.backbone.load import Backbone, load_backbone
+from services.domain import Action, FinishReason, Intervention, Sampling, TextChunk
+from services.errors import (
+    ArtefactRefused,
+    DeadlinePassed,
+    InvalidRequest,
+    Overloaded,
+    PromptTooLong,
+    ServiceError,
+    ServiceUnavailable,
+    VersionMismatch,
+)
+from services.generation.engine import EngineLimits
+from services.generation.service import GenerationService, end_tokens
+from services.readout.bundle import Readout
+from services.telemetry import PrometheusMeter
+from tests.unit.services.generation.rows import PROMPTS, Gate, a_row, mixed, tokens_alone
+from tests.unit.services.tiny import tiny_readout
+
+NONE = Intervention(Action.NONE)
+LONG = Sampling(max_tokens=60)
+
+
+class Held:
+    """Readouts by version."""
+
+    def __init__(self, *readouts: Readout) -> None:
+        self._readouts = {readout.version: readout for readout in readouts}
+
+    def readout(self, version: str) -> Readout:
+        if version not in self._readouts:
+            raise VersionMismatch(f"readout `{version}` is not loaded")
+        return self._readouts[version]
+
+
+@pytest.fixture
+def readouts(qwen2: Backbone) -> tuple[Readout, Readout]:
+    return tiny_readout(qwen2), tiny_readout(qwen2, acts_at=1, seed=3, version="tiny@2")
+
+
+@pytest.fixture
+async def service(end_free, readouts):
+    service = GenerationService(
+        end_free, Held(*readouts), PrometheusMeter(), limits=EngineLimits(max_waiting=2)
+    )
+    yield service
+    await service.close()
+
+
+@pytest.fixture
+async def roomy(end_free, readouts):
+    service = GenerationService(end_free, Held(*readouts), PrometheusMeter())
+    yield service
+    await service.close()
+
+
+async def collect(chunks: AsyncIterator[TextChunk]) -> list[TextChunk]:
+    return [chunk async for chunk in chunks]
+
+
+async def text_of(chunks: AsyncIterator[TextChunk]) -> str:
+    return "".join(chunk.text for chunk in await collect(chunks))
+
+
+async def entered(gate: Gate) -> None:
+    assert await asyncio.to_thread(gate.entered.wait, 5)
+
+
+def interventions(readouts: tuple[Readout, Readout]) -> list[Intervention]:
+    acting = [Intervention(a, r.version) for r in readouts for a in (Action.STEER, Action.RELEASE)]
+    return [NONE, *acting]
+
+
+async def test_requests_with_different_verdicts_and_readouts_get_the_text_they_get_alone(
+    roomy, readouts, gate, end_free
+):
+    asked = list(zip(PROMPTS, interventions(readouts), strict=False))
+    together = await asyncio.gather(*(text_of(roomy.generate(p, i, LONG)) for p, i in asked))
+    assert max(gate.n_rows) == len(asked)
+    alone = [await text_of(roomy.generate(p, i, LONG)) for p, i in asked]
+    assert together == alone
+    assert len(set(alone)) == len(alone)
+    rows = [
+        a_row(end_free, prompt, treatment, max_tokens=60)
+        for prompt, treatment in zip(PROMPTS, mixed(*readouts), strict=False)
+    ]
+    expected = [
+        end_free.tokenizer.decode(tokens_alone(end_free, row), skip_special_tokens=True)
+        for row in rows
+    ]
+    # the service leaves out what the limit cuts apart
+    assert all(e.startswith(text) for e, text in zip(expected, alone, strict=True))
+
+
+async def test_the_last_chunk_says_how_and_after_how_many_tokens_it_ended(roomy):
+    chunks = await collect(roomy.generate("hi", NONE, Sampling(max_tokens=7)))
+    assert [chunk.finish for chunk in chunks[:-1]] == [None] * (len(chunks) - 1)
+    assert chunks[-1].finish is FinishReason.MAX_TOKENS
+    assert sum(chunk.n_tokens for chunk in chunks) == 7
+    assert chunks[-1].n_prompt_tokens > 0
+
+
+async def test_text_streams_while_it_is_made(roomy, gate):
+    stream = roomy.generate("hi", NONE, LONG)
+    async with aclosing(stream):
+        first = await anext(stream)
+        assert first.text
+        assert len(gate.n_rows) < 30
+
+
+async def test_a_request_joins_a_running_batch(roomy, gate):
+    async with aclosing(roomy.generate("hi", NONE, Sampling(max_tokens=120))) as long:
+        await anext(long)
+        await collect(roomy.generate("you", NONE, Sampling(max_tokens=3)))
+    assert 2 in gate.n_rows
+    assert len(gate.n_rows) < 120
+
+
+async def test_a_client_that_leaves_frees_its_row(roomy, gate):
+    stream = roomy.generate("hi", NONE, Sampling(max_tokens=140))
+    await anext(stream)
+    await stream.aclose()
+    n_before = len(gate.n_rows)
+    await asyncio.sleep(0.05)
+    assert len(gate.n_rows) <= n_before + 1
+    assert roomy._engine._batch.rows == ()
+
+
+async def test_a_cancelled_task_frees_its_row_and_its_place_in_the_queue(service, gate):
+    gate.is_open.clear()
+    running = asyncio.create_task(collect(service.generate("hi", NONE, LONG)))
+    await entered(gate)
+    waiting = [asyncio.create_task(collect(service.generate("hi", NONE, LONG))) for _ in range(2)]
+    await asyncio.sleep(0.05)
+    with pytest.raises(Overloaded, match="2 requests wait already"):
+        await collect(service.generate("hi", NONE, LONG))
+    for task in (running, *waiting):
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+    gate.is_open.set()
+    assert len(await collect(service.generate("hi", NONE, Sampling(max_tokens=1)))) == 1
+    assert len(gate.n_rows) <= 3
+
+
+async def test_a_deadline_ends_a_text_in_the_middle(roomy, gate):
+    stream = roomy.generate("hi", NONE, Sampling(max_tokens=140), timeout_s=0.2)
+    await anext(stream)
+    gate.is_open.clear()
+    await asyncio.sleep(0.25)
+    gate.is_open.set()
+    with pytest.raises(DeadlinePassed, match=r"passed after \d+ tokens"):
+        await collect(stream)
+
+
+async def test_a_deadline_that_passes_in_the_queue_costs_no_prefill(service, gate):
+    gate.is_open.clear()
+    running = asyncio.create_task(collect(service.generate("hi", NONE, Sampling(max_tokens=3))))
+    await entered(gate)
+    late = asyncio.create_task(collect(service.generate("hi", NONE, LONG, timeout_s=0.05)))
+    await asyncio.sleep(0.1)
+    gate.is_open.set()
+    with pytest.raises(DeadlinePassed, match="after 0 tokens"):
+        await late
+    await running
+    assert max(gate.n_rows) == 1
+
+
+async def test_a_deadline_in_the_past_is_told_at_once(service):
+    with pytest.raises(DeadlinePassed, match="before generation began"):
+        await collect(service.generate("hi", NONE, LONG, timeout_s=-1))
+
+
+async def test_a_failing_step_fails_its_requests_and_the_engine_lives_on(roomy, gate, caplog):
+    gate.fails_at_rows = {2}
+    with caplog.at_level(logging.ERROR):
+        results = await asyncio.gather(
+            *(collect(roomy.generate("secret hi", NONE, LONG)) for _ in range(2)),
+            return_exceptions=True,
+        )
+    assert all(type(r) is ServiceError and "generation failed" in str(r) for r in results)
+    assert "secret" not in caplog.text + str(results)
+    gate.fails_at_rows = set()
+    assert await collect(roomy.generate("hi", NONE, LONG))
+
+
+async def test_closing_ends_everything(end_free, readouts, gate):
+    service = GenerationService(end_free, Held(*readouts), PrometheusMeter())
+    gate.is_open.clear()
+    running = asyncio.create_task(collect(service.generate("hi", NONE, LONG)))
+    await entered(gate)
+    waiting = asyncio.create_task(collect(service.generate("hi", NONE, LONG)))
+    await asyncio.sleep(0.02)
+    closing = asyncio.create_task(service.close())
+    await asyncio.sleep(0)
+    gate.is_open.set()
+    results = await asyncio.gather(running, waiting, return_exceptions=True)
+    await closing
+    assert all(isinstance(r, ServiceUnavailable) for r in results)
+    with pytest.raises(ServiceUnavailable, match="shutting down"):
+        await collect(service.generate("hi", NONE, LONG))
+    await asyncio.sleep(0.05)
+    assert not [t for t in threading.enumerate() if t.name.startswith("generation-")]
+
+
+async def test_the_event_loop_is_free_while_the_model_runs(roomy, gate):
+    gate.is_open.clear()
+    running = asyncio.create_task(collect(roomy.generate("hi", NONE, Sampling(max_tokens=1))))
+    await entered(gate)
+    await asyncio.wait_for(asyncio.sleep(0.01), 1)
+    gate.is_open.set()
+    await running
+
+
+async def test_prompt_and_answer_must_fit_the_context(service):
+    with pytest.raises(PromptTooLong, match=r"`max_tokens` is 150; together at most 160") as caught:
+        await collect(service.generate("secret bread please", NONE, Sampling(max_tokens=150)))
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("sampling", "words"),
+    [
+        (Sampling(max_tokens=0), "`max_tokens` is 0"),
+        (Sampling(temperature=-0.1), "`temperature` is -0.1"),
+        (Sampling(temperature=float("nan")), "`temperature` is nan"),
+        (Sampling(temperature=2.1), "greedy"),
+        (Sampling(top_p=0.0), "`top_p` is 0.0"),
+        (Sampling(top_p=float("nan")), "`top_p` is nan"),
+        (Sampling(seed=-1), "`seed` is -1"),
+        (Sampling(seed=2**64), "`seed`"),
+        (Sampling(stop=("",)), "empty or long"),
+        (Sampling(stop=("x" * 257,)), "empty or long"),
+        (Sampling(stop=("x",) * 17), "17 stop strings"),
+    ],
+)
+async def test_sampling_that_makes_no_sense_is_refused(service, sampling, words):
+    with pytest.raises(InvalidRequest, match=words):
+        await collect(service.generate("hi", NONE, sampling))
+
+
+@pytest.mark.parametrize(
+    ("intervention", "error", "words"),
+    [
+        (Intervention(Action.REFUSE, "tiny@1"), InvalidRequest, "`refuse` is no intervention"),
+        (Intervention(Action.STEER), InvalidRequest, "must name a readout"),
+        (Intervention(Action.RELEASE, "tiny@9"), VersionMismatch, "`tiny@9` is not loaded"),
+    ],
+)
+async def test_an_intervention_that_cannot_be_done_generates_nothing(
+    service, gate, intervention, error, words
+):
+    with pytest.raises(error, match=words):
+        await collect(service.generate("hi", intervention, LONG))
+    assert gate.n_rows == []
+
+
+async def test_a_readout_that_does_not_fit_generates_nothing(end_free):
+    deep = tiny_readout(end_free, acts_at=7)
+    service = GenerationService(end_free, Held(deep), PrometheusMeter())
+    with pytest.raises(VersionMismatch, match="acts on block 7"):
+        await collect(service.generate("hi", Intervention(Action.STEER, "tiny@1"), LONG))
+    await service.close()
+
+
+async def test_a_direction_that_is_not_unit_norm_generates_nothing(end_free, readouts):
+    readouts[0].steering.direction.mul_(2)
+    service = GenerationService(end_free, Held(*readouts), PrometheusMeter())
+    with pytest.raises(ArtefactRefused, match="norm"):
+        await collect(service.generate("hi", Intervention(Action.STEER, "tiny@1"), LONG))
+    await service.close()
+
+
+async def test_the_depth_of_the_queue_is_reported(end_free, readouts, gate):
+    meter = PrometheusMeter()
+    service = GenerationService(end_free, Held(*readouts), meter)
+    gate.is_open.clear()
+    tasks = [asyncio.create_task(collect(service.generate("hi", NONE, LONG)))]
+    await entered(gate)
+    tasks += [asyncio.create_task(collect(service.generate("hi", NONE, LONG))) for _ in range(2)]
+    await asyncio.sleep(0.05)
+    depth = meter.registry.get_sample_value("recal_queue_depth", {"service": "generation"})
+    gate.is_open.set()
+    await asyncio.gather(*tasks)
+    assert depth == 2
+    await service.close()
+
+
+async def test_the_models_own_end_token_ends_a_text(checkpoints):
+    backbone = load_backbone(str(checkpoints["qwen2"]))
+    tokens = tokens_alone(backbone, a_row(backbone, "hi", max_tokens=10))
+    backbone.model.generation_config.eos_token_id = [tokens[4], 10**6]
+    service = GenerationService(backbone, Held(), PrometheusMeter())
+    chunks = await collect(service.generate("hi", NONE, LONG))
+    await service.close()
+    assert chunks[-1].finish is FinishReason.END_OF_TEXT
+    assert sum(chunk.n_tokens for chunk in chunks) == tokens.index(tokens[4]) + 1
+
+
+def test_end_tokens_come_from_the_generation_config_or_else_the_tokenizer(checkpoints):
+    backbone = load_backbone(str(checkpoints["qwen2"]))
+    config = backbone.model.generation_config
+    for named, expected in [(5, {5}), ([5, 6], {5, 6}), (None, {2})]:
+        config.eos_token_id = named
+        assert end_tokens(backbone) == expected
