@@ -102,6 +102,19 @@ async def test_a_prompt_that_cannot_join_fails_alone_and_the_running_go_on(end_f
     assert chunks[-1].finish is FinishReason.MAX_TOKENS
 
 
+async def test_a_row_that_breaks_the_choice_of_tokens_fails_alone(end_free):
+    class Unlucky(Row):
+        def draw(self) -> float:
+            raise ArithmeticError
+
+    sampling, ends = a_row(end_free, max_tokens=9).sampling, frozenset[int]()
+    bad = Unlucky([5], UNTOUCHED, sampling, tokenizer=end_free.tokenizer, ends=ends)
+    async with engine_with(end_free) as engine:
+        failed, sound = await run(engine, bad, a_row(end_free, max_tokens=9))
+    assert "ArithmeticError" in str(failed)
+    assert sum(chunk.n_tokens for chunk in sound) == 9
+
+
 async def test_logits_that_are_not_finite_fail_their_own_row_alone(end_free):
     def spoil(module: nn.Module, args: object, output: torch.Tensor) -> torch.Tensor:
         spoiled = output.clone()
