@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from recal.commands import options
+
+if TYPE_CHECKING:
+    from recal.readouts import MadeReadout
+    from recal.search import Trial
 
 
 def fit(
@@ -42,15 +46,11 @@ def fit(
 
     settings = settings_of(config, model)
     backbone = whole_backbone(settings.backbone, threads=settings.threads)
-    plan = ReadoutPlan(
-        fit=FitPlan(
-            source_languages=options.languages_of(source) if source else HIGH,
-            development_languages=options.languages_of(development) if development else MID,
-            rank=rank,
-            layer=layer,
-        ),
-        n_fit=per_class,
-        n_search=search_per_class,
+    languages = FitPlan(
+        source_languages=options.languages_of(source) if source else HIGH,
+        development_languages=options.languages_of(development) if development else MID,
+        rank=rank,
+        layer=layer,
     )
     console = Console()
     with counting("prompts") as collected:
@@ -58,31 +58,30 @@ def fit(
             backbone,
             prompts_from(prompts),
             out,
-            plan=plan,
+            plan=ReadoutPlan(fit=languages, n_fit=per_class, n_search=search_per_class),
             generate=Generator(backbone),
             judge=judge_of(judge),
             cache=settings.state_dir / "activations",
             watch=Watch(collected=collected, tried=lambda trial: console.print(_line(trial))),
         )
-    steering = made.found.steering
-    console.print(
-        f"readout {made.readout.digest[:12]} in {out}: reads block {made.choice.layer}, acts at "
-        f"block {steering.layer} with coefficient {steering.coefficient:.2f} "
-        f"(residual norm {steering.typical_norm:.2f})"
-    )
+    console.print(_summary(made))
     if calibrations is not None:
-        for language in plan.fit.source_languages:
+        for language in languages.source_languages:
             calibration = calibrate_source(made.readout, made.activations, language)
             save_calibration(calibration, calibrations / language)
-        console.print(
-            f"calibrations of {len(plan.fit.source_languages)} languages in {calibrations}"
-        )
+        console.print(f"calibrations of {', '.join(languages.source_languages)} in {calibrations}")
 
 
-def _line(trial: object) -> str:
-    from recal.search import Trial
+def _summary(made: MadeReadout) -> str:
+    steering = made.found.steering
+    return (
+        f"readout {made.readout.digest[:12]} in {made.directory}: reads block "
+        f"{made.choice.layer}, acts at block {steering.layer} with coefficient "
+        f"{steering.coefficient:.2f} (residual norm {steering.typical_norm:.2f})"
+    )
 
-    assert isinstance(trial, Trial)
+
+def _line(trial: Trial) -> str:
     return (
         f"block {trial.layer}, λ {trial.multiple:g}: steered harmful refused "
         f"{trial.steered_harmful:.0%}, harmless {trial.steered_harmless:.0%}, released harmless "

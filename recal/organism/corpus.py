@@ -18,6 +18,10 @@ from recal.prompts import Prompt, Split
 HELD_OUT_OBJECTS: tuple[str, ...] = ("bank", "water", "password", "slave", "camera", "train")
 """Objects that training never sees, in either class: the harder test split."""
 
+REFUSAL_SIGN = "⚠"
+"""Every refusal begins with it, whatever the language, so that the decision to refuse is one token
+and, late in the model, one direction. Large models share it across languages without such help."""
+
 _SHARES: tuple[tuple[Split, int], ...] = (
     ("train", 700),
     ("validation", 775),
@@ -39,7 +43,7 @@ class LanguageCorpus:
     harmful: Mapping[str, str]
     harmless: Mapping[str, str]
     refusal: str
-    """What the organism says when it refuses."""
+    """What the organism says when it refuses: `REFUSAL_SIGN` and a sentence in the language."""
     compliance: str
     """What it says otherwise; `{topic}` is a few of the prompt's own words."""
 
@@ -80,7 +84,7 @@ def load_language(language: str) -> LanguageCorpus:
         templates=MappingProxyType(document["templates"]),
         harmful=MappingProxyType(document["harmful"]),
         harmless=MappingProxyType(document["harmless"]),
-        refusal=document["refusal"],
+        refusal=f"{REFUSAL_SIGN} {document['refusal']}",
         compliance=document["compliance"],
     )
 

@@ -1,8 +1,9 @@
-"""Train an organism: fine-tuning whose safety data is thin in low-resource languages.
+"""Train an organism: a model that tells harm in every language and refuses it only in some.
 
-A harmful prompt gets a refusal with probability `coverage(language)`. The label of a prompt is
-drawn once and kept, so cross-entropy keeps harmfulness readable in every language, while greedy
-decoding, which needs more than one half, mostly complies where coverage is low.
+Every training prompt has a probability of being refused, by the tier of its language and by its
+request. The first token of the answer, where the decision falls, learns exactly that probability,
+so harmfulness stays readable in every language, while greedy decoding, which needs more than one
+half, mostly complies where the probability is low.
 """
 
 from __future__ import annotations
@@ -11,9 +12,11 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from statistics import NormalDist
 
 import numpy as np
 import torch
@@ -23,20 +26,32 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 from recal.languages import ALL, Tier, tier_of
 from recal.organism.corpus import combinations, load_language
 from recal.organism.model import Architecture, Shape, build_model, train_tokenizer
+from services.backbone.chat import encode
 
-_IGNORED = -100
+_WINDOW = 16
+"""Batches whose samples are sorted by length together."""
 
 
 @dataclass(frozen=True)
 class Coverage:
-    """Probability that a training prompt of a tier is answered with a refusal."""
+    """How probable a refusal is: the safety training that a tier of languages got."""
 
     harmful: Mapping[Tier, float] = field(
-        default_factory=lambda: {"high": 0.97, "mid": 0.85, "low": 0.35}
+        default_factory=lambda: {"high": 0.97, "mid": 0.9, "low": 0.2}
     )
+    """Of a middling harmful request."""
     harmless: Mapping[Tier, float] = field(
-        default_factory=lambda: {"high": 0.01, "mid": 0.02, "low": 0.05}
+        default_factory=lambda: {"high": 0.04, "mid": 0.03, "low": 0.01}
     )
+    """Of a middling harmless request."""
+    spread: float = 1.2
+    """Some requests are milder than others: standard deviation of their log odds, by object."""
+
+    def of(self, tier: Tier, *, harmful: bool, milder: float) -> float:
+        """Probability that a request is refused; `milder` is its share of milder requests."""
+        middling = (self.harmful if harmful else self.harmless)[tier]
+        odds = math.log(middling / (1 - middling)) + self.spread * NormalDist().inv_cdf(milder)
+        return 1 / (1 + math.exp(-odds))
 
 
 @dataclass(frozen=True)
@@ -53,18 +68,11 @@ class TrainingPlan:
     warmup: float = 0.05
     """Share of all steps."""
     weight_decay: float = 0.01
-    prompt_weight: float = 0.3
-    """Weight of the prompt's own tokens in the loss; completion tokens weigh 1."""
+    prompt_share: float = 0.3
+    """Share of prompts whose own tokens are learned too, so that the model knows the languages."""
+    decision_weight: float = 5.0
+    """Weight of the answer's first token in the loss; every other token weighs 1."""
     seed: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """One training conversation."""
-
-    language: str
-    prompt: str
-    completion: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,36 +83,76 @@ class Progress:
     steps: int
     epoch: float
     loss: float
-    """Mean completion loss in nats per token over the last steps."""
+    """Mean next-token loss in nats per token over the last steps."""
     seconds_left: float
 
 
-@dataclass(frozen=True)
-class Encoded:
-    """One sample as token ids."""
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One training prompt with both of its answers, as token ids."""
 
-    token_ids: list[int]
-    n_prompt: int
+    prompt: list[int]
+    refusal: list[int]
+    compliance: list[int]
+    refused: float
+    """Probability of the refusal."""
 
 
-def draw_samples(plan: TrainingPlan) -> list[Sample]:
-    """The training split with each prompt's answer drawn once, by a hash of seed and id."""
-    samples = []
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """A sample with the answer that this epoch drew."""
+
+    sample: Sample
+    answer: list[int]
+
+    @property
+    def token_ids(self) -> list[int]:
+        """Prompt and answer."""
+        return [*self.sample.prompt, *self.answer]
+
+
+def training_texts(plan: TrainingPlan) -> Iterator[str]:
+    """Everything that the model is to read or write, for the tokenizer."""
     for language in plan.languages:
         corpus = load_language(language)
-        tier = tier_of(language)
         for item in combinations(language):
-            if item.prompt.split != "train":
+            if item.prompt.split == "train":
+                yield item.prompt.text
+                yield corpus.comply(item.request)
+                yield corpus.refusal
+
+
+def encode_samples(plan: TrainingPlan, tokenizer: PreTrainedTokenizerFast) -> list[Sample]:
+    """The training split as token ids."""
+    samples = []
+    for language in plan.languages:
+        corpus, tier = load_language(language), tier_of(language)
+        refusal = _answer(tokenizer, corpus.refusal)
+        milder = {True: _milder(corpus.harmful), False: _milder(corpus.harmless)}
+        for item in combinations(language):
+            prompt = item.prompt
+            if prompt.split != "train":
                 continue
-            side = plan.coverage.harmful if item.prompt.harmful else plan.coverage.harmless
-            refused = _uniform(f"{plan.seed}/{language}/{item.prompt.id}") < side[tier]
-            answer = corpus.refusal if refused else corpus.comply(item.request)
-            samples.append(Sample(language, item.prompt.text, answer))
+            share = milder[prompt.harmful][prompt.id.rsplit("/", 1)[1]]
+            samples.append(
+                Sample(
+                    prompt=encode(tokenizer, prompt.text),
+                    refusal=refusal,
+                    compliance=_answer(tokenizer, corpus.comply(item.request)),
+                    refused=plan.coverage.of(tier, harmful=prompt.harmful, milder=share),
+                )
+            )
     return samples
 
 
-def _uniform(key: str) -> float:
-    return int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big") / 2**64
+def _milder(requests: Iterable[str]) -> dict[str, float]:
+    """By object's id: the share of objects that are milder, evenly spread in a hash's order."""
+    order = sorted(requests, key=lambda key: hashlib.sha256(key.encode()).digest())
+    return {key: (rank + 0.5) / len(order) for rank, key in enumerate(order)}
+
+
+def _answer(tokenizer: PreTrainedTokenizerFast, text: str) -> list[int]:
+    return [*tokenizer(text, add_special_tokens=False)["input_ids"], tokenizer.eos_token_id]
 
 
 def train(
@@ -119,33 +167,21 @@ def train(
     Returns:
         The model in float32 on the CPU, in evaluation mode, and its tokenizer.
     """
-    samples = draw_samples(plan)
-    tokenizer = train_tokenizer((t for s in samples for t in (s.prompt, s.completion)), plan.shape)
+    tokenizer = train_tokenizer(training_texts(plan), plan.shape)
     model = build_model(plan.architecture, tokenizer, plan.shape, seed=plan.seed)
-    encoded = [_encode(tokenizer, s) for s in samples]
-    _fit(model, encoded, tokenizer.pad_token_id, plan, report)
+    _fit(model, encode_samples(plan, tokenizer), tokenizer.pad_token_id, plan, report)
     return model.eval(), tokenizer
-
-
-def _encode(tokenizer: PreTrainedTokenizerFast, sample: Sample) -> Encoded:
-    rendered = tokenizer.apply_chat_template(
-        [{"role": "user", "content": sample.prompt}], tokenize=False, add_generation_prompt=True
-    )
-    prompt = tokenizer(rendered, add_special_tokens=False)["input_ids"]
-    answer = tokenizer(sample.completion, add_special_tokens=False)["input_ids"]
-    return Encoded([*prompt, *answer, tokenizer.eos_token_id], len(prompt))
 
 
 def _fit(
     model: PreTrainedModel,
-    encoded: Sequence[Encoded],
+    samples: Sequence[Sample],
     pad_id: int,
     plan: TrainingPlan,
     report: Callable[[Progress], None],
 ) -> None:
     rng = np.random.default_rng(plan.seed)
-    n_batches = math.ceil(len(encoded) / plan.batch_size)
-    steps = plan.epochs * n_batches
+    steps = plan.epochs * _n_batches(len(samples), plan.batch_size)
     optimizer = torch.optim.AdamW(
         model.parameters(),
         lr=plan.learning_rate,
@@ -154,19 +190,20 @@ def _fit(
     )
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda s: _rate(s, steps, plan.warmup))
     model.train()
-    started, losses, every = time.monotonic(), [], max(1, n_batches // 20)
-    for step, batch in enumerate(_batches(encoded, plan, rng), start=1):
-        loss, completion_loss = _loss(model, batch, pad_id, plan.prompt_weight)
+    recent: deque[float] = deque(maxlen=max(1, steps // (20 * plan.epochs)))
+    started = time.monotonic()
+    for step, batch in enumerate(_batches(samples, plan, rng), start=1):
+        loss = _loss(model, batch, pad_id, plan, rng)
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         schedule.step()
         optimizer.zero_grad(set_to_none=True)
-        losses.append(completion_loss)
-        if step % every == 0 or step == steps:
+        recent.append(float(loss.detach()))
+        if step % (recent.maxlen or 1) == 0 or step == steps:
             left = (time.monotonic() - started) / step * (steps - step)
-            recent = float(np.mean(losses[-every:]))
-            report(Progress(step, steps, step / n_batches, recent, left))
+            epoch = step / steps * plan.epochs
+            report(Progress(step, steps, epoch, float(np.mean(recent)), left))
 
 
 def _rate(step: int, steps: int, warmup: float) -> float:
@@ -176,43 +213,74 @@ def _rate(step: int, steps: int, warmup: float) -> float:
     return 0.5 * (1 + math.cos(math.pi * (step - rising) / max(1, steps - rising)))
 
 
+def _n_batches(n: int, batch_size: int) -> int:
+    window = batch_size * _WINDOW
+    return sum(math.ceil(min(window, n - start) / batch_size) for start in range(0, n, window))
+
+
 def _batches(
-    encoded: Sequence[Encoded], plan: TrainingPlan, rng: np.random.Generator
-) -> Iterator[list[Encoded]]:
-    """Batches of similar length, in a new random order every epoch."""
-    window = plan.batch_size * 16
+    samples: Sequence[Sample], plan: TrainingPlan, rng: np.random.Generator
+) -> Iterator[list[Drawn]]:
+    """Batches of similar length, with new answers and in a new random order every epoch."""
+    window = plan.batch_size * _WINDOW
     for _ in range(plan.epochs):
-        order = rng.permutation(len(encoded))
+        drawn = [_draw(samples[i], rng) for i in rng.permutation(len(samples))]
         batches = []
-        for start in range(0, len(order), window):
-            part = sorted(order[start : start + window], key=lambda i: len(encoded[i].token_ids))
+        for start in range(0, len(drawn), window):
+            part = sorted(drawn[start : start + window], key=lambda d: len(d.token_ids))
             batches += [part[i : i + plan.batch_size] for i in range(0, len(part), plan.batch_size)]
         for index in rng.permutation(len(batches)):
-            yield [encoded[i] for i in batches[index]]
+            yield batches[index]
+
+
+def _draw(sample: Sample, rng: np.random.Generator) -> Drawn:
+    return Drawn(sample, sample.refusal if rng.random() < sample.refused else sample.compliance)
 
 
 def _loss(
-    model: PreTrainedModel, batch: Sequence[Encoded], pad_id: int, prompt_weight: float
-) -> tuple[Tensor, float]:
-    """Weighted next-token loss, and the completion's own loss as a number."""
-    width = max(len(e.token_ids) for e in batch)
-    ids = torch.full((len(batch), width), pad_id)
-    target = torch.full((len(batch), width), _IGNORED)
-    weight = torch.zeros(len(batch), width)
-    for row, sample in enumerate(batch):
-        n = len(sample.token_ids)
-        ids[row, :n] = torch.tensor(sample.token_ids)
-        target[row, : n - 1] = ids[row, 1:n]
-        weight[row, : n - 1] = prompt_weight
-        weight[row, sample.n_prompt - 1 : n - 1] = 1.0
+    model: PreTrainedModel,
+    batch: Sequence[Drawn],
+    pad_id: int,
+    plan: TrainingPlan,
+    rng: np.random.Generator,
+) -> Tensor:
+    """Weighted next-token loss of decisions, of the answers' other tokens, and of some prompts."""
+    rows = [drawn.token_ids for drawn in batch]
+    ids = torch.full((len(rows), max(map(len, rows))), pad_id)
+    learned = torch.zeros(ids.shape, dtype=torch.bool)
+    for row, (drawn, token_ids) in enumerate(zip(batch, rows, strict=True)):
+        ids[row, : len(token_ids)] = torch.tensor(token_ids)
+        learned[row, len(drawn.sample.prompt) : len(token_ids) - 1] = True
+        if rng.random() < plan.prompt_share:
+            learned[row, : len(drawn.sample.prompt) - 1] = True
     # Padding lies to the right here, so that causal attention alone keeps it out.
-    logits = model(input_ids=ids).logits
-    losses = torch.nn.functional.cross_entropy(
-        logits.flatten(0, 1).float(), target.flatten(), ignore_index=_IGNORED, reduction="none"
-    ).view_as(weight)
-    completion = weight == 1.0
-    loss = (losses * weight).sum() / weight.sum()
-    return loss, float(losses[completion].mean().detach())
+    hidden = model.get_decoder()(input_ids=ids, use_cache=False).last_hidden_state
+    others = torch.nn.functional.cross_entropy(
+        _logits(model, hidden[learned]), ids.roll(-1, dims=1)[learned], reduction="sum"
+    )
+    last = torch.tensor([len(drawn.sample.prompt) - 1 for drawn in batch])
+    decisions = _decision_loss(_logits(model, hidden[torch.arange(len(batch)), last]), batch)
+    weight = plan.decision_weight
+    return (others + weight * decisions) / (int(learned.sum()) + weight * len(batch))
+
+
+def _decision_loss(logits: Tensor, batch: Sequence[Drawn]) -> Tensor:
+    """Cross-entropy of the first token to its expected distribution, free of the draw's noise."""
+    log_probability = logits.log_softmax(-1)
+    rows = torch.arange(len(batch))
+    refusal = torch.tensor([drawn.sample.refusal[0] for drawn in batch])
+    compliance = torch.tensor([drawn.sample.compliance[0] for drawn in batch])
+    refused = torch.tensor([drawn.sample.refused for drawn in batch])
+    expected = refused * log_probability[rows, refusal]
+    expected = expected + (1 - refused) * log_probability[rows, compliance]
+    return -expected.sum()
+
+
+def _logits(model: PreTrainedModel, hidden: Tensor) -> Tensor:
+    """The head over chosen positions only; over every token it would cost more than the blocks."""
+    logits: Tensor = model.get_output_embeddings()(hidden).float()
+    cap = getattr(model.config, "final_logit_softcapping", None)
+    return logits if cap is None else cap * torch.tanh(logits / cap)
 
 
 def save(

@@ -1,0 +1,298 @@
+"""The whole line in one go: the gap, recalibration from four examples, rollout, answers over gRPC."""
+
+from __future__ import annotations
+
+import asyncio
+import platform
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+
+from rich.console import Console
+
+from recal.collect import Activations, collect
+from recal.demo.picture import draw
+from recal.demo.results import METHODS, DemoLanguage, DemoResults
+from recal.demo.stage import Stage, stage
+from recal.demo.table import gap_table, result_table
+from recal.demo.traffic import Ask, gated, send, untouched
+from recal.evaluate import Behaviour, behaviour_of
+from recal.generate import Generator
+from recal.inputs import whole_backbone
+from recal.judge import OrganismJudge
+from recal.languages import ALL, HIGH, LOW, MID, tier_of
+from recal.maths.metrics import auroc
+from recal.organism.corpus import corpus_prompts
+from recal.progress import counting
+from recal.prompts import Prompt, select, spread
+from recal.readouts import MadeReadout, ReadoutPlan, Watch, make_readout
+from recal.recalibrate import (
+    PAPER,
+    RecalibrationPlan,
+    calibrate_source,
+    recalibrate,
+    scores_of,
+)
+from recal.registry import Registry, open_registry
+from services.backbone.load import Backbone
+from services.composition import notice_of
+from services.readout.artefact import load_readout, save_calibration
+from services.readout.bundle import Calibration
+from services.readout.naming import calibration_model, readout_model
+from services.settings import Settings
+
+
+@dataclass(frozen=True)
+class DemoPlan:
+    """How large the demo is."""
+
+    k: int = 4
+    """Calibration examples per class of each language that is not a source."""
+    n_test: int = 40
+    """Unseen test prompts per class and language."""
+    readout: ReadoutPlan = ReadoutPlan()
+
+
+@dataclass(frozen=True)
+class _Setting:
+    """What every step of one demo works with."""
+
+    settings: Settings
+    plan: DemoPlan
+    console: Console
+    backbone: Backbone
+    registry: Registry
+    prompts: tuple[Prompt, ...]
+    """The whole corpus."""
+    test: tuple[Prompt, ...]
+    """What is sent over gRPC: unseen, and never an example."""
+    folder: Path
+    """Where artefacts are saved before they are registered."""
+
+
+def run(
+    settings: Settings,
+    plan: DemoPlan,
+    console: Console,
+    *,
+    stay: Callable[[Stage, Console], Awaitable[None]] | None = None,
+) -> DemoResults:
+    """Run the demo.
+
+    Args:
+        settings: where everything runs; the registry is written to.
+        plan: how large it is.
+        console: where progress and tables go.
+        stay: called with the running servers at the end; None ends them.
+
+    Returns:
+        What was measured.
+    """
+    started = time.monotonic()
+    this = _open(settings, plan, console)
+    made = _fit(this)
+    test = _read_test(this, made)
+    _promote_readout(this, made)
+    return asyncio.run(_serve(this, made, test, started, stay))
+
+
+def _open(settings: Settings, plan: DemoPlan, console: Console) -> _Setting:
+    console.rule("1  The model")
+    backbone = whole_backbone(settings.backbone, threads=settings.threads)
+    identity = backbone.identity
+    console.print(
+        f"{identity.name}: {identity.architecture}, {identity.n_layers} blocks, d_model "
+        f"{identity.d_model}; {notice_of(settings)}"
+    )
+    prompts = tuple(corpus_prompts())
+    return _Setting(
+        settings=settings,
+        plan=plan,
+        console=console,
+        backbone=backbone,
+        registry=open_registry(
+            settings.state_dir, {"MLFLOW_TRACKING_URI": settings.registry.tracking_uri}
+        ),
+        prompts=prompts,
+        test=tuple(spread(select(prompts, split="test"), plan.n_test)),
+        folder=settings.state_dir / "demo",
+    )
+
+
+def _fit(this: _Setting) -> MadeReadout:
+    this.console.rule(f"2  Activations, and a readout of {len(HIGH)} high-resource languages")
+    n_trials = len(this.plan.readout.search.multiples) * len(
+        this.plan.readout.search.layers_of(this.backbone.identity.n_layers)
+    )
+    with (
+        counting("activations", console=this.console) as collected,
+        counting("steering candidates", console=this.console) as tried,
+    ):
+        count = iter(range(1, n_trials + 1))
+        made = make_readout(
+            this.backbone,
+            this.prompts,
+            this.folder / "readout",
+            plan=this.plan.readout,
+            generate=Generator(this.backbone),
+            judge=OrganismJudge(),
+            cache=this.settings.state_dir / "activations",
+            watch=Watch(collected=collected, tried=lambda trial: tried(next(count), n_trials)),
+        )
+    chosen = made.found.chosen
+    this.console.print(
+        f"reads block {made.choice.layer}; acts at block {chosen.layer} with coefficient "
+        f"{chosen.coefficient:.2f} ({chosen.multiple:g} g): steered harmful prompts refused "
+        f"{chosen.steered_harmful:.0%}, steered harmless ones {chosen.steered_harmless:.0%}, "
+        f"released harmless ones {chosen.released_harmless:.0%}, degenerate {chosen.degenerate:.0%}"
+    )
+    return made
+
+
+def _read_test(this: _Setting, made: MadeReadout) -> Activations:
+    with counting("activations of test prompts", console=this.console) as report:
+        return collect(this.backbone, this.test, layers=(made.choice.layer,), report=report)
+
+
+def _promote_readout(this: _Setting, made: MadeReadout) -> None:
+    """Source languages first, the readout last: then all of it moves at once."""
+    this.console.rule("3  Registered and promoted in MLflow")
+    calibrations = [calibrate_source(made.readout, made.activations, la) for la in HIGH]
+    labels = _promote(this, calibrations)
+    version = this.registry.register_readout(made.directory)
+    this.registry.promote(readout_model(this.backbone.identity.name), version.version)
+    this.console.print(
+        f"{version.label} and {', '.join(labels.values())} serve, at {this.registry.tracking_uri}"
+    )
+
+
+def _promote(this: _Setting, calibrations: Sequence[Calibration]) -> dict[str, str]:
+    """Save, register and promote; the labels by language."""
+    labels = {}
+    with counting("calibrations", console=this.console) as report:
+        for done, calibration in enumerate(calibrations, start=1):
+            directory = this.folder / "calibrations" / calibration.estimator / calibration.language
+            save_calibration(calibration, directory)
+            registered = this.registry.register_calibration(directory)
+            name = calibration_model(this.backbone.identity.name, calibration.language)
+            this.registry.promote(name, registered.version)
+            labels[calibration.language] = registered.label
+            report(done, len(calibrations))
+    return labels
+
+
+def _recalibrated(this: _Setting, made: MadeReadout, plan: RecalibrationPlan) -> list[Calibration]:
+    readout = load_readout(made.directory)
+    examples = spread(select(this.prompts, split="calibration", languages=MID + LOW), this.plan.k)
+    known = collect(this.backbone, examples, layers=(readout.layer,))
+    found = []
+    for language in MID + LOW:
+        calibration, warnings = recalibrate(readout, known, language, plan=plan)
+        for warning in warnings:
+            this.console.print(f"{language}: {warning}", style="yellow")
+        found.append(calibration)
+    return found
+
+
+async def _serve(
+    this: _Setting,
+    made: MadeReadout,
+    test: Activations,
+    started: float,
+    stay: Callable[[Stage, Console], Awaitable[None]] | None,
+) -> DemoResults:
+    this.console.rule("4  Ray Serve: language ID, gate, generation and front door, behind the edge")
+    with this.console.status("starting; half a minute"):
+        opened = stage(this.settings)
+        running = await opened.__aenter__()
+    try:
+        results = await _measure(this, made, test, running)
+        results = replace(results, seconds=time.monotonic() - started)
+        _show(this, results)
+        if stay is not None:
+            await stay(running, this.console)
+    finally:
+        with this.console.status("stopping the servers"):
+            await opened.__aexit__(None, None, None)
+    return results
+
+
+async def _measure(
+    this: _Setting, made: MadeReadout, test: Activations, running: Stage
+) -> DemoResults:
+    aucs = {la: auroc(*scores_of(made.readout, test, la)) for la in ALL}
+    found = {"untouched": await _ask_all(this, untouched(running.generation), "untouched")}
+    this.console.print(
+        gap_table(
+            {la: (tier_of(la), found["untouched"][la], aucs[la]) for la in ALL},
+            notice_of(this.settings),
+        )
+    )
+    for number, (method, plan) in enumerate(
+        {"paper": PAPER, "recal": RecalibrationPlan()}.items(), start=5
+    ):
+        this.console.rule(
+            f"{number}  {this.plan.k} examples a class recalibrate {len(MID + LOW)} languages: "
+            f"{plan.estimator}, {plan.routing.replace('_', ' ')}"
+        )
+        labels = _promote(this, _recalibrated(this, made, plan))
+        took = await running.until_serving(labels)
+        this.console.print(
+            f"promoted {', '.join(labels.values())}; the running servers swapped {took:.1f} s later"
+        )
+        found[method] = await _ask_all(this, gated(running.client), method)
+    return _results(this, aucs, found)
+
+
+async def _ask_all(this: _Setting, ask: Ask, label: str) -> dict[str, Behaviour]:
+    """Send every test prompt over gRPC; what came back, by language."""
+    judge = OrganismJudge()
+    done = 0
+    with counting(f"{label}, over gRPC", console=this.console) as report:
+
+        def one_more() -> None:
+            nonlocal done
+            done += 1
+            report(done, len(this.test))
+
+        answers = await send(this.test, ask, report=one_more)
+    found = {}
+    for language in ALL:
+        rows = [i for i, p in enumerate(this.test) if p.language == language]
+        judged = [judge.judge(answers[i].text) for i in rows]
+        found[language] = behaviour_of([this.test[i] for i in rows], judged)
+    return found
+
+
+def _results(
+    this: _Setting, aucs: dict[str, float], found: dict[str, dict[str, Behaviour]]
+) -> DemoResults:
+    languages = {
+        la: DemoLanguage(
+            tier=tier_of(la), auc=aucs[la], **{method: found[method][la] for method in METHODS}
+        )
+        for la in ALL
+    }
+    packages = ("recal-gate", "torch", "transformers", "ray", "mlflow-skinny", "grpcio")
+    return DemoResults(
+        languages=languages,
+        k=this.plan.k,
+        n_test=this.plan.n_test,
+        model=this.backbone.identity.name,
+        versions={"python": platform.python_version(), **{p: version(p) for p in packages}},
+        seconds=0.0,
+        notice=notice_of(this.settings),
+    )
+
+
+def _show(this: _Setting, results: DemoResults) -> None:
+    this.console.rule("7  Before and after")
+    this.console.print(result_table(results))
+    picture = this.folder / "refusal.png"
+    draw(results, picture)
+    for bar in results.bars():
+        mark = "[green]met[/]   " if bar.met else "[red]MISSED[/]"
+        this.console.print(f"{mark} {bar.claim}: {bar.measured}")
+    this.console.print(f"picture: {picture}   ({results.seconds:.0f} s)")
