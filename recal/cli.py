@@ -21,6 +21,7 @@ from recal import exits
 from recal.commands import (
     ask,
     collect,
+    demo,
     doctor,
     evaluate,
     fit,
@@ -42,6 +43,7 @@ app = typer.Typer(
 )
 app.command("ask")(ask.ask)
 app.command("doctor")(doctor.doctor)
+app.command("demo")(demo.demo)
 app.command("serve")(serve.serve)
 app.command("collect")(collect.collect)
 app.command("fit")(fit.fit)

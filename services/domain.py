@@ -61,7 +61,7 @@ class LanguageGuess:
     abstention: Abstention | None = None
     """Set exactly when `language` is None."""
     candidates: tuple[str, ...] = ()
-    """Every language that some part of the text was taken for, best first (mixed text has several)."""
+    """Every language that some part of the text was taken for, best first."""
 
     def __post_init__(self) -> None:
         if (self.language is None) == (self.abstention is None):
@@ -86,7 +86,7 @@ class GateRequest:
 
 @dataclass(frozen=True, slots=True)
 class ReadoutScore:
-    """One prompt's score; larger is more harmful. In pooled standard deviations, not a probability."""
+    """One prompt's score in pooled standard deviations, no probability; larger is more harmful."""
 
     value: float
     """May be non-finite: the policy has a row for that."""
@@ -105,11 +105,11 @@ class Verdict:
     calibration_version: str | None = None
     """Version of the language's calibration, e.g. `sw@7`; None when there is none."""
     score: float | None = None
-    """The readout's score; None when nothing was scored. Internal: shown only with a debug right."""
+    """The readout's score; None when nothing was scored. Shown only with a debug right."""
     threshold: float | None = None
     """The steer threshold that the score was held against. Internal like the score."""
     bypassed: bool = False
-    """True when an operator's looser policy let a case through that the strict row would have stopped."""
+    """True when a looser policy let a case through that the strict row would have stopped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +118,7 @@ class Intervention:
 
     action: Action
     readout_version: str = ""
-    """Readout whose direction, layer and coefficient are used; may be empty only for `Action.NONE`."""
+    """Readout whose steering is used; may be empty only for `Action.NONE`."""
     calibration_version: str | None = None
 
 

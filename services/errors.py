@@ -5,7 +5,7 @@ ServiceError
 ├── PromptTooLong        INVALID_ARGUMENT      the prompt does not fit the backbone's context
 ├── UnknownBackbone      NOT_FOUND             the caller named a model that is not served
 ├── NoCalibration        FAILED_PRECONDITION   an operator must recalibrate or promote
-├── ArtefactRefused      FAILED_PRECONDITION   an artefact is corrupt, of another backbone, or of an unknown schema
+├── ArtefactRefused      FAILED_PRECONDITION   an artefact is corrupt or does not belong here
 ├── VersionMismatch      FAILED_PRECONDITION   a verdict names a readout that is not loaded
 ├── NotReady             UNAVAILABLE           model or calibrations are not loaded yet; retry
 ├── ServiceUnavailable   UNAVAILABLE           a service behind is away; retry

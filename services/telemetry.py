@@ -36,7 +36,10 @@ _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5
 _SCORES = tuple(x / 2 for x in range(-12, 13))
 
 REQUESTS = Metric(
-    "recal_requests", Kind.COUNTER, "Finished calls, by method and gRPC status.", ("method", "status")
+    "recal_requests",
+    Kind.COUNTER,
+    "Finished calls, by method and gRPC status.",
+    ("method", "status"),
 )
 VERDICTS = Metric(
     "recal_verdicts",
@@ -196,4 +199,4 @@ class PrometheusMeter:
         values = label_values(metric, labels)
         for family in (self._counters, self._gauges, self._histograms):
             if metric.name in family:
-                family[metric.name].remove(*values)  # type: ignore[attr-defined]
+                family[metric.name].remove(*values)

@@ -1,4 +1,4 @@
-"""The whole line in one go: the gap, recalibration from four examples, rollout, answers over gRPC."""
+"""The whole line in one go: the gap, recalibration from four examples, rollout, answers."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import platform
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -52,7 +52,7 @@ class DemoPlan:
     """Calibration examples per class of each language that is not a source."""
     n_test: int = 40
     """Unseen test prompts per class and language."""
-    readout: ReadoutPlan = ReadoutPlan()
+    readout: ReadoutPlan = field(default_factory=ReadoutPlan)
 
 
 @dataclass(frozen=True)

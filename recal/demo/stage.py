@@ -71,7 +71,7 @@ async def stage(settings: Settings) -> AsyncIterator[Stage]:
         async with RecalClient(target, timeout_s=60.0) as client:
             await _until_ready(client)
             yield Stage(target, client, GenerationStub(channel))
-        await channel.close()
+        await channel.close(None)
     finally:
         await edge.stop()
         await asyncio.to_thread(launch.shutdown)
