@@ -21,10 +21,18 @@ class Edge:
         self._meter = PrometheusMeter()
 
     async def start(self) -> None:
-        """Listen. Callers get UNAVAILABLE while Serve is away, and health says so."""
+        """Listen. Callers get UNAVAILABLE while Serve is away, and health says so.
+
+        Raises:
+            SettingsError: a port is taken.
+        """
         self._channel = open_channel(self._settings.backend)
         self.server = EdgeServer(ForwardAnswerer(self._channel), self._settings.edge, self._meter)
-        await self.server.start()
+        try:
+            await self.server.start()
+        except BaseException:
+            await self.stop()
+            raise
 
     async def stop(self) -> None:
         """Stop listening and hang up."""

@@ -10,11 +10,13 @@ import pytest
 
 from services.domain import TextChunk
 from services.edge.forward import ForwardAnswerer
+from services.edge.main import Edge
 from services.edge.server import EdgeServer
 from services.errors import Overloaded, ServiceUnavailable, UnknownBackbone, VersionMismatch
 from services.pb import recal_pb2 as pb
 from services.pb import recal_pb2_grpc as pb_grpc
 from services.rpc.stubs import open_channel
+from services.settings import EdgeSettings, Settings, SettingsError
 from services.telemetry import PrometheusMeter
 from tests.behind import FakeGate, FakeGeneration
 from tests.unit.services.edge.line import Fakes, dialled, edge_settings, serving
@@ -82,13 +84,11 @@ async def test_a_serve_that_is_away_is_unavailable_without_its_address():
 
 
 async def test_invalid_utf8_is_named_before_it_is_forwarded():
-    fakes = Fakes()
-    async with through_the_edge(fakes) as channel:
-        for name in ("unary_unary", "unary_stream"):
-            path = "/recal.v1.Recal/Check" if name == "unary_unary" else "/recal.v1.Recal/Generate"
-            call = getattr(channel, name)(path)(b"\x0a\x02\xff\xfe")
-            error = await failure_of(call if name == "unary_unary" else call.read())
-            assert error.code() is Code.INVALID_ARGUMENT
+    async with edge_over("127.0.0.1:1") as edge, dialled(edge) as channel:
+        unary = channel.unary_unary("/recal.v1.Recal/Check")(b"\x0a\x02\xff\xfe")
+        stream = channel.unary_stream("/recal.v1.Recal/Generate")(b"\x0a\x02\xff\xfe")
+        for call in (unary, stream.read()):
+            assert (await failure_of(call)).code() is Code.INVALID_ARGUMENT
 
 
 async def test_the_deadline_is_handed_on():
@@ -134,3 +134,19 @@ async def test_a_gate_that_crashes_behind_is_an_internal_error_without_its_words
         error = await failure_of(generate(channel))
     assert error.code() is Code.INTERNAL
     assert "canary" not in error.details()
+
+
+async def test_an_edge_that_cannot_listen_leaves_nothing_open():
+    async with serving(Fakes()) as taken:
+        settings = Settings(edge=EdgeSettings(port=taken.port, metrics_port=None))
+        with pytest.raises(SettingsError, match=str(taken.port)):
+            await Edge(settings).start()
+
+
+async def test_the_edge_as_a_process_starts_it_answers_and_stops():
+    async with serving(Fakes()) as backend:
+        edge = Edge(Settings(edge=EdgeSettings(port=0, metrics_port=None, backend=backend.address)))
+        await edge.start()
+        async with dialled(edge.server) as channel:
+            assert len(await generate(channel)) == 4
+        await edge.stop()

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import socket
 import urllib.request
 from dataclasses import replace
 
@@ -348,14 +347,21 @@ async def test_no_text_of_prompt_or_answer_reaches_logs_errors_or_metrics(caplog
     assert CANARY not in caplog.text
 
 
-async def test_a_port_that_is_taken_is_said_so():
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = taken.getsockname()[1]
-        server = EdgeServer(FaceAnswerer({}), edge_settings(port=port), PrometheusMeter())
-        with pytest.raises(SettingsError, match=f"`127.0.0.1:{port}`"):
-            await server.start()
+async def test_a_port_that_another_server_holds_is_said_so_and_not_shared():
+    async with serving(Fakes()) as first:
+        settings = edge_settings(port=first.port)
+        second = EdgeServer(FaceAnswerer({}), settings, PrometheusMeter())
+        with pytest.raises(SettingsError, match=f"`127.0.0.1:{first.port}`"):
+            await second.start()
+
+
+async def test_a_metrics_port_that_is_taken_is_said_so():
+    async with serving(Fakes(), metrics_port=0) as first:
+        settings = edge_settings(metrics_port=first.metrics_port)
+        second = EdgeServer(FaceAnswerer({}), settings, PrometheusMeter())
+        with pytest.raises(SettingsError, match=r"`edge\.metrics_port`"):
+            await second.start()
+        await second.stop(grace_s=0)
 
 
 async def test_actions_of_the_verdict_are_never_unspecified():
