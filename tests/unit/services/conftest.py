@@ -1,4 +1,4 @@
-"""Tiny models of three architectures, built once a session."""
+"""Tiny models of four architectures, built once a session."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from tests.unit.services.tiny import ARCHITECTURES, build_checkpoint
 
 @pytest.fixture(scope="session")
 def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Directories of the three checkpoints."""
+    """Directories of the checkpoints."""
     root = tmp_path_factory.mktemp("checkpoints")
     return {name: build_checkpoint(name, root / f"tiny-{name}") for name in ARCHITECTURES}
 
 
 @pytest.fixture(scope="session")
 def backbones(checkpoints: dict[str, Path]) -> dict[str, Backbone]:
-    """The three models, whole."""
+    """The models, whole."""
     return {name: load_backbone(str(path)) for name, path in checkpoints.items()}
 
 
 @pytest.fixture(params=ARCHITECTURES)
 def architecture(request: pytest.FixtureRequest) -> str:
-    """Each of the three architectures in turn."""
+    """Each of the four architectures in turn."""
     return str(request.param)
 
 

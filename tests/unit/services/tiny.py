@@ -1,4 +1,4 @@
-"""Tiny models of three real architectures, with random weights that are far from degenerate."""
+"""Tiny models of four real architectures, with random weights that are far from degenerate."""
 
 from __future__ import annotations
 
@@ -15,13 +15,15 @@ from transformers import (
     PreTrainedTokenizerFast,
     Qwen2Config,
     Qwen2ForCausalLM,
+    Qwen3Config,
+    Qwen3ForCausalLM,
 )
 
 from services.backbone.load import Backbone
 from services.readout.bundle import Bundle, Calibration, Readout, Steering, Thresholds
 from services.readout.linear import LinearReadout
 
-ARCHITECTURES = ("qwen2", "llama", "gemma2")
+ARCHITECTURES = ("qwen2", "qwen3", "llama", "gemma2")
 PAD, START, END = "<|endoftext|>", "<|im_start|>", "<|im_end|>"
 N_LAYERS, D_MODEL, CONTEXT = 4, 32, 160
 TEMPLATE = (
@@ -76,6 +78,8 @@ def build_checkpoint(architecture: str, directory: Path) -> Path:
     torch.manual_seed(1)
     if architecture == "qwen2":
         model = Qwen2ForCausalLM(Qwen2Config(**sizes))
+    elif architecture == "qwen3":
+        model = Qwen3ForCausalLM(Qwen3Config(**sizes, head_dim=8))
     elif architecture == "llama":
         model = LlamaForCausalLM(LlamaConfig(**sizes, head_dim=8))
     else:
