@@ -27,7 +27,7 @@ Generate = Callable[[Sequence[Prompt], Action, Steering], list[str]]
 class SearchPlan:
     """What is tried and what is rejected."""
 
-    multiples: tuple[float, ...] = (0.5, 0.75, 1.0, 1.25, 1.5, 2.0)
+    multiples: tuple[float, ...] = (0.25, 0.375, 0.5, 0.625, 0.75, 1.0, 1.25, 1.5)
     """λ: the coefficient in units of the gap g of each layer."""
     layers: tuple[int, ...] | None = None
     """Blocks to act at; None: from the first fifth of the depth to the last block but one."""

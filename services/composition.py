@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
@@ -11,7 +12,7 @@ import torch
 
 from services.backbone.load import Backbone, load_backbone
 from services.domain import Reason
-from services.errors import ServiceError
+from services.errors import ArtefactRefused, ServiceError
 from services.gate.batcher import BatchLimits
 from services.gate.policy import Outcome, Override, Policy
 from services.gate.service import GateService
@@ -21,7 +22,7 @@ from services.language_id.identifier import LanguageIdService
 from services.pipeline.ask import Behind
 from services.pipeline.clients import GateClient, GenerationClient, LanguageIdClient
 from services.pipeline.service import PipelineService
-from services.readout.bundle import BackboneIdentity
+from services.readout.bundle import BackboneIdentity, Bundle
 from services.readout.directory_source import DirectorySource
 from services.readout.mlflow_environment import quieten_mlflow
 from services.readout.store import BundleSource, BundleStore
@@ -97,7 +98,7 @@ async def load_gate(settings: Settings, meter: Meter) -> LoadedGate:
     """The gate with its truncated backbone, and a first look at the registry."""
     policy = policy_of(settings)
     backbone = await asyncio.to_thread(_load_read_part, settings)
-    store = await _filled_store(settings, backbone.identity, meter)
+    store = await _filled_store(settings, backbone, meter)
     service = GateService(
         backbone, store, policy, meter, limits=_batch_limits(settings), notice=notice_of(settings)
     )
@@ -117,7 +118,7 @@ async def load_generation(
     """
     backbone = await asyncio.to_thread(_load_whole, settings)
     if store is None:
-        store = await _filled_store(settings, backbone.identity, meter)
+        store = await _filled_store(settings, backbone, meter)
     section = settings.generation
     limits = EngineLimits(max_rows=section.max_batch, max_waiting=section.max_queue)
     return LoadedGeneration(GenerationService(backbone, store, meter, limits=limits), store)
@@ -204,13 +205,30 @@ def _load_backbone(settings: Settings, *, n_blocks: int | None) -> Backbone:
     )
 
 
-async def _filled_store(
-    settings: Settings, backbone: BackboneIdentity, meter: Meter
-) -> BundleStore:
-    source = await asyncio.to_thread(bundle_source, settings, backbone)
-    store = BundleStore(source, meter, interval_s=settings.registry.poll_interval_s)
+async def _filled_store(settings: Settings, backbone: Backbone, meter: Meter) -> BundleStore:
+    source = await asyncio.to_thread(bundle_source, settings, backbone.identity)
+    store = BundleStore(
+        source,
+        meter,
+        verify=partial(refuse_unread_block, n_blocks=len(backbone.blocks)),
+        interval_s=settings.registry.poll_interval_s,
+    )
     await store.refresh()
     return store
+
+
+def refuse_unread_block(bundle: Bundle, *, n_blocks: int) -> None:
+    """Refuse a readout of a block that this process has not loaded.
+
+    Raises:
+        ArtefactRefused: it reads deeper than the loaded part of the backbone.
+    """
+    layer = bundle.readout.layer
+    if layer >= n_blocks:
+        raise ArtefactRefused(
+            f"`{bundle.readout.version}` reads block {layer}, and only blocks 0..{n_blocks - 1} "
+            "are loaded here; restart this service, which then loads as many as it needs"
+        )
 
 
 def _batch_limits(settings: Settings) -> BatchLimits:

@@ -21,7 +21,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 CONFIG_VARIABLE = "RECAL_CONFIG"
 """Names the YAML file when no argument does."""
-ORGANISM = Path(__file__).resolve().parents[1] / "recal" / "organism" / "weights" / "qwen2"
+ORGANISM = Path(__file__).resolve().parents[1] / "recal" / "organism" / "weights" / "organism-qwen2"
 """The model that ships."""
 _PREFIX = "RECAL_"
 _NO_SETTINGS = frozenset({CONFIG_VARIABLE, "RECAL_TRACEBACK"})

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="The model organism: a small model that shows the paper's phenomenon.")
 
-SHIPPED = Path(__file__).resolve().parents[1] / "organism" / "weights" / "qwen2"
+SHIPPED = Path(__file__).resolve().parents[1] / "organism" / "weights" / "organism-qwen2"
 
 
 @app.command("train")

@@ -45,7 +45,7 @@ class Shape:
     n_heads: int = 4
     n_kv_heads: int = 2
     d_mlp: int = 344
-    vocabulary: int = 5000
+    vocabulary: int = 12000
     context: int = 512
 
 
@@ -63,7 +63,7 @@ def train_tokenizer(texts: Iterable[str], shape: Shape) -> PreTrainedTokenizerFa
         vocab_size=shape.vocabulary,
         special_tokens=[PAD, START, END],
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        max_token_length=16,
+        max_token_length=24,
         show_progress=False,
     )
     core.train_from_iterator(texts, trainer)

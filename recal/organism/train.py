@@ -37,11 +37,11 @@ class Coverage:
     """How probable a refusal is: the safety training that a tier of languages got."""
 
     harmful: Mapping[Tier, float] = field(
-        default_factory=lambda: {"high": 0.97, "mid": 0.9, "low": 0.2}
+        default_factory=lambda: {"high": 0.97, "mid": 0.9, "low": 0.12}
     )
     """Of a middling harmful request."""
     harmless: Mapping[Tier, float] = field(
-        default_factory=lambda: {"high": 0.04, "mid": 0.03, "low": 0.01}
+        default_factory=lambda: {"high": 0.08, "mid": 0.05, "low": 0.01}
     )
     """Of a middling harmless request."""
     spread: float = 1.2
