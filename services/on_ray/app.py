@@ -20,6 +20,7 @@ from services.composition import (
     request_limits,
 )
 from services.on_ray.application import application
+from services.on_ray.catching_up import CatchingUp
 from services.on_ray.clients import GateHandle, GenerationHandle, LanguageIdHandle, handle_of
 from services.on_ray.deployments import (
     GateDeployment,
@@ -103,8 +104,8 @@ async def load_gate_here(settings: Settings, meter: Meter) -> Loaded[BatchGate]:
 
 async def load_generation_here(settings: Settings, meter: Meter) -> Loaded[GenerationClient]:
     """Load generation in this replica."""
-    loaded = await load_generation(settings, meter)
-    return Loaded(loaded.service, request_limits(settings), loaded.store.poll)
+    service, store = await load_generation(settings, meter)
+    return Loaded(CatchingUp(service, store.refresh), request_limits(settings), store.poll)
 
 
 async def load_recal_here(settings: Settings, meter: Meter) -> RecalFace:
