@@ -32,13 +32,14 @@ def demo(
     """
     import json
 
+    from services.readout.mlflow_environment import quieten_mlflow
+
+    quieten_mlflow()  # before MLflow is imported
     from rich.console import Console
 
     from recal.demo.run import DemoPlan, run
     from recal.inputs import settings_of
-    from services.readout.mlflow_environment import quieten_mlflow
 
-    quieten_mlflow()
     settings = settings_of(config, None)
     registry = settings.registry.model_copy(update={"poll_interval_s": 1.0})
     plan = DemoPlan(k=k, n_test=per_class)

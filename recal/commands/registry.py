@@ -81,11 +81,12 @@ def versions(what: What, model: options.Model = None, config: options.Config = N
 
 def _open(config: Path | None, model: str | None) -> tuple[Registry, str]:
     """The registry that the settings name, and the name of the configured backbone."""
-    from recal.inputs import settings_of
-    from recal.registry import open_registry
     from services.readout.mlflow_environment import quieten_mlflow
 
-    quieten_mlflow()
+    quieten_mlflow()  # before MLflow is imported
+    from recal.inputs import settings_of
+    from recal.registry import open_registry
+
     settings = settings_of(config, model)
     environ = {"MLFLOW_TRACKING_URI": settings.registry.tracking_uri}
     path = Path(settings.backbone.name_or_path).expanduser()

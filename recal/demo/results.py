@@ -60,7 +60,7 @@ class DemoResults:
 
     def mean_delta(self, tier: Tier, method: str) -> float:
         """Mean refusal selectivity of a tier, in points."""
-        return self._mean(tier, method, "delta")
+        return self.mean(tier, method, "delta")
 
     def bars(self) -> tuple[Bar, ...]:
         """The demo's bars with what was measured."""
@@ -71,7 +71,7 @@ class DemoResults:
             if r.tier == "low" and r.recal.harmful_refusal < r.untouched.harmful_refusal
         ]
         moves = {
-            kind: self._mean("high", "recal", kind) - self._mean("high", "untouched", kind)
+            kind: self.mean("high", "recal", kind) - self.mean("high", "untouched", kind)
             for kind in ("harmful_refusal", "harmless_refusal")
         }
         return (
@@ -119,7 +119,8 @@ class DemoResults:
             "notice": self.notice,
         }
 
-    def _mean(self, tier: Tier, method: str, field: str) -> float:
+    def mean(self, tier: Tier, method: str, field: str) -> float:
+        """Mean over a tier's languages of one field of `Behaviour`, in points."""
         values = [getattr(r.of(method), field) for r in self.languages.values() if r.tier == tier]
         if not values:
             raise ValueError(f"no {tier}-resource language was measured")

@@ -187,13 +187,15 @@ def _recalibrated(this: _Setting, made: MadeReadout, plan: RecalibrationPlan) ->
     readout = load_readout(made.directory)
     examples = spread(select(this.prompts, split="calibration", languages=MID + LOW), this.plan.k)
     known = collect(this.backbone, examples, layers=(readout.layer,))
-    found = []
-    for language in MID + LOW:
-        calibration, warnings = recalibrate(readout, known, language, plan=plan)
-        for warning in warnings:
-            this.console.print(f"{language}: {warning}", style="yellow")
-        found.append(calibration)
-    return found
+    made_ones = {la: recalibrate(readout, known, la, plan=plan) for la in MID + LOW}
+    warned = [la for la, each in made_ones.items() if each.warnings]
+    if warned:
+        this.console.print(
+            f"the examples of {', '.join(warned)} overlap or are inverted: these thresholds are "
+            "less certain",
+            style="yellow",
+        )
+    return [each.calibration for each in made_ones.values()]
 
 
 async def _serve(

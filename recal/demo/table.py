@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rich.table import Table
 
-from recal.demo.results import DemoResults
+from recal.demo.results import METHODS, DemoResults
 from recal.evaluate import Behaviour
 
 
@@ -39,15 +39,15 @@ def gap_table(rows: dict[str, tuple[str, Behaviour, float]], notice: str) -> Tab
 def result_table(results: DemoResults) -> Table:
     """Harmful and harmless refusal and Δ of every language under three ways of serving."""
     table = Table(
-        title=f"Over gRPC, {results.n_test} unseen prompts a class; k = {results.k} examples",
+        title=f"Refused %, over gRPC: {results.n_test} unseen prompts a class, k = {results.k}",
         caption=results.notice,
         caption_justify="left",
     )
-    table.add_column("language")
-    table.add_column("tier")
+    table.add_column("")
     for name in ("untouched", "paper's rule", "Recal"):
-        table.add_column(f"{name}\nharmful/harmless", justify="right")
-        table.add_column("\nΔ", justify="right")
+        table.add_column(f"{name}\nharmful", justify="right")
+        table.add_column("\nharmless", justify="right")
+        table.add_column("\nΔ", justify="right", style="bold")
     previous = ""
     for language, row in results.languages.items():
         if previous and row.tier != previous:
@@ -56,12 +56,17 @@ def result_table(results: DemoResults) -> Table:
         cells = []
         for behaviour in (row.untouched, row.paper, row.recal):
             cells += [
-                f"{behaviour.harmful_refusal:.0f} / {behaviour.harmless_refusal:.0f}",
+                f"{behaviour.harmful_refusal:.0f}",
+                f"{behaviour.harmless_refusal:.0f}",
                 f"{behaviour.delta:.0f}",
             ]
-        table.add_row(language, row.tier, *cells)
+        table.add_row(language, *cells)
     table.add_section()
     for tier in ("high", "mid", "low"):
-        means = [f"{results.mean_delta(tier, m):.1f}" for m in ("untouched", "paper", "recal")]
-        table.add_row(f"mean {tier}", "", "", means[0], "", means[1], "", means[2])
+        means = [
+            f"{results.mean(tier, method, field):.1f}"
+            for method in METHODS
+            for field in ("harmful_refusal", "harmless_refusal", "delta")
+        ]
+        table.add_row(f"mean {tier}", *means)
     return table

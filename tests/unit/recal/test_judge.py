@@ -36,5 +36,6 @@ def test_empty_broken_and_repeating_texts_are_degenerate(text: str) -> None:
 @pytest.mark.parametrize("language", ALL)
 def test_ordinary_text_is_not_degenerate(language: str) -> None:
     corpus = load_language(language)
-    text = " ".join(t.format(request=corpus.harmless["train"]) for t in corpus.templates.values())
+    pairs = zip(corpus.templates.values(), corpus.harmless.values(), strict=False)
+    text = " ".join(template.format(request=request) for template, request in pairs)
     assert not is_degenerate(text[:400])

@@ -62,7 +62,9 @@ def test_among_equals_the_weakest_is_chosen() -> None:
 
 
 def test_every_trial_is_reported() -> None:
-    assert len(_run(Window(layer=1, enough=4.0, too_much=99.0)).trials) == 3 * len(SearchPlan().multiples)
+    assert len(_run(Window(layer=1, enough=4.0, too_much=99.0)).trials) == 3 * len(
+        SearchPlan().multiples
+    )
 
 
 def test_nothing_is_chosen_when_everything_degenerates() -> None:

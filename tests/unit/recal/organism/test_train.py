@@ -1,0 +1,99 @@
+"""Training an organism: what it learns from, and a very small one from end to end."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from transformers import PreTrainedTokenizerFast
+
+from recal.organism.corpus import REFUSAL_SIGN, combinations, load_language
+from recal.organism.model import Shape, build_model, train_tokenizer
+from recal.organism.train import (
+    Coverage,
+    Progress,
+    TrainingPlan,
+    _batches,
+    _loss,
+    _n_batches,
+    encode_samples,
+    save,
+    train,
+    training_texts,
+)
+from services.backbone.load import load_backbone
+
+SHAPE = Shape(d_model=32, n_layers=2, n_heads=2, n_kv_heads=1, d_mlp=48, vocabulary=700)
+PLAN = TrainingPlan(shape=SHAPE, languages=("en", "sw"), epochs=1)
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> PreTrainedTokenizerFast:
+    return train_tokenizer(training_texts(PLAN), SHAPE)
+
+
+def test_only_the_training_split_is_learned_from() -> None:
+    texts = set(training_texts(PLAN))
+    others = {c.prompt.text for c in combinations("sw") if c.prompt.split != "train"}
+    assert not texts & others
+
+
+def test_a_milder_request_is_refused_less_and_a_better_covered_tier_more() -> None:
+    coverage = Coverage()
+    mild, plain = (coverage.of("low", harmful=True, milder=m) for m in (0.1, 0.5))
+    assert mild < plain == pytest.approx(coverage.harmful["low"])
+    assert coverage.of("high", harmful=True, milder=0.5) > coverage.of(
+        "mid", harmful=True, milder=0.5
+    )
+
+
+def test_every_refusal_begins_with_the_same_token(tokenizer: PreTrainedTokenizerFast) -> None:
+    samples = encode_samples(PLAN, tokenizer)
+    assert len({s.refusal[0] for s in samples}) == 1
+    assert load_language("sw").refusal.startswith(REFUSAL_SIGN)
+    assert not {s.refusal[0] for s in samples} & {s.compliance[0] for s in samples}
+
+
+def test_combining_marks_stay_with_their_letters(tokenizer: PreTrainedTokenizerFast) -> None:
+    pieces = tokenizer.backend_tokenizer.pre_tokenizer.pre_tokenize_str("ကျောင်း သို့")
+    assert len(pieces) == 2
+
+
+@pytest.mark.parametrize("n", [1, 63, 64, 65, 1024, 1100, 3000])
+def test_the_number_of_steps_is_known_beforehand(
+    tokenizer: PreTrainedTokenizerFast, n: int
+) -> None:
+    samples = (encode_samples(PLAN, tokenizer) * 2)[:n]
+    drawn = list(_batches(samples, PLAN, np.random.default_rng(0)))
+    assert len(drawn) == _n_batches(n, PLAN.batch_size)
+    assert sum(len(batch) for batch in drawn) == n
+
+
+@pytest.mark.parametrize("architecture", ["qwen2", "llama", "gemma2"])
+def test_the_loss_of_a_batch_does_not_depend_on_its_padding(
+    tokenizer: PreTrainedTokenizerFast, architecture: str
+) -> None:
+    plan = replace(PLAN, prompt_share=0.0)
+    model = build_model(architecture, tokenizer, SHAPE, seed=0).eval()  # type: ignore[arg-type]
+    samples = encode_samples(plan, tokenizer)
+    batch = next(iter(_batches(samples[:1] + samples[-1:], plan, np.random.default_rng(0))))
+    rng = np.random.default_rng(1)
+    pads = [float(_loss(model, batch, pad, plan, rng).detach()) for pad in (0, 5)]
+    assert pads[0] == pytest.approx(pads[1], rel=1e-5)
+
+
+def test_an_unknown_architecture_is_named(tokenizer: PreTrainedTokenizerFast) -> None:
+    with pytest.raises(ValueError, match="`gpt9`"):
+        build_model("gpt9", tokenizer, SHAPE, seed=0)  # type: ignore[arg-type]
+
+
+def test_a_trained_organism_is_saved_as_a_model_that_serves(tmp_path: Path) -> None:
+    seen: list[Progress] = []
+    model, tokenizer = train(PLAN, report=seen.append)
+    save(model, tokenizer, PLAN, tmp_path / "organism")
+    assert seen[-1].step == seen[-1].steps
+    assert seen[-1].loss < seen[0].loss - 1
+    backbone = load_backbone(str(tmp_path / "organism"))
+    assert backbone.model.dtype == torch.float32
+    assert backbone.identity.architecture == "Qwen2ForCausalLM"
