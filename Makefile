@@ -16,7 +16,7 @@ export OMP_NUM_THREADS ?= 1
 export RAY_USAGE_STATS_ENABLED ?= 0
 export TOKENIZERS_PARALLELISM ?= false
 
-.PHONY: help install demo test test-unit test-serve lint format proto proto-check organism bench clean
+.PHONY: help install demo test test-unit test-serve lint format proto organism bench clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -55,7 +55,7 @@ proto:  ## regenerate services/pb from protos/
 	./protos/generate.sh
 
 organism: install  ## train the shipped model organism again
-	$(BIN)/recal organism train $(ARGS)
+	$(BIN)/recal organism train --out recal/organism/weights/organism-qwen2 $(ARGS)
 
 bench: install  ## latency of each stage
 	$(BIN)/python -m benchmarks.stages $(ARGS)

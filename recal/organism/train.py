@@ -24,6 +24,7 @@ from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from recal.languages import ALL, Tier, tier_of
+from recal.organism.card import card_of
 from recal.organism.corpus import combinations, load_language
 from recal.organism.model import Architecture, Shape, build_model, train_tokenizer
 from services.backbone.chat import encode
@@ -297,3 +298,4 @@ def save(
     (out / "config.json").write_text(json.dumps({**config, "dtype": "float32"}, indent=2) + "\n")
     tokenizer.save_pretrained(out)
     (out / "training_plan.json").write_text(json.dumps(asdict(plan), indent=1) + "\n")
+    (out / "README.md").write_text(card_of(plan), encoding="utf-8")
