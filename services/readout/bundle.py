@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -65,7 +66,11 @@ class Thresholds:
     where everything below `steer` is released."""
 
     def __post_init__(self) -> None:
-        if self.release is not None and not self.release <= self.steer:
+        for name, threshold in (("steer", self.steer), ("release", self.release)):
+            # every comparison with NaN is false, so that nothing would ever be steered
+            if threshold is not None and not math.isfinite(threshold):
+                raise ValueError(f"the {name} threshold is {threshold}; it must be finite")
+        if self.release is not None and self.release > self.steer:
             raise ValueError(
                 f"the release threshold {self.release} lies above the steer threshold {self.steer}"
             )

@@ -20,7 +20,7 @@ from services.readout.artefact import (
     save_calibration,
     save_readout,
 )
-from services.readout.bundle import Calibration, Readout, Thresholds
+from services.readout.bundle import Calibration, Readout
 from services.readout.linear import LinearReadout
 from services.readout.manifest import MANIFEST, canonical_json, seal, sha256
 from tests.unit.services.readout.factories import (
@@ -118,7 +118,6 @@ def test_numbers_of_numpy_are_saved_as_plain_ones(tmp_path: Path) -> None:
         {"created": "yesterday"},
         {"language": "swahili"},
         {"reference_refusal": {"harmful": 90.0}},
-        {"thresholds": Thresholds(steer=math.inf, release=None)},
     ],
     ids=str,
 )
