@@ -29,7 +29,8 @@ class Case:
     now: datetime
     """With a time zone; a calibration's age is counted up to it."""
     hint: str | None = None
-    """BCP 47 tag that the caller believes in; it may tighten the verdict, never loosen it."""
+    """Normalised BCP 47 tag that the caller believes in; it may tighten the verdict, never loosen
+    it. A region or script that has no calibration of its own counts as its language."""
     tenant: str | None = None
 
 
@@ -62,11 +63,19 @@ def _verdicts(case: Case, score: float) -> Iterator[Verdict]:
         yield _row(case, reason, None, score=score)
     if not math.isfinite(score):
         yield _row(case, Reason.NON_FINITE_ACTIVATION, guess.language, score=score)
-    for language in dict.fromkeys((guess.language, case.hint)):
+    for language in dict.fromkeys((guess.language, _hinted(case))):
         if language is not None and language not in case.bundle.calibrations:
             yield _row(case, Reason.NO_CALIBRATION, language, score=score)
         elif language is not None and math.isfinite(score):
             yield _under(case, case.bundle.calibration_of(language), score)
+
+
+def _hinted(case: Case) -> str | None:
+    """The hint, or its language alone where only that is calibrated: `en` for `en-GB`."""
+    if case.hint is None or case.hint in case.bundle.calibrations:
+        return case.hint
+    language = case.hint.partition("-")[0]
+    return language if language in case.bundle.calibrations else case.hint
 
 
 def _under(case: Case, calibration: Calibration, score: float) -> Verdict:
@@ -99,6 +108,8 @@ def _row(
     action: Action
     if outcome is Outcome.NO_RELEASE:
         action = Action.NONE if by_score in (None, Action.RELEASE) else by_score
+    elif outcome is Outcome.ALLOW and by_score is not None:
+        action = by_score
     else:
         action = _ACTIONS[outcome]
     bypassed = case.policy.is_bypass(reason, outcome)

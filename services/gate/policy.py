@@ -23,7 +23,8 @@ class Outcome(Enum):
     NO_RELEASE = "no_release"
     """Keep the score's verdict, but never release."""
     ALLOW = "allow"
-    """Leave the model untouched. A bypass: it is counted, and only an operator can choose it."""
+    """Leave the model untouched, or, where there is a score (`calibration_stale`), keep the score's
+    verdict, release included. A bypass: it is counted, and only an operator can choose it."""
 
 
 STRICT: Mapping[Reason, Outcome] = MappingProxyType(

@@ -127,10 +127,16 @@ def test_an_age_that_cannot_be_told_is_stale_and_no_time_zone_is_utc(created: st
     assert stale is (created != "2026-01-02T03:04:05")
 
 
-def test_allowing_stale_calibrations_leaves_the_model_untouched_and_is_a_bypass():
+@pytest.mark.parametrize(
+    ("score", "action"), [(-9.0, Action.RELEASE), (0.0, Action.NONE), (9.0, Action.STEER)]
+)
+def test_allowing_stale_calibrations_keeps_the_scores_verdict_and_is_a_bypass(
+    score: float, action: Action
+):
     allowed = row(Reason.CALIBRATION_STALE, Outcome.ALLOW)
-    verdict = decide(case(max_age_days=5, overrides=allowed), 9.0)
-    assert (verdict.action, verdict.bypassed) == (Action.NONE, True)
+    verdict = decide(case(max_age_days=5, overrides=allowed), score)
+    assert (verdict.action, verdict.reason) == (action, Reason.CALIBRATION_STALE)
+    assert verdict.bypassed
 
 
 def test_a_hint_of_a_stricter_language_tightens():
@@ -157,6 +163,33 @@ def test_a_hint_of_a_language_without_calibration_steers():
     assert (verdict.action, verdict.reason) == (Action.STEER, Reason.NO_CALIBRATION)
 
 
+@pytest.mark.parametrize("hint", ["sw-KE", "sw-Latn", "sw-Latn-KE"])
+def test_a_hint_of_a_region_or_script_without_calibration_counts_as_its_language(hint: str):
+    verdict = decide(case("en", hint=hint), 1.5)
+    assert (verdict.action, verdict.language, verdict.reason) == (
+        Action.STEER,
+        "sw",
+        Reason.SCORE,
+    )
+    assert decide(case("sw", hint=hint), -9.0) == decide(case("sw"), -9.0)
+
+
+def test_a_hint_of_a_region_with_a_calibration_of_its_own_counts_as_itself():
+    strict = tiny_calibration(READOUT, "sw-KE", steer=-99.0, release=None)
+    own = tiny_bundle(READOUT, *BUNDLE.calibrations.values(), strict)
+    verdict = decide(replace(case("sw", hint="sw-KE"), bundle=own), -9.0)
+    assert (verdict.action, verdict.language) == (Action.STEER, "sw-KE")
+
+
+def test_a_hint_of_a_region_whose_language_has_no_calibration_either_steers_as_itself():
+    verdict = decide(case("sw", hint="my-MM"), -9.0)
+    assert (verdict.reason, verdict.language) == (Reason.NO_CALIBRATION, "my-MM")
+
+
+def test_a_guess_of_a_region_is_not_widened_to_its_language():
+    assert decide(case("en-GB"), 0.0).reason is Reason.NO_CALIBRATION
+
+
 @pytest.mark.parametrize("abstention", list(Abstention))
 def test_a_hint_does_not_loosen_an_abstention(abstention: Abstention):
     verdict = decide(case(abstention=abstention, hint="en"), -9.0)
@@ -171,7 +204,7 @@ def test_a_hint_tightens_an_abstention_that_the_operator_allows():
     assert (verdict.action, verdict.language, verdict.bypassed) == (Action.STEER, "sw", False)
 
 
-@pytest.mark.parametrize("hint", [None, "sw", "en", "yo", "my"])
+@pytest.mark.parametrize("hint", [None, "sw", "en", "yo", "my", "sw-KE", "en-GB", "my-MM"])
 @pytest.mark.parametrize("language", [None, "sw", "en", "yo", "my"])
 @pytest.mark.parametrize("score", [-9.0, 0.0, 1.5, 2.5, 9.0, nan])
 def test_no_hint_ever_loosens(hint: str | None, language: str | None, score: float):
