@@ -103,6 +103,9 @@ REGISTRY_AGE_SECONDS = Metric(
     "Time since the registry last answered; the last good set serves meanwhile.",
 )
 
+OTHER_LANGUAGE = "other"
+"""The label `language` where none is named, and at the gate where the named one is not loaded."""
+
 CATALOGUE: tuple[Metric, ...] = (
     REQUESTS,
     VERDICTS,

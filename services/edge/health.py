@@ -9,11 +9,11 @@ from typing import Any
 
 from grpc_health.v1 import health, health_pb2
 
+from services.crash import whereabouts
 from services.domain import Reason
 from services.errors import NotReady
 from services.rpc.answerer import Answerer
 from services.rpc.call import Call
-from services.rpc.ledger import whereabouts
 from services.wire import messages, verdicts
 from services.wire.methods import RECAL, method_of
 from services.wire.status import known

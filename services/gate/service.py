@@ -14,6 +14,7 @@ import torch
 
 from services.backbone.encoder import PromptEncoder
 from services.backbone.load import Backbone
+from services.crash import whereabouts
 from services.domain import GateDescription, GateReading, GateRequest, LanguageGuess, Verdict
 from services.errors import PromptTooLong, ServiceError, VersionMismatch
 from services.gate.batcher import Batcher, BatchLimits
@@ -21,11 +22,10 @@ from services.gate.decide import Case, decide, decide_without_time
 from services.gate.extract import residuals
 from services.gate.policy import Policy
 from services.readout.bundle import Bundle, Readout
-from services.telemetry import BYPASSES, QUEUE_DEPTH, SCORE, VERDICTS, Meter
+from services.telemetry import BYPASSES, OTHER_LANGUAGE, QUEUE_DEPTH, SCORE, VERDICTS, Meter
 
 log = logging.getLogger(__name__)
 
-_OTHER = "other"
 _NONE = "none"
 
 
@@ -207,7 +207,7 @@ class GateService:
         except ServiceError:
             raise
         except Exception as error:
-            log.exception("the gate's model failed")
+            log.error("the gate's model failed: %s", whereabouts(error))
             raise ServiceError(
                 f"the gate could not score the prompt ({type(error).__name__}); see its log"
             ) from None
@@ -231,7 +231,7 @@ class GateService:
 
     def _count(self, verdict: Verdict, bundle: Bundle) -> None:
         language = verdict.language if verdict.language in bundle.calibrations else None
-        label = language or _OTHER
+        label = language or OTHER_LANGUAGE
         self._meter.count(
             VERDICTS,
             language=label,

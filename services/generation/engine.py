@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from services.backbone.load import Backbone
+from services.crash import whereabouts
 from services.domain import TextChunk
 from services.errors import DeadlinePassed, Overloaded, ServiceError, ServiceUnavailable
 from services.generation.decode import Batch
@@ -149,8 +150,11 @@ class Engine:
                 for request, answer in await step:
                     if answer is not None:
                         request.give(answer)
-        except Exception:
-            log.exception("the generation engine stopped; it starts again with the next request")
+        except Exception as error:
+            log.error(
+                "the generation engine stopped, and starts again with the next request: %s",
+                whereabouts(error),
+            )
         finally:
             self._fail_all()
 
@@ -242,13 +246,12 @@ def _accept(request: Request, token: int) -> _Outcome:
     try:
         return _Outcome(request, request.row.accept(token))
     except Exception as error:
-        # neither message nor traceback: whatever failed here held generated text
         kind = type(error).__name__
-        log.error("making text of a token failed: %s", kind)
+        log.error("making text of a token failed: %s", whereabouts(error))
         return _Outcome(request, ServiceError(f"generation failed in the tokenizer ({kind})"))
 
 
 def _failed(requests: Sequence[Request], error: Exception) -> list[_Outcome]:
-    log.error("generation failed for %d requests", len(requests), exc_info=error)
+    log.error("generation failed for %d requests: %s", len(requests), whereabouts(error))
     message = f"generation failed in the model ({type(error).__name__}); see its log"
     return [_Outcome(request, ServiceError(message)) for request in requests]

@@ -14,6 +14,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+from services.crash import whereabouts
 from services.domain import (
     GateDescription,
     GateReading,
@@ -27,7 +28,7 @@ from services.errors import ServiceError
 from services.on_ray.meter import RayMeter
 from services.pipeline.clients import GenerationClient, LanguageIdClient
 from services.rpc.faces import BatchGate, GateFace, GenerationFace, LanguageIdFace, RecalFace
-from services.rpc.ledger import log, whereabouts
+from services.rpc.ledger import log
 from services.rpc.serve import ServeContext, ServeFace
 from services.telemetry import Meter
 from services.wire import messages

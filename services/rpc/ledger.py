@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from services.crash import whereabouts
 from services.telemetry import REQUESTS, Meter
 from services.wire.methods import Method
 from services.wire.status import failure_of, known
@@ -46,25 +47,3 @@ class Ledger:
                 request_id,
                 time.perf_counter() - start,
             )
-
-
-def whereabouts(error: BaseException) -> str:
-    """Class and place of a crash and of what caused it; never its message, which may hold text."""
-    parts = []
-    seen: set[int] = set()
-    current: BaseException | None = error
-    while current is not None and id(current) not in seen:
-        seen.add(id(current))
-        parts.append(f"{type(current).__name__} at {_innermost(current)}")
-        current = current.__cause__ or current.__context__
-    return ", caused by ".join(parts)
-
-
-def _innermost(error: BaseException) -> str:
-    trace = error.__traceback__
-    if trace is None:
-        return "an unknown place"
-    while trace.tb_next is not None:
-        trace = trace.tb_next
-    code = trace.tb_frame.f_code
-    return f"{code.co_filename}:{trace.tb_lineno} in {code.co_name}"

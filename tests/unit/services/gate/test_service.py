@@ -162,8 +162,9 @@ async def test_a_model_that_fails_ends_the_call_and_neither_log_nor_error_shows_
     with caplog.at_level(logging.DEBUG), pytest.raises(ServiceError, match="could not") as caught:
         await gate.check("secret bread", SW)
     await gate.close()
-    assert "the gate's model failed" in caplog.text
+    assert "the gate's model failed: ValueError at " in caplog.text
     assert "secret" not in caplog.text + str(caught.value)
+    assert all(record.exc_info is None for record in caplog.records)
 
 
 async def test_a_readout_deeper_than_the_loaded_blocks_is_named(qwen2, meter):

@@ -90,7 +90,7 @@ class Gate:
         if not self.is_open.wait(5):
             raise TimeoutError("the test forgot to open the gate")
         if output.shape[0] in self.fails_at_rows:
-            raise RuntimeError("out of memory")
+            raise RuntimeError("secret out of memory")
 
     def remove(self) -> None:
         self._handle.remove()

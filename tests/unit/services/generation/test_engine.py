@@ -192,12 +192,14 @@ async def test_an_engine_that_stops_fails_its_requests_and_starts_again(end_free
     def broken_once(depth: int) -> None:
         depths.append(depth)
         if len(depths) == 2:
-            raise KeyError("the meter")
+            raise KeyError("secret")
 
     engine = Engine(end_free, limits=EngineLimits(), on_depth=broken_once)
     [failed] = await run(engine, a_row(end_free))
     assert isinstance(failed, ServiceUnavailable)
     assert "stopped" in str(failed)
+    assert "starts again with the next request: KeyError at " in caplog.text
+    assert "secret" not in caplog.text
     [sound] = await run(engine, a_row(end_free, max_tokens=2))
     await engine.close()
     assert sound[-1].finish is FinishReason.MAX_TOKENS

@@ -187,7 +187,9 @@ async def test_a_failing_step_fails_its_requests_and_the_engine_lives_on(roomy, 
             return_exceptions=True,
         )
     assert all(type(r) is ServiceError and "generation failed" in str(r) for r in results)
+    assert "generation failed for 2 requests: " in caplog.text
     assert "secret" not in caplog.text + str(results)
+    assert all(record.exc_info is None for record in caplog.records)
     gate.fails_at_rows = set()
     assert await collect(roomy.generate("hi", NONE, LONG))
 
