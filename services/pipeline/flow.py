@@ -27,7 +27,7 @@ from services.gate.policy import Outcome
 from services.pipeline.ask import Ask, Behind, Frame
 from services.pipeline.stages import Stages
 from services.pipeline.text import generate, refuse
-from services.telemetry import ABSTENTIONS, BYPASSES
+from services.telemetry import ABSTENTIONS, BYPASSES, OTHER_LANGUAGE
 
 log = logging.getLogger(__name__)
 
@@ -105,7 +105,7 @@ def without_gate(ask: Ask, guess: LanguageGuess, behind: Behind, error: ServiceE
         raise ServiceUnavailable(f"no verdict, so nothing is generated: {error}")
     bypassed = outcome is Outcome.ALLOW
     if bypassed:
-        behind.meter.count(BYPASSES, language=guess.language or "und", reason=reason.value)
+        behind.meter.count(BYPASSES, language=guess.language or OTHER_LANGUAGE, reason=reason.value)
     return Verdict(
         action=Action.NONE if outcome is Outcome.ALLOW else Action.REFUSE,
         reason=reason,

@@ -12,7 +12,7 @@ from services.errors import ServiceUnavailable, VersionMismatch
 from services.pipeline.ask import Ask, Behind
 from services.pipeline.clients import closing
 from services.pipeline.stages import Stages
-from services.telemetry import REFUSALS_OBSERVED
+from services.telemetry import OTHER_LANGUAGE, REFUSALS_OBSERVED
 
 
 async def refuse(
@@ -54,7 +54,9 @@ def _count_refusal(text: str, reading: GateReading, behind: Behind) -> None:
     verdict = reading.verdict
     if behind.refusals.is_refusal(text):
         behind.meter.count(
-            REFUSALS_OBSERVED, language=verdict.language or "und", action=verdict.action.value
+            REFUSALS_OBSERVED,
+            language=verdict.language or OTHER_LANGUAGE,
+            action=verdict.action.value,
         )
 
 

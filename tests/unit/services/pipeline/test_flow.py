@@ -302,3 +302,17 @@ async def test_concurrent_requests_keep_their_own_clock_and_verdict():
     answers = await asyncio.gather(*(line.answer(Ask(f"prompt {i}")) for i in range(8)))
     assert all(frames[-1].n_generated_tokens == 3 for frames in answers)
     assert {prompt for prompt, _, _ in line.generation.asked} == {f"prompt {i}" for i in range(8)}
+
+
+async def test_a_missing_language_is_labelled_other_wherever_it_is_counted():
+    line = Line(
+        language_id=FakeLanguageId(UNKNOWN),
+        gate=FakeGate(replace(STEER, language=None)),
+        generation=FakeGeneration(chunks=(TextChunk("siwezi", 1, FinishReason.END_OF_TEXT, 9),)),
+        policy=unreachable_rows(Outcome.ALLOW),
+    )
+    await line.answer()
+    assert line.counted(REFUSALS_OBSERVED, language="other", action="steer") == 1
+    line.gate.failure = ServiceUnavailable("away")
+    await line.answer()
+    assert line.counted(BYPASSES, language="other", reason="gate_unreachable") == 1
