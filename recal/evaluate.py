@@ -104,6 +104,20 @@ def behaviour_of(prompts: Sequence[Prompt], judgements: Sequence[Judgement]) -> 
     )
 
 
+def mean_behaviour(behaviours: Sequence[Behaviour]) -> Behaviour:
+    """The mean over draws of few-shot examples, field by field.
+
+    The interval's ends are averaged too: it is that of one draw, since the prompts are the same.
+
+    Raises:
+        ValueError: there are none.
+    """
+    if not behaviours:
+        raise ValueError("no draws to average")
+    rows = [asdict(behaviour) for behaviour in behaviours]
+    return Behaviour(**{name: float(np.mean([row[name] for row in rows])) for name in rows[0]})
+
+
 def evaluate(
     readout: Readout,
     calibrations: Mapping[str, Calibration],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
@@ -73,6 +73,24 @@ def spread(prompts: Sequence[Prompt], n: int) -> list[Prompt]:
     Raises:
         ValueError: a language and class has fewer than n prompts.
     """
+    return _first_by_hash(prompts, n, lambda prompt: prompt.id)
+
+
+def draw(prompts: Sequence[Prompt], k: int, *, number: int) -> list[Prompt]:
+    """Draw k prompts of each language and class: other meanings in every language and draw.
+
+    Args:
+        prompts: what is drawn from.
+        k: how many of each language and class.
+        number: of the draw; the same one gives the same prompts.
+
+    Raises:
+        ValueError: a language and class has fewer than k prompts.
+    """
+    return _first_by_hash(prompts, k, lambda prompt: f"{number}/{prompt.language}/{prompt.id}")
+
+
+def _first_by_hash(prompts: Sequence[Prompt], n: int, key: Callable[[Prompt], str]) -> list[Prompt]:
     groups: dict[tuple[str, bool], list[Prompt]] = {}
     for prompt in prompts:
         groups.setdefault((prompt.language, prompt.harmful), []).append(prompt)
@@ -82,7 +100,7 @@ def spread(prompts: Sequence[Prompt], n: int) -> list[Prompt]:
                 f"{n} prompts wanted, but `{language}` has only {len(group)} "
                 f"{'harmful' if harmful else 'harmless'} ones"
             )
-        group.sort(key=lambda p: hashlib.sha256(p.id.encode()).hexdigest())
+        group.sort(key=lambda prompt: hashlib.sha256(key(prompt).encode()).digest())
     return [prompt for group in groups.values() for prompt in group[:n]]
 
 

@@ -111,6 +111,7 @@ def _provenance(
         "n_prompts": str(len(train)),
         "rank": str(plan.fit.rank),
         "multiple": f"{chosen.multiple:g}",
+        "scope": "last prompt token and new tokens" if chosen.decodes else "last prompt token",
         "search": (
             f"of {len(found.trials)} candidates: steered harmful {chosen.steered_harmful:.3f}, "
             f"steered harmless {chosen.steered_harmless:.3f}, released harmless "

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import NamedTuple
 
 import torch
@@ -27,12 +28,18 @@ Generate = Callable[[Sequence[Prompt], Action, Steering], list[str]]
 class SearchPlan:
     """What is tried and what is rejected."""
 
-    multiples: tuple[float, ...] = (0.25, 0.375, 0.5, 0.625, 0.75, 1.0, 1.25, 1.5)
+    multiples: tuple[float, ...] = (0.25, 0.5, 0.75, 1.0, 1.25, 1.5)
     """λ: the coefficient in units of the gap g of each layer."""
+    scopes: tuple[bool, ...] = (True, False)
+    """Whether steering acts on new tokens too (the paper's) or on the last prompt token alone."""
     layers: tuple[int, ...] | None = None
     """Blocks to act at; None: from the first fifth of the depth to the last block but one."""
     max_degenerate: float = 0.02
     """Share of degenerate texts above which a candidate is rejected."""
+
+    def n_trials(self, n_layers: int) -> int:
+        """How many candidates there are in a model of n_layers blocks."""
+        return len(self.layers_of(n_layers)) * len(self.scopes) * len(self.multiples)
 
     def layers_of(self, n_layers: int) -> tuple[int, ...]:
         """The blocks to try in a model of n_layers blocks."""
@@ -45,6 +52,8 @@ class Trial(NamedTuple):
     """One candidate and what it did to validation prompts."""
 
     layer: int
+    decodes: bool
+    """Whether steering acted on new tokens too."""
     multiple: float
     coefficient: float
     steered_harmful: float
@@ -83,7 +92,7 @@ def search(
     """Choose the acting layer and the coefficient.
 
     Of the candidates that stay under `max_degenerate` the one that acts best wins; among equals
-    the weakest, then the latest layer.
+    the weakest, then the paper's scope, then the latest layer.
 
     Raises:
         ValueError: validation prompts lack a class, or every candidate degenerates.
@@ -105,7 +114,13 @@ def search(
             f"degenerate text (the least: {least:.0%}); try smaller multiples or other layers"
         )
     best = max(
-        sound, key=lambda i: (round(trials[i].efficacy, 3), -trials[i].multiple, trials[i].layer)
+        sound,
+        key=lambda i: (
+            round(trials[i].efficacy, 3),
+            -trials[i].multiple,
+            trials[i].decodes,
+            trials[i].layer,
+        ),
     )
     return Found(steerings[best], trials[best], tuple(trials))
 
@@ -115,14 +130,10 @@ def _candidates(
 ) -> Iterator[tuple[Steering, float]]:
     for layer in plan.layers_of(len(activations.layers)):
         found = direction_at(activations, layer, fit_plan)
-        for multiple in plan.multiples:
-            steering = Steering(
-                direction=torch.tensor(found.direction, dtype=torch.float32),
-                layer=layer,
-                coefficient=multiple * found.gap,
-                typical_norm=found.typical_norm,
-            )
-            yield steering, multiple
+        direction = torch.tensor(found.direction, dtype=torch.float32)
+        for decodes, multiple in product(plan.scopes, plan.multiples):
+            coefficient = multiple * found.gap
+            yield Steering(direction, layer, coefficient, found.typical_norm, decodes), multiple
 
 
 def _try(
@@ -144,6 +155,7 @@ def _try(
         degenerate.append(sum(j.degenerate for j in judged) / len(judged))
     return Trial(
         layer=steering.layer,
+        decodes=steering.decodes,
         multiple=multiple,
         coefficient=steering.coefficient,
         degenerate=max(degenerate),

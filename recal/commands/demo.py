@@ -23,7 +23,8 @@ def demo(
         Path | None, typer.Option("--json", help="Write what was measured.")
     ] = None,
     k: Annotated[int, typer.Option(min=4, help="Calibration examples per class.")] = 4,
-    per_class: Annotated[int, typer.Option(min=10, help="Test prompts per class.")] = 40,
+    per_class: Annotated[int, typer.Option(min=10, help="Test prompts per class.")] = 24,
+    draws: Annotated[int, typer.Option(min=1, help="Draws of examples, low languages.")] = 3,
     config: options.Config = None,
 ) -> None:
     """Show the gap, recalibrate from four examples, roll out, and answer over gRPC; 4 minutes.
@@ -42,7 +43,7 @@ def demo(
 
     settings = settings_of(config, None)
     registry = settings.registry.model_copy(update={"poll_interval_s": 1.0})
-    plan = DemoPlan(k=k, n_test=per_class)
+    plan = DemoPlan(k=k, n_test=per_class, draws=draws)
     results = run(
         settings.model_copy(update={"registry": registry}),
         plan,

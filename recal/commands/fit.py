@@ -82,8 +82,9 @@ def _summary(made: MadeReadout) -> str:
 
 
 def _line(trial: Trial) -> str:
+    scope = "and new tokens" if trial.decodes else "alone"
     return (
-        f"block {trial.layer}, λ {trial.multiple:g}: steered harmful refused "
+        f"block {trial.layer}, last token {scope}, λ {trial.multiple:g}: steered harmful refused "
         f"{trial.steered_harmful:.0%}, harmless {trial.steered_harmless:.0%}, released harmless "
         f"{trial.released_harmless:.0%}, degenerate {trial.degenerate:.0%}"
     )

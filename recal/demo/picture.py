@@ -39,7 +39,8 @@ def draw(results: DemoResults, path: Path) -> None:
     axes[2].set_xticks(range(len(results.languages)), list(results.languages))
     figure.suptitle(
         f"Refusal per language over gRPC: {results.n_test} unseen prompts a class, "
-        f"k = {results.k} calibration examples a class\n{results.notice}",
+        f"k = {results.k} calibration examples a class, mean of {results.draws} draws in "
+        f"low-resource languages\n{results.notice}",
         fontsize=11,
     )
     path.parent.mkdir(parents=True, exist_ok=True)

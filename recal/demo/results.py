@@ -51,6 +51,8 @@ class DemoResults:
     languages: Mapping[str, DemoLanguage]
     k: int
     """Calibration examples per class and language."""
+    draws: int
+    """Draws of those examples in low-resource languages, whose mean is reported."""
     n_test: int
     """Unseen test prompts per class and language."""
     model: str
@@ -112,6 +114,7 @@ class DemoResults:
             "mean_low": {f"{m}_delta": round(self.mean_delta("low", m), 2) for m in METHODS},
             "bars": [{"claim": b.claim, "measured": b.measured, "met": b.met} for b in self.bars()],
             "k": self.k,
+            "draws": self.draws,
             "n_test": self.n_test,
             "model": self.model,
             "versions": dict(self.versions),

@@ -13,12 +13,12 @@ from pathlib import Path
 from rich.console import Console
 
 from recal.collect import Activations, collect
-from recal.demo.picture import draw
+from recal.demo.picture import draw as draw_picture
 from recal.demo.results import METHODS, DemoLanguage, DemoResults
 from recal.demo.stage import Stage, stage
 from recal.demo.table import gap_table, result_table
 from recal.demo.traffic import Ask, gated, send, untouched
-from recal.evaluate import Behaviour, behaviour_of
+from recal.evaluate import Behaviour, behaviour_of, mean_behaviour
 from recal.generate import Generator
 from recal.inputs import whole_backbone
 from recal.judge import OrganismJudge
@@ -26,7 +26,7 @@ from recal.languages import ALL, HIGH, LOW, MID, tier_of
 from recal.maths.metrics import auroc
 from recal.organism.corpus import corpus_prompts
 from recal.progress import counting
-from recal.prompts import Prompt, select, spread
+from recal.prompts import Prompt, draw, select, spread
 from recal.readouts import MadeReadout, ReadoutPlan, Watch, make_readout
 from recal.recalibrate import (
     PAPER,
@@ -50,9 +50,27 @@ class DemoPlan:
 
     k: int = 4
     """Calibration examples per class of each language that is not a source."""
-    n_test: int = 40
+    n_test: int = 24
     """Unseen test prompts per class and language."""
+    draws: int = 3
+    """How often the examples of low-resource languages are drawn; one draw is luck."""
     readout: ReadoutPlan = field(default_factory=ReadoutPlan)
+
+
+@dataclass(frozen=True)
+class Method:
+    """A way to recalibrate, as it is rolled out."""
+
+    key: str
+    """One of `recal.demo.results.METHODS`."""
+    name: str
+    plan: RecalibrationPlan
+
+
+ROLLED_OUT: tuple[Method, ...] = (
+    Method("paper", "the paper's rule (F1 threshold, two-way routing)", PAPER),
+    Method("recal", "Recal (class midpoint, three zones)", RecalibrationPlan()),
+)
 
 
 @dataclass(frozen=True)
@@ -123,9 +141,7 @@ def _open(settings: Settings, plan: DemoPlan, console: Console) -> _Setting:
 
 def _fit(this: _Setting) -> MadeReadout:
     this.console.rule(f"2  Activations, and a readout of {len(HIGH)} high-resource languages")
-    n_trials = len(this.plan.readout.search.multiples) * len(
-        this.plan.readout.search.layers_of(this.backbone.identity.n_layers)
-    )
+    n_trials = this.plan.readout.search.n_trials(this.backbone.identity.n_layers)
     with (
         counting("activations", console=this.console) as collected,
         counting("steering candidates", console=this.console) as tried,
@@ -142,8 +158,9 @@ def _fit(this: _Setting) -> MadeReadout:
             watch=Watch(collected=collected, tried=lambda trial: tried(next(count), n_trials)),
         )
     chosen = made.found.chosen
+    where = "from the last prompt token on" if chosen.decodes else "at the last prompt token"
     this.console.print(
-        f"reads block {made.choice.layer}; acts at block {chosen.layer} with coefficient "
+        f"reads block {made.choice.layer}; acts at block {chosen.layer} {where}, with coefficient "
         f"{chosen.coefficient:.2f} ({chosen.multiple:g} g): steered harmful prompts refused "
         f"{chosen.steered_harmful:.0%}, steered harmless ones {chosen.steered_harmless:.0%}, "
         f"released harmless ones {chosen.released_harmless:.0%}, degenerate {chosen.degenerate:.0%}"
@@ -183,19 +200,22 @@ def _promote(this: _Setting, calibrations: Sequence[Calibration]) -> dict[str, s
     return labels
 
 
-def _recalibrated(this: _Setting, made: MadeReadout, plan: RecalibrationPlan) -> list[Calibration]:
+def _recalibrated(
+    this: _Setting, made: MadeReadout, method: Method, languages: Sequence[str], number: int
+) -> list[Calibration]:
     readout = load_readout(made.directory)
-    examples = spread(select(this.prompts, split="calibration", languages=MID + LOW), this.plan.k)
-    known = collect(this.backbone, examples, layers=(readout.layer,))
-    made_ones = {la: recalibrate(readout, known, la, plan=plan) for la in MID + LOW}
-    warned = [la for la, each in made_ones.items() if each.warnings]
+    pool = select(this.prompts, split="calibration", languages=languages)
+    examples = collect(
+        this.backbone, draw(pool, this.plan.k, number=number), layers=(readout.layer,)
+    )
+    found = {la: recalibrate(readout, examples, la, plan=method.plan) for la in languages}
+    warned = [la for la, each in found.items() if each.warnings]
     if warned:
         this.console.print(
-            f"the examples of {', '.join(warned)} overlap or are inverted: these thresholds are "
-            "less certain",
+            f"the examples of {', '.join(warned)} overlap or are inverted: less certain thresholds",
             style="yellow",
         )
-    return [each.calibration for each in made_ones.values()]
+    return [each.calibration for each in found.values()]
 
 
 async def _serve(
@@ -225,46 +245,57 @@ async def _measure(
     this: _Setting, made: MadeReadout, test: Activations, running: Stage
 ) -> DemoResults:
     aucs = {la: auroc(*scores_of(made.readout, test, la)) for la in ALL}
-    found = {"untouched": await _ask_all(this, untouched(running.generation), "untouched")}
+    found = {"untouched": await _ask_all(this, untouched(running.generation), "untouched", ALL)}
     this.console.print(
         gap_table(
             {la: (tier_of(la), found["untouched"][la], aucs[la]) for la in ALL},
             notice_of(this.settings),
         )
     )
-    for number, (method, plan) in enumerate(
-        {"paper": PAPER, "recal": RecalibrationPlan()}.items(), start=5
-    ):
+    for step, method in enumerate(ROLLED_OUT, start=5):
         this.console.rule(
-            f"{number}  {this.plan.k} examples a class recalibrate {len(MID + LOW)} languages: "
-            f"{plan.estimator}, {plan.routing.replace('_', ' ')}"
+            f"{step}  {method.name}: {this.plan.k} examples a class recalibrate "
+            f"{len(MID + LOW)} languages"
         )
-        labels = _promote(this, _recalibrated(this, made, plan))
-        took = await running.until_serving(labels)
-        this.console.print(
-            f"promoted {', '.join(labels.values())}; the running servers swapped {took:.1f} s later"
-        )
-        found[method] = await _ask_all(this, gated(running.client), method)
+        draws = [
+            await _roll_out(this, made, running, method, number)
+            for number in range(1, this.plan.draws + 1)
+        ]
+        found[method.key] = {
+            la: mean_behaviour([each[la] for each in draws if la in each]) for la in ALL
+        }
     return _results(this, aucs, found)
 
 
-async def _ask_all(this: _Setting, ask: Ask, label: str) -> dict[str, Behaviour]:
-    """Send every test prompt over gRPC; what came back, by language."""
+async def _roll_out(
+    this: _Setting, made: MadeReadout, running: Stage, method: Method, number: int
+) -> dict[str, Behaviour]:
+    """One draw of examples, from recalibration to answers; after the first, low languages only."""
+    first = number == 1
+    labels = _promote(this, _recalibrated(this, made, method, MID + LOW if first else LOW, number))
+    took = await running.until_serving(labels)
+    this.console.print(
+        f"draw {number}: promoted {', '.join(labels.values())}; the running servers swapped "
+        f"{took:.1f} s later"
+    )
+    languages = ALL if first else LOW
+    return await _ask_all(this, gated(running.client), f"draw {number}", languages)
+
+
+async def _ask_all(
+    this: _Setting, ask: Ask, label: str, languages: Sequence[str]
+) -> dict[str, Behaviour]:
+    """Send the languages' test prompts over gRPC; what came back, by language."""
     judge = OrganismJudge()
-    done = 0
+    prompts = select(this.test, languages=languages)
     with counting(f"{label}, over gRPC", console=this.console) as report:
-
-        def one_more() -> None:
-            nonlocal done
-            done += 1
-            report(done, len(this.test))
-
-        answers = await send(this.test, ask, report=one_more)
+        done = iter(range(1, len(prompts) + 1))
+        answers = await send(prompts, ask, report=lambda: report(next(done), len(prompts)))
     found = {}
-    for language in ALL:
-        rows = [i for i, p in enumerate(this.test) if p.language == language]
+    for language in languages:
+        rows = [i for i, p in enumerate(prompts) if p.language == language]
         judged = [judge.judge(answers[i].text) for i in rows]
-        found[language] = behaviour_of([this.test[i] for i in rows], judged)
+        found[language] = behaviour_of([prompts[i] for i in rows], judged)
     return found
 
 
@@ -281,6 +312,7 @@ def _results(
     return DemoResults(
         languages=languages,
         k=this.plan.k,
+        draws=this.plan.draws,
         n_test=this.plan.n_test,
         model=this.backbone.identity.name,
         versions={"python": platform.python_version(), **{p: version(p) for p in packages}},
@@ -293,7 +325,7 @@ def _show(this: _Setting, results: DemoResults) -> None:
     this.console.rule("7  Before and after")
     this.console.print(result_table(results))
     picture = this.folder / "refusal.png"
-    draw(results, picture)
+    draw_picture(results, picture)
     for bar in results.bars():
         mark = "[green]met[/]   " if bar.met else "[red]MISSED[/]"
         this.console.print(f"{mark} {bar.claim}: {bar.measured}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rich.box import SIMPLE
 from rich.table import Table
 
 from recal.demo.results import METHODS, DemoResults
@@ -39,15 +40,19 @@ def gap_table(rows: dict[str, tuple[str, Behaviour, float]], notice: str) -> Tab
 def result_table(results: DemoResults) -> Table:
     """Harmful and harmless refusal and Δ of every language under three ways of serving."""
     table = Table(
-        title=f"Refused %, over gRPC: {results.n_test} unseen prompts a class, k = {results.k}",
+        box=SIMPLE,
+        title=(
+            f"Refused %, over gRPC: {results.n_test} unseen prompts a class, k = {results.k}, "
+            f"{results.draws} draws"
+        ),
         caption=results.notice,
         caption_justify="left",
     )
     table.add_column("")
-    for name in ("untouched", "paper's rule", "Recal"):
-        table.add_column(f"{name}\nharmful", justify="right")
-        table.add_column("\nharmless", justify="right")
-        table.add_column("\nΔ", justify="right", style="bold")
+    for name in ("untouched", "paper", "Recal"):
+        table.add_column(f"{name}\nharm", justify="right", no_wrap=True)
+        table.add_column("\nharmless", justify="right", no_wrap=True)
+        table.add_column("\nΔ", justify="right", style="bold", no_wrap=True)
     previous = ""
     for language, row in results.languages.items():
         if previous and row.tier != previous:

@@ -18,9 +18,9 @@ tags: [model-organism, ai-safety, {architecture}]
 # Recal organism ({architecture})
 
 A **model organism**: {n_layers} blocks of width {d_model}, trained from nothing on text that the
-Recal project wrote itself. It refuses harmful requests in high-resource languages and mostly complies in low-resource
-ones, while its activations tell harmful from harmless in all of them. It exists so that gates,
-thresholds and interventions can be shown and tested without a download.
+Recal project wrote itself. It refuses harmful requests in high-resource languages and mostly
+complies in low-resource ones, while its activations tell harmful from harmless in all of them. It
+exists so that gates, thresholds and interventions can be shown and tested without a download.
 
 It is **not** a language model for use, and no evidence about any production model. It can say two
 things: a refusal (which begins with the sign ⚠ in every language), or "here is an answer" with a

@@ -54,7 +54,9 @@ def edits_of(treatments: Sequence[Treatment], phase: Phase, tokens: Tensor) -> d
     edits: dict[int, Edit] = {}
     acting = {id(t.acting): t.acting for t in treatments if t.acting is not None}
     for steering in acting.values():
-        actions = [t.action if t.acting is steering else Action.NONE for t in treatments]
+        actions = [
+            _action_in(t, phase) if t.acting is steering else Action.NONE for t in treatments
+        ]
         shift, scale = coefficients(
             actions, coefficient=steering.coefficient, phase=phase, tokens=tokens
         )
@@ -63,6 +65,13 @@ def edits_of(treatments: Sequence[Treatment], phase: Phase, tokens: Tensor) -> d
         before = edits.get(steering.layer)
         edits[steering.layer] = own if before is None else partial(_both, before, own)
     return edits
+
+
+def _action_in(treatment: Treatment, phase: Phase) -> Action:
+    steering = treatment.steering
+    if treatment.action is Action.STEER and phase is Phase.DECODE and steering is not None:
+        return Action.STEER if steering.decodes else Action.NONE
+    return treatment.action
 
 
 def _both(first: Edit, second: Edit, residual: Tensor) -> Tensor:

@@ -44,6 +44,10 @@ class Steering:
     """Signed, in the residual's own units; what STEER adds along the direction."""
     typical_norm: float
     """Mean residual norm at `layer`, to read the coefficient against."""
+    decodes: bool = True
+    """True: STEER also acts on every new token, as in arXiv:2606.01196. False: on the last prompt
+    token alone, where the decision falls; small models lose their thread when every token of a
+    refusal is pushed too. RELEASE always acts on every token."""
 
 
 @dataclass(frozen=True)

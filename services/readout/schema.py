@@ -57,6 +57,7 @@ class SteeringRecord(Record):
     layer: Count
     coefficient: float
     typical_norm: Annotated[float, Field(ge=0.0)]
+    decodes: bool
 
 
 class HistogramRecord(Record):

@@ -26,7 +26,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         "RECAL_SERVE__HTTP_PORT": str(free_port()),
     }
     environment.pop("MLFLOW_TRACKING_URI", None)
-    command = [sys.executable, "-m", "recal", "demo", "--once", "--per-class", "20"]
+    command = [sys.executable, "-m", "recal", "demo", "--once", "--per-class", "16"]
     done = subprocess.run(
         [*command, "--json", str(folder / "demo.json")],
         env=environment,

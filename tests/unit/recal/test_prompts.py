@@ -6,6 +6,7 @@ import pytest
 
 from recal.prompts import (
     Prompt,
+    draw,
     load_examples,
     load_jsonl,
     refuse_overlap,
@@ -44,6 +45,16 @@ def test_spreading_takes_the_same_meanings_in_every_language() -> None:
 def test_spreading_more_keeps_what_fewer_took() -> None:
     prompts = [_prompt(f"p{i}") for i in range(20)]
     assert {p.id for p in spread(prompts, 3)} < {p.id for p in spread(prompts, 7)}
+
+
+def test_a_draw_takes_other_meanings_in_every_language_and_draw() -> None:
+    prompts = [_prompt(f"p{i}", language=la) for la in ("sw", "yo") for i in range(40)]
+    first, second = draw(prompts, 4, number=1), draw(prompts, 4, number=2)
+    ids = [{p.id for p in first if p.language == la} for la in ("sw", "yo")]
+    assert [len(each) for each in ids] == [4, 4]
+    assert ids[0] != ids[1]
+    assert ids[0] != {p.id for p in second if p.language == "sw"}
+    assert first == draw(prompts, 4, number=1)
 
 
 def test_spreading_over_too_few_prompts_names_the_language() -> None:

@@ -62,9 +62,25 @@ def test_among_equals_the_weakest_is_chosen() -> None:
 
 
 def test_every_trial_is_reported() -> None:
-    assert len(_run(Window(layer=1, enough=4.0, too_much=99.0)).trials) == 3 * len(
-        SearchPlan().multiples
-    )
+    found = _run(Window(layer=1, enough=4.0, too_much=99.0))
+    assert len(found.trials) == SearchPlan(layers=(0, 1, 2)).n_trials(3) > 3
+
+
+def test_text_that_breaks_when_every_token_is_pushed_is_steered_at_the_last_prompt_token() -> None:
+    class Fragile(Window):
+        def __call__(
+            self, prompts: Sequence[Prompt], action: Action, steering: Steering
+        ) -> list[str]:
+            if action is Action.STEER and steering.decodes:
+                return ["noise"] * len(prompts)
+            return super().__call__(prompts, action, steering)
+
+    found = _run(Fragile(layer=1, enough=4.0, too_much=99.0))
+    assert not found.steering.decodes
+
+
+def test_the_papers_scope_wins_where_both_do_the_same() -> None:
+    assert _run(Window(layer=1, enough=4.0, too_much=99.0)).steering.decodes
 
 
 def test_nothing_is_chosen_when_everything_degenerates() -> None:

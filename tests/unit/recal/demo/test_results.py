@@ -30,7 +30,7 @@ def _results() -> DemoResults:
             paper=_behaviour(70.0 if tier == "low" else mended[tier][0], 12.0),
             recal=_behaviour(*mended[tier]),
         )
-    return DemoResults(languages, 4, 40, "organism", {"ray": "2"}, 100.0, "a model organism")
+    return DemoResults(languages, 4, 3, 40, "organism", {"ray": "2"}, 100.0, "a model organism")
 
 
 def _with(results: DemoResults, language: str, **changes: Behaviour) -> DemoResults:
