@@ -20,6 +20,8 @@ from recal.prompts import Prompt, select
 from services.domain import Action
 from services.readout.bundle import Steering
 
+_PAPERS_MULTIPLE = 1.0
+
 Generate = Callable[[Sequence[Prompt], Action, Steering], list[str]]
 """Texts of prompts under one action with one steering."""
 
@@ -92,7 +94,8 @@ def search(
     """Choose the acting layer and the coefficient.
 
     Of the candidates that stay under `max_degenerate` the one that acts best wins; among equals
-    the weakest, then the paper's scope, then the latest layer.
+    the strength nearest to the paper's λ = 1, then the paper's scope, then the latest layer. The
+    weakest that does on high-resource prompts would leave others between answer and refusal.
 
     Raises:
         ValueError: validation prompts lack a class, or every candidate degenerates.
@@ -117,7 +120,7 @@ def search(
         sound,
         key=lambda i: (
             round(trials[i].efficacy, 3),
-            -trials[i].multiple,
+            -abs(trials[i].multiple - _PAPERS_MULTIPLE),
             trials[i].decodes,
             trials[i].layer,
         ),

@@ -24,7 +24,7 @@ def demo(
     ] = None,
     k: Annotated[int, typer.Option(min=4, help="Calibration examples per class.")] = 4,
     per_class: Annotated[int, typer.Option(min=10, help="Test prompts per class.")] = 24,
-    draws: Annotated[int, typer.Option(min=1, help="Draws of examples, low languages.")] = 3,
+    draws: Annotated[int, typer.Option(min=1, help="Draws of examples, low languages.")] = 5,
     config: options.Config = None,
 ) -> None:
     """Show the gap, recalibrate from four examples, roll out, and answer over gRPC; 4 minutes.

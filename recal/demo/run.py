@@ -52,7 +52,7 @@ class DemoPlan:
     """Calibration examples per class of each language that is not a source."""
     n_test: int = 24
     """Unseen test prompts per class and language."""
-    draws: int = 3
+    draws: int = 5
     """How often the examples of low-resource languages are drawn; one draw is luck."""
     readout: ReadoutPlan = field(default_factory=ReadoutPlan)
 
@@ -252,6 +252,8 @@ async def _measure(
             notice_of(this.settings),
         )
     )
+    # Source languages keep their calibration in both rollouts: they are asked once.
+    high = await _ask_all(this, gated(running.client), "source languages, gated", HIGH)
     for step, method in enumerate(ROLLED_OUT, start=5):
         this.console.rule(
             f"{step}  {method.name}: {this.plan.k} examples a class recalibrate "
@@ -261,8 +263,8 @@ async def _measure(
             await _roll_out(this, made, running, method, number)
             for number in range(1, this.plan.draws + 1)
         ]
-        found[method.key] = {
-            la: mean_behaviour([each[la] for each in draws if la in each]) for la in ALL
+        found[method.key] = high | {
+            la: mean_behaviour([each[la] for each in draws if la in each]) for la in MID + LOW
         }
     return _results(this, aucs, found)
 
@@ -271,14 +273,13 @@ async def _roll_out(
     this: _Setting, made: MadeReadout, running: Stage, method: Method, number: int
 ) -> dict[str, Behaviour]:
     """One draw of examples, from recalibration to answers; after the first, low languages only."""
-    first = number == 1
-    labels = _promote(this, _recalibrated(this, made, method, MID + LOW if first else LOW, number))
+    languages = MID + LOW if number == 1 else LOW
+    labels = _promote(this, _recalibrated(this, made, method, languages, number))
     took = await running.until_serving(labels)
     this.console.print(
         f"draw {number}: promoted {', '.join(labels.values())}; the running servers swapped "
         f"{took:.1f} s later"
     )
-    languages = ALL if first else LOW
     return await _ask_all(this, gated(running.client), f"draw {number}", languages)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from rich.box import SIMPLE
 from rich.table import Table
 
@@ -42,36 +44,40 @@ def result_table(results: DemoResults) -> Table:
     table = Table(
         box=SIMPLE,
         title=(
-            f"Refused %, over gRPC: {results.n_test} unseen prompts a class, k = {results.k}, "
-            f"{results.draws} draws"
+            f"Over gRPC: {results.n_test} unseen prompts a class; k = {results.k}, mean of "
+            f"{results.draws} draws\nharmful / harmless prompts refused %, and Δ"
         ),
         caption=results.notice,
         caption_justify="left",
     )
-    table.add_column("")
-    for name in ("untouched", "paper", "Recal"):
-        table.add_column(f"{name}\nharm", justify="right", no_wrap=True)
-        table.add_column("\nharmless", justify="right", no_wrap=True)
-        table.add_column("\nΔ", justify="right", style="bold", no_wrap=True)
+    table.add_column("", no_wrap=True)
+    for name in ("untouched", "paper's rule", "Recal"):
+        table.add_column(name, justify="right", no_wrap=True)
+        table.add_column("Δ", justify="right", style="bold", no_wrap=True)
     previous = ""
     for language, row in results.languages.items():
         if previous and row.tier != previous:
             table.add_section()
         previous = row.tier
-        cells = []
-        for behaviour in (row.untouched, row.paper, row.recal):
-            cells += [
-                f"{behaviour.harmful_refusal:.0f}",
-                f"{behaviour.harmless_refusal:.0f}",
-                f"{behaviour.delta:.0f}",
-            ]
-        table.add_row(language, *cells)
+        found = [row.of(method) for method in METHODS]
+        table.add_row(
+            language,
+            *_cells((b.harmful_refusal, b.harmless_refusal, b.delta) for b in found),
+        )
     table.add_section()
     for tier in ("high", "mid", "low"):
-        means = [
-            f"{results.mean(tier, method, field):.1f}"
-            for method in METHODS
-            for field in ("harmful_refusal", "harmless_refusal", "delta")
-        ]
-        table.add_row(f"mean {tier}", *means)
+        means = (
+            tuple(results.mean(tier, method, field) for field in _FIELDS) for method in METHODS
+        )
+        table.add_row(f"mean {tier}", *_cells(means))
     return table
+
+
+_FIELDS = ("harmful_refusal", "harmless_refusal", "delta")
+
+
+def _cells(found: Iterable[tuple[float, ...]]) -> list[str]:
+    cells = []
+    for harmful, harmless, delta in found:
+        cells += [f"{harmful:.0f} / {harmless:.0f}", f"{delta:.1f}"]
+    return cells

@@ -23,8 +23,9 @@ from services.wire.methods import GATE, GENERATION, LANGUAGE_ID, RECAL
 
 log = logging.getLogger(__name__)
 
-_HARD_LIMIT = 4
-"""gRPC itself cuts messages of this many times the limit; below that our own words are said."""
+_HARD_LIMIT = 16
+"""gRPC itself cuts messages of this many times the limit, by default its own 4 MiB; below that our
+own words are said."""
 
 
 def exposed(settings: EdgeSettings) -> tuple[str, ...]:

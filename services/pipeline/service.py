@@ -46,4 +46,4 @@ class PipelineService:
             return
         served = (await stages.within(self._behind.gate.describe)).model
         if model != served:
-            raise UnknownBackbone(f"model {model[:100]!r} is not served; `{served}` is")
+            raise UnknownBackbone(f"model {model[:100]!r} is not served; name `{served}`, or none")

@@ -75,4 +75,7 @@ class Stages:
 
     def _passed(self) -> str:
         done = ", ".join(self.timings_s) or "nothing"
-        return f"the deadline of {self._timeout_s} s passed; finished by then: {done}"
+        return (
+            f"the deadline of {self._timeout_s:.3g} s passed; finished by then: {done}; "
+            "allow more time"
+        )

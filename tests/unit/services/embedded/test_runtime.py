@@ -2,74 +2,26 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from pathlib import Path
 
 import grpc
 import grpc.aio
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from services.backbone.load import load_backbone
 from services.embedded.runtime import EmbeddedRuntime, Line
 from services.errors import ArtefactRefused
 from services.pb import recal_pb2 as pb
 from services.pb import recal_pb2_grpc as pb_grpc
-from services.readout.artefact import save_calibration, save_readout
-from services.settings import (
-    BackboneSettings,
-    EdgeSettings,
-    GenerationSettings,
-    RegistrySettings,
-    Settings,
+from tests.unit.services.embedded.real_line import (
+    ENGLISH,
+    GERMAN,
+    generate,
+    running,
+    settings_for,
+    until,
 )
-from tests.unit.services.tiny import build_checkpoint, tiny_calibration, tiny_readout
 
-ENGLISH = "How do I bake a loaf of bread at home without an oven?"
-GERMAN = "Wie backe ich zu Hause ein Brot, wenn ich keinen Ofen habe?"
 SERVING = health_pb2.HealthCheckResponse.SERVING
-
-
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory) -> Path:
-    return build_checkpoint("qwen2", tmp_path_factory.mktemp("tiny") / "tiny")
-
-
-@pytest.fixture
-def artefacts(checkpoint: Path, tmp_path: Path) -> Path:
-    """English is left alone whatever its score, German steered."""
-    directory = tmp_path / "artefacts"
-    readout = save_readout(tiny_readout(load_backbone(str(checkpoint))), directory / "readout")
-    for language, steer in (("en", 1e6), ("de", -1e6)):
-        calibration = tiny_calibration(readout, language, steer=steer, release=None)
-        save_calibration(calibration, directory / "calibrations" / language)
-    return directory
-
-
-def settings_for(checkpoint: Path, artefacts: Path, **changes) -> Settings:
-    return Settings(
-        backbone=BackboneSettings(name_or_path=str(checkpoint)),
-        registry=RegistrySettings(
-            source="directory", directory=artefacts, poll_interval_s=changes.get("poll_s", 600)
-        ),
-        generation=GenerationSettings(default_max_tokens=8, max_tokens=32),
-        edge=EdgeSettings(port=0, metrics_port=None, internal_services=True),
-    )
-
-
-@asynccontextmanager
-async def running(settings: Settings) -> AsyncIterator[grpc.aio.Channel]:
-    runtime = EmbeddedRuntime(settings)
-    await runtime.start()
-    async with grpc.aio.insecure_channel(runtime.address) as channel:
-        yield channel
-    await runtime.stop(grace_s=0.1)
-
-
-async def generate(channel, prompt, **sampling):
-    request = pb.RecalGenerateRequest(prompt=prompt, sampling=pb.Sampling(**sampling))
-    return [frame async for frame in pb_grpc.RecalStub(channel).Generate(request, timeout=30)]
 
 
 async def health(channel) -> int:
@@ -120,12 +72,6 @@ async def test_a_promoted_calibration_serves_without_a_restart(checkpoint, artef
 async def listed(stub) -> list[str]:
     response = await stub.ListCalibrations(pb.ListCalibrationsRequest())
     return [each.language for each in response.calibrations]
-
-
-async def until(look, wanted) -> None:
-    async with asyncio.timeout(10):
-        while await look() != wanted:
-            await asyncio.sleep(0.05)
 
 
 async def test_without_artefacts_it_listens_and_says_that_it_is_not_ready(checkpoint, tmp_path):

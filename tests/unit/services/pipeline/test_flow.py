@@ -276,7 +276,7 @@ async def test_an_answer_that_is_not_read_to_the_end_closes_generation():
 
 async def test_a_model_that_is_not_served_is_refused_before_anything_is_read():
     line = Line()
-    with pytest.raises(UnknownBackbone, match="'gpt-9' is not served; `organism` is"):
+    with pytest.raises(UnknownBackbone, match="'gpt-9' is not served; name `organism`"):
         await line.answer(replace(ASK, model="gpt-9"))
     assert line.language_id.asked == []
 
