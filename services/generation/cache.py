@@ -6,10 +6,11 @@ with sliding windows, whose masks do the windowing.
 
 from __future__ import annotations
 
+import inspect
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import DynamicCache
 
 
@@ -17,6 +18,16 @@ class _Layer(NamedTuple):
     keys: Tensor
     """(batch, heads, columns, d_head)."""
     values: Tensor
+
+
+def cache_argument(model: nn.Module) -> str:
+    """Name of the argument in which a model's forward pass takes its keys and values.
+
+    transformers 5.24 renamed `past_key_values` to `cache`, model by model, and warns at each call
+    with the old name; before it, the new name does not exist.
+    """
+    known = inspect.signature(model.forward).parameters
+    return "cache" if "cache" in known else "past_key_values"
 
 
 def append_rows(cache: DynamicCache, other: DynamicCache) -> None:

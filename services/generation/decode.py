@@ -15,7 +15,7 @@ from transformers import DynamicCache
 from services.backbone.chat import left_pad
 from services.backbone.hooks import Edit, edit
 from services.backbone.load import Backbone
-from services.generation.cache import append_rows, keep_rows, widened
+from services.generation.cache import append_rows, cache_argument, keep_rows, widened
 from services.generation.intervention import Phase
 from services.generation.row import Row
 from services.generation.sampling import choose
@@ -28,6 +28,7 @@ class Batch:
     def __init__(self, backbone: Backbone) -> None:
         """Begin without rows."""
         self._backbone = backbone
+        self._cache_argument = cache_argument(backbone.model)
         self._rows: list[Row] = []
         self._cache = DynamicCache()
         self._mask = torch.empty(0, 0, dtype=torch.int64)
@@ -115,9 +116,9 @@ class Batch:
                 input_ids=input_ids,
                 attention_mask=mask,
                 position_ids=position_ids,
-                past_key_values=cache,
                 use_cache=True,
                 logits_to_keep=1,
+                **{self._cache_argument: cache},
             )
         logits: Tensor = output.logits[:, -1]
         return logits
