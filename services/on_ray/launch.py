@@ -9,9 +9,11 @@ import asyncio
 import os
 import sys
 from collections.abc import Callable, Mapping, MutableMapping
+from contextlib import redirect_stdout
 from typing import Any
 
 from services.edge.main import serve_edge
+from services.on_ray.muted import Muted
 from services.settings import Settings, SettingsError
 from services.wire.methods import APPLICATIONS, GATE, GENERATION, LANGUAGE_ID, RECAL
 
@@ -102,8 +104,10 @@ def shutdown() -> None:
 
     if not ray.is_initialized():
         return  # serve.shutdown() would start a cluster to end it
-    serve.shutdown()
-    ray.shutdown()
+    # Serve's controller ends itself while it is asked to, which Ray 2.60 prints as a failure.
+    with redirect_stdout(Muted(sys.stdout, "ServeController.graceful_shutdown failed")):
+        serve.shutdown()
+        ray.shutdown()
 
 
 def run_on_ray(settings: Settings) -> None:
