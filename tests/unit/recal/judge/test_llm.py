@@ -42,7 +42,9 @@ def test_the_language_of_a_reply_is_recorded_but_not_of_noise(judge: LlmJudge) -
 
 
 def test_an_empty_text_is_degenerate_without_asking(judge: LlmJudge) -> None:
-    assert judge.judge_all([Exchange("x" * 9999, " ")]) == [(False, True, None)]
+    empty = Exchange("x" * 9999, " ")
+    judged = judge.judge_all([empty, EXCHANGES[0]])
+    assert judged == [(False, True, None), (True, False, "identified")]
 
 
 def test_an_exchange_that_does_not_fit_is_named_by_its_place(judge: LlmJudge) -> None:
