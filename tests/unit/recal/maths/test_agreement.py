@@ -82,3 +82,12 @@ def test_labels_and_judgements_must_pair_up() -> None:
 def test_an_impossible_level_is_refused() -> None:
     with pytest.raises(ValueError, match="`level` is 95"):
         kappa_interval(PUBLISHED, level=95)
+
+
+@pytest.mark.parametrize("shares", [(0.10, 0.30, 0.02, 0.58), (0.30, 0.01, 0.30, 0.39)])
+def test_the_interval_of_kappa_is_as_wide_as_a_bootstrap_says(shares: tuple[float, ...]) -> None:
+    counts = Agreement(*(round(5000 * share) for share in shares))
+    rng = np.random.default_rng(3)
+    drawn = [cohen_kappa(Agreement(*row)) for row in rng.multinomial(5000, shares, 4000).tolist()]
+    low, high = kappa_interval(counts, level=0.6827)
+    assert (high - low) / 2 == pytest.approx(np.std(drawn), rel=0.03)

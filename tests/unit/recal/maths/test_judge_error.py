@@ -76,6 +76,13 @@ def test_the_interval_of_a_difference_covers_the_truth_at_least_as_often_as_it_s
     assert coverage(rates[0] - rates[1], draw) >= 0.93
 
 
+def test_with_few_labels_the_interval_is_not_wider_than_it_must_be() -> None:
+    def draw(rng: np.random.Generator) -> Corrected:
+        return corrected_rate(judged(rng, 0.5, 2000), labelled(rng, 20))
+
+    assert coverage(0.5, draw) == pytest.approx(0.96, abs=0.02)
+
+
 def test_without_correction_the_truth_is_missed() -> None:
     def uncorrected(rng: np.random.Generator) -> Corrected:
         tally = judged(rng, 0.9, 500)
