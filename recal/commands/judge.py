@@ -32,7 +32,7 @@ def validate(
 
     from recal.inputs import judge_of, settings_of
     from recal.judge.labels import load_labels
-    from recal.judge.table import ValidationRow, rows_of
+    from recal.judge.table import HEADERS, rows_of
     from recal.judge.validation import save_validation
     from recal.judge.validation import validate as run
     from recal.progress import counting
@@ -43,13 +43,13 @@ def validate(
         validation = run(judging, labelled, report=report)
     save_validation(validation, out)
     table = Table(title=f"{judging.name} beside people, % and kappa with 95 % intervals")
-    for name in ValidationRow._fields:
-        table.add_column(name, justify="left" if name in ("language", "correction") else "right")
+    for header in HEADERS:
+        table.add_column(header, justify="left" if header in ("language", "rates") else "right")
     for row in rows_of(validation):
         table.add_row(*row)
     console = Console()
     console.print(table)
     console.print(
-        f"`correction`: whose error rates correct the language; its own from 100 labels on. "
-        f"written to {out}"
+        "noise: called degenerate; rates: whose error rates correct the language, its own from "
+        f"100 labels on. Written to {out}"
     )

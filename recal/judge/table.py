@@ -9,6 +9,8 @@ from recal.judge.validation import JudgeValidation
 from recal.maths.agreement import Agreement, Tally, cohen_kappa, kappa_interval
 from recal.maths.interval import rate_interval
 
+HEADERS = ("language", "n", "sens.", "spec.", "kappa", "noise", "rates")
+"""Short, so that the table fits a terminal of 80 columns."""
 ALL_LANGUAGES = "all"
 _NOTHING = "–"
 
@@ -21,9 +23,10 @@ class ValidationRow(NamedTuple):
     sensitivity: str
     specificity: str
     kappa: str
-    degenerate: str
-    correction: str
-    """Whose error rates correct this language."""
+    noise: str
+    """Texts that the judge calls degenerate."""
+    rates: str
+    """Whose error rates correct this language: its own, or all languages'."""
 
 
 def rows_of(validation: JudgeValidation) -> Iterator[ValidationRow]:
@@ -51,7 +54,7 @@ def _share(tally: Tally) -> str:
     if tally.of == 0:
         return _NOTHING
     low, high = rate_interval(tally.yes, tally.of)
-    return f"{100 * tally.share:.1f} ({100 * low:.0f}–{100 * high:.0f})"
+    return f"{100 * tally.share:.0f} ({100 * low:.0f}–{100 * high:.0f})"
 
 
 def _kappa(counts: Agreement) -> str:

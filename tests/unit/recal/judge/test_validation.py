@@ -138,9 +138,9 @@ def test_the_table_has_a_row_for_each_language_and_says_whose_rates_correct_it(
 ) -> None:
     rows = {row.language: row for row in rows_of(validation)}
     assert list(rows) == ["am", "sw", "yo", "all"]
-    assert rows["sw"].sensitivity.startswith("75.0 (")
-    assert (rows["sw"].correction, rows["am"].correction) == ("own", "all")
-    assert (rows["yo"].sensitivity, rows["yo"].kappa, rows["yo"].degenerate) == ("–", "–", "5")
+    assert rows["sw"].sensitivity.startswith("75 (")
+    assert (rows["sw"].rates, rows["am"].rates) == ("own", "all")
+    assert (rows["yo"].sensitivity, rows["yo"].kappa, rows["yo"].noise) == ("–", "–", "5")
 
 
 def test_the_command_prints_the_table_and_writes_the_rates(tmp_path: Path) -> None:
@@ -153,6 +153,6 @@ def test_the_command_prints_the_table_and_writes_the_rates(tmp_path: Path) -> No
     arguments = ["judge", "validate", "--labels", str(tmp_path / "labels.jsonl")]
     done = CliRunner().invoke(app, [*arguments, "--out", str(tmp_path / "v.json")])
     assert done.exit_code == 0, done.output
-    assert "100.0" in done.output
+    assert "100 (" in done.output
     read = load_validation(tmp_path / "v.json", judge="phrases")
     assert read.languages == {"en": Agreement(tp=3, fn=0, fp=0, tn=3)}
