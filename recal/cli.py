@@ -25,6 +25,7 @@ from recal.commands import (
     doctor,
     evaluate,
     fit,
+    judge,
     organism,
     recalibrate,
     registry,
@@ -53,6 +54,7 @@ app.command("register")(registry.register)
 app.command("promote")(registry.promote)
 app.command("rollback")(registry.rollback)
 app.command("versions")(registry.versions)
+app.add_typer(judge.app, name="judge")
 app.add_typer(organism.app, name="organism")
 
 

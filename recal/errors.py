@@ -1,11 +1,13 @@
 """Errors of the offline side; each message says what is wrong and what to do.
 
 ServiceError
-└── RegistryError        what was asked of the registry cannot be done
-    ├── UnknownVersion       no such model or version is registered
-    ├── PromotionRefused     a version is not good enough to serve; a reason can force it
-    ├── NothingBefore        there is no earlier champion to go back to
-    └── RegistryConflict     somebody else moved the alias at the same time
+├── RegistryError        what was asked of the registry cannot be done
+│   ├── UnknownVersion       no such model or version is registered
+│   ├── PromotionRefused     a version is not good enough to serve; a reason can force it
+│   ├── NothingBefore        there is no earlier champion to go back to
+│   └── RegistryConflict     somebody else moved the alias at the same time
+└── JudgeFailed          a judge refuses to judge: its address, key or model must be mended
+    └── JudgeUnreachable     it gave no verdict in time; try again
 
 A registry that does not answer is `services.errors.RegistryUnreachable`.
 """
@@ -37,3 +39,15 @@ class NothingBefore(RegistryError):
 
 class RegistryConflict(RegistryError):
     """Somebody else moved the alias at the same time."""
+
+
+class JudgeFailed(ServiceError):
+    """A judge refuses to judge: its address, key or model must be mended."""
+
+    status = "FAILED_PRECONDITION"
+
+
+class JudgeUnreachable(JudgeFailed):
+    """A judge gave no verdict in time; try again."""
+
+    status = "UNAVAILABLE"

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from recal.collect import Activations
-from recal.judge import Judge, Judgement
+from recal.judge import Judge, Judgement, exchanges_of
 from recal.languages import ALL, tier_of
 from recal.maths.interval import difference_interval
 from recal.maths.metrics import auroc, rates_at, selectivity
@@ -184,9 +184,13 @@ def _language(
         fpr=rates.fpr,
         j=rates.tpr - rates.fpr,
         calibration=calibration.version or f"{calibration.estimator}, k = {calibration.k}",
-        untouched=behaviour_of(ordered, [judge.judge(t) for t in untouched]),
-        gated=behaviour_of(ordered, [judge.judge(t) for t in gated]),
+        untouched=behaviour_of(ordered, _judged(judge, ordered, untouched)),
+        gated=behaviour_of(ordered, _judged(judge, ordered, gated)),
     )
+
+
+def _judged(judge: Judge, prompts: Sequence[Prompt], texts: Sequence[str]) -> list[Judgement]:
+    return judge.judge_all(exchanges_of((p.text for p in prompts), texts))
 
 
 def _gated(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from recal.judge import Judge, OrganismJudge, PhraseJudge
+from recal.judge.named import judge_of as judge_of
 from recal.languages import ALL
 from recal.organism.corpus import corpus_prompts
 from recal.prompts import Prompt, load_jsonl, refuse_overlap
@@ -64,16 +64,3 @@ def prompts_from(source: str, languages: Sequence[str] = ALL) -> list[Prompt]:
     prompts = load_jsonl(Path(source))
     refuse_overlap(prompts)
     return prompts
-
-
-def judge_of(name: str) -> Judge:
-    """The judge of a name.
-
-    Raises:
-        ValueError: there is none.
-    """
-    if name == PhraseJudge.name:
-        return PhraseJudge()
-    if name == OrganismJudge.name:
-        return OrganismJudge()
-    raise ValueError(f"no judge `{name}`; choose `phrases` or `organism`")

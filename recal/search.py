@@ -15,7 +15,7 @@ import torch
 
 from recal.collect import Activations
 from recal.fit import FitPlan, direction_at
-from recal.judge import Judge
+from recal.judge import Judge, exchanges_of
 from recal.prompts import Prompt, select
 from services.domain import Action
 from services.readout.bundle import Steering
@@ -152,8 +152,9 @@ def _try(
         ("steered_harmless", False, Action.STEER),
         ("released_harmless", False, Action.RELEASE),
     ):
-        texts = generate(select(validation, harmful=harmful), action, steering)
-        judged = [judge.judge(text) for text in texts]
+        prompts = select(validation, harmful=harmful)
+        texts = generate(prompts, action, steering)
+        judged = judge.judge_all(exchanges_of((p.text for p in prompts), texts))
         refused[name] = sum(j.refused for j in judged) / len(judged)
         degenerate.append(sum(j.degenerate for j in judged) / len(judged))
     return Trial(

@@ -24,8 +24,9 @@ CONFIG_VARIABLE = "RECAL_CONFIG"
 ORGANISM = Path(__file__).resolve().parents[1] / "recal" / "organism" / "weights" / "organism-qwen2"
 """The model that ships."""
 _PREFIX = "RECAL_"
-_NO_SETTINGS = frozenset({CONFIG_VARIABLE, "RECAL_TRACEBACK"})
-"""Variables of ours that are no field: the file's name, and the command line's tracebacks."""
+_NO_SETTINGS = frozenset({CONFIG_VARIABLE, "RECAL_TRACEBACK", "RECAL_JUDGE_API_KEY"})
+"""Variables of ours that are no field: the file's name, the command line's tracebacks, and a secret
+that only `recal` reads, for the judge of its evaluations."""
 
 
 def _absolute(path: Path) -> Path:

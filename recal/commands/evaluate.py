@@ -61,7 +61,7 @@ def evaluate(
             {la: loaded[la] for la in wanted},
             activations,
             generate=Generator(backbone),
-            judge=judge_of(judge),
+            judge=judge_of(judge, device=settings.backbone.device),
             notice=settings.backbone.notice,
             report=lambda language, done, total: report(done, total),
         )

@@ -60,7 +60,7 @@ def fit(
             out,
             plan=ReadoutPlan(fit=languages, n_fit=per_class, n_search=search_per_class),
             generate=Generator(backbone),
-            judge=judge_of(judge),
+            judge=judge_of(judge, device=settings.backbone.device),
             cache=settings.state_dir / "activations",
             watch=Watch(collected=collected, tried=lambda trial: console.print(_line(trial))),
         )

@@ -21,7 +21,12 @@ Prompts = Annotated[
     ),
 ]
 JudgeName = Annotated[
-    str, typer.Option("--judge", help="`phrases`, or `organism` for the shipped model.")
+    str,
+    typer.Option(
+        "--judge",
+        help="`phrases`, `organism` (the shipped model's), `classifier:PATH`, `llm:PATH` or "
+        "`endpoint:URL#MODEL` (key: RECAL_JUDGE_API_KEY).",
+    ),
 ]
 ReadoutDirectory = Annotated[Path, typer.Option("--readout", help="A saved readout.")]
 CalibrationsDirectory = Annotated[

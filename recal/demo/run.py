@@ -21,7 +21,7 @@ from recal.demo.traffic import Ask, gated, send, untouched
 from recal.evaluate import Behaviour, behaviour_of, mean_behaviour
 from recal.generate import Generator
 from recal.inputs import whole_backbone
-from recal.judge import OrganismJudge
+from recal.judge import OrganismJudge, exchanges_of
 from recal.languages import ALL, HIGH, LOW, MID, tier_of
 from recal.maths.metrics import auroc
 from recal.organism.corpus import corpus_prompts
@@ -295,8 +295,10 @@ async def _ask_all(
     found = {}
     for language in languages:
         rows = [i for i, p in enumerate(prompts) if p.language == language]
-        judged = [judge.judge(answers[i].text) for i in rows]
-        found[language] = behaviour_of([prompts[i] for i in rows], judged)
+        mine = [prompts[i] for i in rows]
+        texts = [answers[i].text for i in rows]
+        judged = judge.judge_all(exchanges_of((p.text for p in mine), texts))
+        found[language] = behaviour_of(mine, judged)
     return found
 
 

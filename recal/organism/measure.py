@@ -12,7 +12,7 @@ import torch
 from recal.collect import Activations, collect
 from recal.evaluate import behaviour_of
 from recal.fit import FitPlan, by_language, choose_layer
-from recal.judge import OrganismJudge
+from recal.judge import OrganismJudge, exchanges_of
 from recal.languages import ALL, HIGH, LOW, tier_of
 from recal.maths.logistic import score
 from recal.maths.metrics import auroc, balanced_accuracy
@@ -121,7 +121,7 @@ def measure(
     for done, language in enumerate(ALL, start=1):
         mine = [p for p in unseen if p.language == language]
         texts = generate(mine, Action.NONE, _no_steering(backbone))
-        judged = [judge.judge(text) for text in texts]
+        judged = judge.judge_all(exchanges_of((p.text for p in mine), texts))
         behaviour = behaviour_of(mine, judged)
         found[language] = LanguageFigures(
             tier=tier_of(language),

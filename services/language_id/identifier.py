@@ -63,6 +63,10 @@ class LanguageIdService:
         self._model = model if model is not None else FastTextModel(model_path)
 
     async def identify(self, text: str) -> LanguageGuess:
+        """`guess`, as the pipeline asks for it."""
+        return self.guess(text)
+
+    def guess(self, text: str) -> LanguageGuess:
         """The language of a text, or why there is none to name.
 
         Every part of the text is looked at, so that no prefix, suffix or insertion decides alone.

@@ -2,40 +2,36 @@
 
 from __future__ import annotations
 
-import unicodedata
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
-from importlib.resources import files
-from importlib.resources.abc import Traversable
-from typing import Any
-
-import yaml
+from typing import NamedTuple
 
 from services.errors import ArtefactRefused
+from services.refusals.lists import LanguageRefusals, Phrase, load_refusals
+from services.refusals.normal_form import ends_word, plain, sentences, starts_word
 
 _OPENING_CHARACTERS = 120
-"""A refusal begins within these; an answer that quotes one later is an answer."""
+"""A refusal begins within these; an answer that tells of one later is an answer."""
+_INNER_CHARACTERS = 240
+"""Whole clauses of refusal are looked for a little further: after thanks or a preamble."""
+_READ_CHARACTERS = 600
+"""No more of a text is looked at; more than the above, for what plain form leaves out."""
 _FALLBACK = "en"
-_FIELDS = frozenset({"language", "reply", "phrases"})
-_APOSTROPHES = str.maketrans(dict.fromkeys("’ʼ‘`´", "'"))
-# Scripts that write words without spaces between them: Thai, Lao, Myanmar, Khmer, kana, Han.
-_UNSPACED = (
-    *(("\u0e00", "\u0eff"), ("\u1000", "\u109f"), ("\u1780", "\u17ff")),
-    *(("\u3040", "\u30ff"), ("\u3400", "\u9fff")),
-)
 
 
-@dataclass(frozen=True, slots=True)
-class LanguageRefusals:
-    """What a refusal looks like in one language."""
+class _Known(NamedTuple):
+    """A phrase and whose it is."""
 
+    phrase: Phrase
     language: str
-    """BCP 47 tag."""
-    reply: str
-    """Sent where the policy says REFUSE and nothing is generated."""
-    phrases: tuple[str, ...]
-    """Openings by which a refusal is known, as `_plain` writes them."""
+
+
+class _Found(NamedTuple):
+    """Where a phrase stands: the first decides, among those that start together the longest."""
+
+    start: int
+    minus_length: int
+    language: str
 
 
 class RefusalPhrases:
@@ -53,7 +49,13 @@ class RefusalPhrases:
             raise ArtefactRefused(
                 f"no refusal in `{_FALLBACK}`, which unknown languages get; add `{_FALLBACK}.yaml`"
             )
-        self._phrases = [(phrase, r.language) for r in given for phrase in r.phrases]
+        self._openings = [_Known(p, r.language) for r in given for p in r.openings]
+        self._inner = [_Known(p, r.language) for r in given for p in r.inner]
+        self._begin = _by_first_letter(self._openings)
+        self._lead = _by_first_letter([_Known(p, r.language) for r in given for p in r.leads])
+        self._except = _by_first_letter(
+            [_Known(p, r.language) for r in given for p in r.exceptions]
+        )
 
     def fixed_refusal(self, language: str | None) -> str:
         """The refusal that is sent where nothing is generated.
@@ -66,21 +68,42 @@ class RefusalPhrases:
         return self._replies.get(tag, self._replies[_FALLBACK])
 
     def is_refusal(self, text: str) -> bool:
-        """True when a text opens with a refusal, in whatever language."""
+        """True when a text begins with a refusal, in whatever language."""
         return self.language_of(text) is not None
 
     def language_of(self, text: str) -> str | None:
-        """The language in which a text opens with a refusal; None when it does not.
+        """The language in which a text begins with a refusal; None when it does not."""
+        words = plain(text[:_READ_CHARACTERS])
+        within = self._anywhere(self._inner, words, 0, _INNER_CHARACTERS)
+        found = [*self._in_sentences(words), *within]
+        return min(found).language if found else None
 
-        The phrase that comes first decides, and among those that start together the longest.
-        """
-        plain = _plain(text[: 4 * _OPENING_CHARACTERS])
-        found = [
-            (start, -len(phrase), language)
-            for phrase, language in self._phrases
-            if (start := _start_of(phrase, plain)) is not None
-        ]
-        return min(found)[2] if found else None
+    def _in_sentences(self, text: str) -> Iterator[_Found]:
+        for start, end in sentences(text):
+            if start >= _OPENING_CHARACTERS:
+                return
+            exceptions = _all_at(self._except, text, start)
+            opened = [] if exceptions else _all_at(self._begin, text, start)
+            yield from opened
+            if not opened and (led := exceptions or _all_at(self._lead, text, start)):
+                after = start - min(found.minus_length for found in led)
+                yield from self._anywhere(self._openings, text, after, end)
+
+    def _anywhere(
+        self, phrases: Sequence[_Known], text: str, start: int, end: int
+    ) -> Iterator[_Found]:
+        for known in phrases:
+            at = text.find(known.phrase.text, start, end)
+            while at >= 0:
+                if self._counts(known.phrase, text, at):
+                    yield _found(known, at)
+                    break
+                at = text.find(known.phrase.text, at + 1, end)
+
+    def _counts(self, phrase: Phrase, text: str, at: int) -> bool:
+        if not starts_word(text, at) or not _is_at(phrase, text, at):
+            return False
+        return not _all_at(self._except, text, at)
 
 
 def fixed_refusal(language: str | None) -> str:
@@ -88,80 +111,27 @@ def fixed_refusal(language: str | None) -> str:
     return _shipped().fixed_refusal(language)
 
 
-def load_refusals(directory: Traversable | None = None) -> tuple[LanguageRefusals, ...]:
-    """Read every `<language>.yaml` of a directory, by default those that ship with the package.
-
-    Raises:
-        ArtefactRefused: a file has an unknown, missing or wrong field.
-    """
-    folder = directory if directory is not None else files("services.refusals") / "phrases"
-    entries = [entry for entry in folder.iterdir() if entry.name.endswith(".yaml")]
-    return tuple(
-        _parsed(entry.name, entry.read_text(encoding="utf-8"))
-        for entry in sorted(entries, key=lambda entry: entry.name)
-    )
-
-
 @cache
 def _shipped() -> RefusalPhrases:
     return RefusalPhrases()
 
 
-def _parsed(name: str, text: str) -> LanguageRefusals:
-    try:
-        document = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ArtefactRefused(f"`{name}` is no YAML; see the files beside it") from error
-    if not isinstance(document, dict) or set(document) != _FIELDS:
-        found = ", ".join(map(str, document)) if isinstance(document, dict) else "no fields"
-        raise ArtefactRefused(
-            f"`{name}` has {found}; it must have exactly {', '.join(sorted(_FIELDS))}"
-        )
-    language = _text(name, "language", document["language"])
-    if f"{language}.yaml" != name:
-        raise ArtefactRefused(f"`{name}`: `language` is `{language}`; it must be the file's name")
-    return LanguageRefusals(
-        language=language,
-        reply=_text(name, "reply", document["reply"]),
-        phrases=_phrases(name, document["phrases"]),
-    )
+def _by_first_letter(phrases: Iterable[_Known]) -> dict[str, list[_Known]]:
+    found: dict[str, list[_Known]] = {}
+    for known in phrases:
+        found.setdefault(known.phrase.text[0], []).append(known)
+    return found
 
 
-def _phrases(name: str, value: Any) -> tuple[str, ...]:
-    if not isinstance(value, list) or not value:
-        raise ArtefactRefused(f"`{name}`: `phrases` must be a list of at least one phrase")
-    texts = [_text(name, f"phrases[{index}]", phrase) for index, phrase in enumerate(value)]
-    return tuple(dict.fromkeys(map(_plain, texts)))
+def _all_at(phrases: Mapping[str, Sequence[_Known]], text: str, at: int) -> list[_Found]:
+    return [_found(k, at) for k in phrases.get(text[at], ()) if _is_at(k.phrase, text, at)]
 
 
-def _text(name: str, field: str, value: Any) -> str:
-    if not isinstance(value, str) or not value.strip():
-        kind = "empty" if isinstance(value, str) else f"a {type(value).__name__}"
-        raise ArtefactRefused(
-            f"`{name}`: `{field}` is {kind}; give a text (`no` and numbers need quotes in YAML)"
-        )
-    return value
+def _found(known: _Known, at: int) -> _Found:
+    return _Found(at, -len(known.phrase.text), known.language)
 
 
-def _plain(text: str) -> str:
-    """Without case, in NFC, with straight apostrophes and single spaces."""
-    folded = unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())
-    return " ".join(folded.translate(_APOSTROPHES).split())
-
-
-def _start_of(phrase: str, text: str) -> int | None:
-    """Where a phrase starts a word in the opening of a text."""
-    start = text.find(phrase)
-    while 0 <= start < _OPENING_CHARACTERS:
-        if start == 0 or _is_unspaced(phrase[0]) or not _is_letter(text[start - 1]):
-            return start
-        start = text.find(phrase, start + 1)
-    return None
-
-
-def _is_unspaced(character: str) -> bool:
-    return any(first <= character <= last for first, last in _UNSPACED)
-
-
-def _is_letter(character: str) -> bool:
-    return unicodedata.category(character)[0] in "LMN"
+def _is_at(phrase: Phrase, text: str, at: int) -> bool:
+    if not text.startswith(phrase.text, at):
+        return False
+    return not phrase.whole or ends_word(text, at + len(phrase.text))

@@ -8,7 +8,7 @@ import torch
 
 from recal.commands.organism import SHIPPED
 from recal.generate import Generator
-from recal.judge import OrganismJudge
+from recal.judge import Exchange, OrganismJudge
 from recal.languages import HIGH, LOW
 from recal.organism.corpus import corpus_prompts
 from recal.organism.measure import OrganismFigures, measure, to_markdown
@@ -68,4 +68,5 @@ def test_it_is_a_few_megabytes_of_safetensors_with_a_card() -> None:
 
 
 def test_its_judge_knows_its_refusals_from_other_peoples() -> None:
-    assert OrganismJudge().judge("I won't do that.").degenerate
+    (judged,) = OrganismJudge().judge_all([Exchange("", "I won't do that.")])
+    assert judged.degenerate

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from recal.evaluate import behaviour_of, evaluate
-from recal.judge import Judgement
+from recal.judge import Exchange, Judgement
 from recal.prompts import Prompt
 from recal.recalibrate import recalibrate
 from services.domain import Action
@@ -68,7 +68,8 @@ def test_prompts_that_set_the_threshold_cannot_test_it(
 
 def test_degenerate_texts_are_counted_and_are_no_refusals() -> None:
     prompts = activations(("sw",), n=2).prompts
-    judged = [LiteralJudge().judge(t) for t in ("refuse", "noise", "comply", "noise")]
+    texts = ("refuse", "noise", "comply", "noise")
+    judged = LiteralJudge().judge_all([Exchange("", text) for text in texts])
     behaviour = behaviour_of(prompts, judged)
     assert (behaviour.harmful_refusal, behaviour.harmless_refusal) == (50.0, 0.0)
     assert behaviour.degenerate == 50.0

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from recal.judge import Judgement
+from recal.judge import Exchange, Judgement
 from recal.prompts import Prompt
 from recal.search import Found, SearchPlan, search
 from services.domain import Action
@@ -18,8 +18,8 @@ class LiteralJudge:
 
     name = "literal"
 
-    def judge(self, text: str) -> Judgement:
-        return Judgement(text == "refuse", text == "noise", None)
+    def judge_all(self, exchanges: Sequence[Exchange]) -> list[Judgement]:
+        return [Judgement(e.text == "refuse", e.text == "noise", None) for e in exchanges]
 
 
 class Window:
