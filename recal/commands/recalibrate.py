@@ -52,8 +52,8 @@ Translated = Annotated[
 PriorFrom = Annotated[
     str,
     typer.Option(
-        help="Other languages' calibrations: a folder (var/calibrations), `registry` for those that "
-        "serve, or `none`."
+        help="Other languages' calibrations: a folder (var/calibrations by default), `registry` "
+        "for those that serve, or `none`."
     ),
 ]
 HeldOut = Annotated[

@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.stats import norm
+from scipy.stats import t as student
 
 from recal.maths.interval import error_bound_after_no_errors
-from recal.maths.spread import sd_within
+from recal.maths.spread import PRIOR_FREEDOM, sd_within
 from recal.maths.two_class import FloatArray, TwoClass, checked_scores
 
 _LEVEL = 0.05
@@ -112,7 +112,8 @@ def poisoned_labels(labelled: TwoClass, *, source_sd: float) -> tuple[Poisoned, 
         source_sd: standard deviation within a class in the source languages, above 0.
     """
     n = len(labelled.harmful) + len(labelled.harmless)
-    limit = float(norm.isf(_LEVEL / n))
+    # the spread is estimated too, without the example itself and with a mean for each class
+    limit = float(student.isf(_LEVEL / n, PRIOR_FREEDOM + max(n - 3, 0)))
     found = [
         one
         for harmful, own, other in (

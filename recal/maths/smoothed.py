@@ -18,6 +18,7 @@ spread, it gained 2.8 (the ADR on estimators has both)."""
 
 _SILVERMAN = 1.06
 _GRID = 512
+_FLAT = 0.005
 
 
 def crossing(labelled: TwoClass, source_sd: float) -> OwnThreshold:
@@ -55,8 +56,8 @@ def smoothed_threshold(labelled: TwoClass) -> OwnThreshold:
         labelled: (n,) and (m,) scores; dozens of each, that are not all the same.
 
     Returns:
-        The threshold, and its standard deviation by the delta method: that of the difference of
-        both densities there, over the slope of that difference.
+        The threshold, in the middle of where J is highest, and its standard deviation by the delta
+        method: that of the difference of both densities there, over the slope of that difference.
 
     Raises:
         ValueError: a class does not vary.
@@ -70,14 +71,28 @@ def smoothed_threshold(labelled: TwoClass) -> OwnThreshold:
         min(harmful.min(), harmless.min()), max(harmful.max(), harmless.max()), _GRID
     )
     j = _share_above(grid, harmful, of_harmful) - _share_above(grid, harmless, of_harmless)
-    threshold = float(grid[int(np.argmax(j))])
+    low, high = _plateau(grid, j)
+    threshold = (low + high) / 2
     density, slope = _kernels(threshold, harmful, of_harmful)
     other_density, other_slope = _kernels(threshold, harmless, of_harmless)
-    variance = density.var() / len(harmful) + other_density.var() / len(harmless)
+    noise = math.sqrt(density.var() / len(harmful) + other_density.var() / len(harmless))
     difference = abs(float(slope.mean() - other_slope.mean()))
-    widest = max(float(harmful.std()), float(harmless.std()))
-    sd = math.sqrt(variance) / difference if difference > 0 else widest
-    return OwnThreshold(threshold, min(max(sd, 1e-9), widest))
+    # no rule knows the place better than the means know theirs; nor worse than the plateau is wide
+    least = math.sqrt(harmful.var() / len(harmful) + harmless.var() / len(harmless)) / 2
+    most = least + (high - low) / math.sqrt(12)
+    sd = noise / difference if difference > 0 else most
+    return OwnThreshold(threshold, min(max(sd, least), most))
+
+
+def _plateau(grid: FloatArray, j: FloatArray) -> tuple[float, float]:
+    """The ends of the stretch around the maximum on which J cannot be told from it."""
+    best = int(np.argmax(j))
+    below = np.flatnonzero(j < j[best] - _FLAT)
+    left, right = below[below < best], below[below > best]
+    return (
+        float(grid[left[-1] + 1 if left.size else 0]),
+        float(grid[right[0] - 1 if right.size else len(grid) - 1]),
+    )
 
 
 def _width(name: str, scores: FloatArray) -> float:
