@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from services.readout.naming import ESTIMATOR_TAG, K_TAG
+from services.readout.naming import ESTIMATOR_TAG, K_TAG, VACUOUS_TAG
 
 if TYPE_CHECKING:
     from recal.evaluate import LanguageResult
@@ -35,7 +35,7 @@ class PromotionRules:
 
     def objections(self, tags: Mapping[str, str]) -> tuple[str, ...]:
         """Why a calibration with these tags should not serve; empty when it may."""
-        found = (self._of_k(tags), self._of_evaluation(tags))
+        found = (self._of_k(tags), _of_bound(tags), self._of_evaluation(tags))
         return tuple(objection for objection in found if objection)
 
     def _of_k(self, tags: Mapping[str, str]) -> str:
@@ -54,6 +54,12 @@ class PromotionRules:
             f"its evaluation says that the language becomes less safe: harmful refusal "
             f"{gated:.1f} with the gate, {untouched:.1f} untouched"
         )
+
+
+def _of_bound(tags: Mapping[str, str]) -> str:
+    if tags.get(VACUOUS_TAG) != "true":
+        return ""
+    return "a bound was asked for that its examples cannot give (it is vacuous)"
 
 
 class Chain:

@@ -1,36 +1,65 @@
-"""Step 2: a frozen readout and a few examples of a language to that language's calibration."""
+"""Step 2: a frozen readout and what is known of a language to that language's calibration."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
-import torch
 
 from recal.collect import Activations
+from recal.evidence import Beside, Gathered, gather
 from recal.fit import histogram, now
+from recal.languages import refuse_unknown_tag
+from recal.maths.bound import bounded
+from recal.maths.correlation import correlation_within
+from recal.maths.estimators.auto import Auto
+from recal.maths.estimators.catalogue import estimator_of
+from recal.maths.estimators.fusion import own_threshold
+from recal.maths.evidence import Evidence
 from recal.maths.examples import check_examples
 from recal.maths.metrics import auroc, rates_at
+from recal.maths.prior import OwnThreshold
 from recal.maths.source import SourceStatistics
-from recal.maths.threshold import ThresholdEstimate, estimator_of, zone
-from recal.maths.two_class import FloatArray, TwoClass
+from recal.maths.threshold import ThresholdEstimate, Zone, zone
+from recal.maths.two_class import TwoClass
+from recal.prior import OWN_SD, OWN_THRESHOLD, RHO, RHO_FREEDOM, prior_for
 from recal.prompts import Prompt
+from recal.scoring import scores_at
 from services.readout.bundle import Calibration, Readout, Thresholds
 
 SOURCE = "source"
 """Estimator name of a language that the readout itself was fitted on."""
+
+ZONE_WIDTH = "zone_width"
+"""Key of a readout's provenance under which the width chosen for it stands."""
+
+_LONGEST_NOTE = 2000
 
 
 @dataclass(frozen=True)
 class RecalibrationPlan:
     """How a threshold is estimated and what is made of it."""
 
-    estimator: str = "midpoint"
+    estimator: str = "auto"
     routing: str = "three_zone"
     c: float = 1.0
     """Width of the untouched zone in posterior standard deviations."""
+    bound: float | None = None
+    """Bound on the rates of steered harmless and released harmful prompts, in (0, 1), where
+    enough of either are known; None: no bound."""
+
+    def __post_init__(self) -> None:
+        if self.bound is None:
+            return
+        if not 0.0 < self.bound < 1.0:
+            raise ValueError(f"`bound` is {self.bound}; a bound on a rate lies between 0 and 1")
+        if self.routing != "three_zone":
+            raise ValueError(
+                f"a bound moves the two thresholds apart, and routing `{self.routing}` has one; "
+                "use `three_zone`, or no bound"
+            )
 
 
 PAPER = RecalibrationPlan(estimator="paper_f1", routing="two_way")
@@ -51,58 +80,117 @@ def scores_of(readout: Readout, activations: Activations, language: str) -> TwoC
         ValueError: the language lacks a class, or the read layer was not collected.
     """
     return TwoClass(
-        _scores(readout, activations.at(readout.layer, language=language, harmful=True)),
-        _scores(readout, activations.at(readout.layer, language=language, harmful=False)),
+        scores_at(readout, activations, language=language, harmful=True),
+        scores_at(readout, activations, language=language, harmful=False),
     )
 
 
-def _scores(readout: Readout, rows: FloatArray) -> FloatArray:
-    scored = readout.linear.score(torch.tensor(rows, dtype=torch.float32))
-    return scored.numpy().astype(np.float64)
+def zone_width_of(readout: Readout) -> float:
+    """The width of the untouched zone that was chosen for a readout; 1 where none was."""
+    return float(readout.provenance.get(ZONE_WIDTH, "1"))
 
 
 def recalibrate(
     readout: Readout,
-    examples: Activations,
+    examples: Activations | None,
     language: str,
     *,
     plan: RecalibrationPlan | None = None,
+    beside: Beside | None = None,
     held_out: Activations | None = None,
     provenance: Mapping[str, str] | None = None,
 ) -> Recalibrated:
-    """Set one language's thresholds from a few of its examples; the readout stays as it is.
+    """Set one language's thresholds from what is known of it; the readout stays as it is.
 
     Args:
         readout: saved, so that it has a digest.
-        examples: the language's labelled examples; other languages in it are ignored.
+        examples: the language's labelled examples; other languages in it are ignored. None: there
+            are none, for estimators that need no label.
         language: BCP 47 tag.
-        plan: estimator and routing; midpoint and three zones by default.
+        plan: estimator and routing; `auto` and three zones by default.
+        beside: what is known beside labelled examples.
         held_out: other prompts of the language, for the stored metrics and reference histogram.
         provenance: how it came to be.
 
     Raises:
-        ValueError: a class is missing, a score is not finite, an example is also held out, or an
-            unknown estimator or routing.
+        ValueError: the tag is none, the estimator lacks what it needs, its estimate is vacuous, a
+            score is not finite, an example is also held out, or an unknown estimator or routing.
     """
     chosen = plan if plan is not None else RecalibrationPlan()
-    scores = scores_of(readout, examples, language)
-    used = [p for p in examples.prompts if p.language == language]
+    refuse_unknown_tag(language)
+    estimator = estimator_of(chosen.estimator)
+    source = source_statistics_of(readout)
+    gathered = gather(readout, examples, language, beside if beside is not None else Beside())
     if held_out is not None:
-        _refuse_reuse(used, held_out.prompts)
-    estimate = estimator_of(chosen.estimator)(
-        scores.harmful, scores.harmless, source=_source(readout)
-    )
+        _refuse_reuse(gathered.used, held_out.prompts)
+    try:
+        estimate = estimator(gathered.evidence, source=source)
+        found = zone(estimate, chosen.routing, chosen.c)
+    except ValueError as error:
+        raise ValueError(f"language `{language}`: {error}") from error
+    within = _Bounds.of(found, gathered.evidence, chosen.bound)
     calibration = _calibration(
         readout,
         language,
         estimate,
+        within.zone,
         chosen,
-        k=min(len(scores.harmful), len(scores.harmless)),
-        examples=used,
+        examples=gathered.used,
         reference=scores_of(readout, held_out, language) if held_out is not None else None,
-        provenance={**(provenance or {}), "assumptions": "; ".join(estimate.assumptions)},
+        provenance={**(provenance or {}), **_said(estimate), **within.provenance},
     )
-    return Recalibrated(calibration, check_examples(scores.harmful, scores.harmless).warnings)
+    calibration = replace(
+        calibration,
+        k=min(len(gathered.evidence.harmful), len(gathered.evidence.harmless)),
+        evidence=_evidence_record(gathered.evidence, estimate, source),
+        vacuous=within.vacuous,
+    )
+    return Recalibrated(calibration, (*_warnings(gathered, source), *within.warnings))
+
+
+def recalibrate_together(
+    readout: Readout,
+    examples: Activations,
+    languages: Sequence[str],
+    *,
+    plan: RecalibrationPlan | None = None,
+    beside: Mapping[str, Beside] | None = None,
+) -> dict[str, Recalibrated]:
+    """Recalibrate several languages, each with a prior from all the others.
+
+    Args:
+        readout: saved, so that it has a digest.
+        examples: labelled examples of all languages.
+        languages: BCP 47 tags.
+        plan: as for `recalibrate`.
+        beside: by language, what else is known; a prior that is given there is kept.
+
+    Raises:
+        ValueError: as `recalibrate`.
+    """
+    known = {la: (beside or {}).get(la, Beside()) for la in languages}
+    source = source_statistics_of(readout)
+    own = {}
+    for language in languages:
+        evidence = gather(readout, examples, language, known[language]).evidence
+        threshold = own_threshold_of(evidence, source)
+        if threshold is not None:
+            own[language] = threshold
+    with_prior = {
+        la: replace(each, prior=each.prior or prior_for(la, own)) for la, each in known.items()
+    }
+    return {
+        la: recalibrate(readout, examples, la, plan=plan, beside=with_prior[la]) for la in languages
+    }
+
+
+def own_threshold_of(evidence: Evidence, source: SourceStatistics) -> OwnThreshold | None:
+    """What a language's evidence says without any other language; None where it says nothing."""
+    alone = replace(evidence, prior=None)
+    parts = (alone.unlabelled, alone.parallel, alone.translated)
+    if not alone.has_labels and not any(part is not None for part in parts):
+        return None
+    return own_threshold(Auto()(alone, source=source).parts)
 
 
 def calibrate_source(
@@ -133,26 +221,76 @@ def calibrate_source(
         readout,
         language,
         estimate,
+        zone(estimate, "three_zone", c),
         RecalibrationPlan(estimator=SOURCE, c=c),
-        k=0,
         examples=(),
         reference=scores,
         provenance={"assumptions": estimate.assumptions[0]},
     )
 
 
+class _Bounds(NamedTuple):
+    """A zone after a bound was asked for, or not."""
+
+    zone: Zone
+    vacuous: bool
+    provenance: Mapping[str, str]
+    warnings: tuple[str, ...]
+
+    @classmethod
+    def of(cls, found: Zone, evidence: Evidence, alpha: float | None) -> _Bounds:
+        if alpha is None:
+            return cls(found, False, {}, ())
+        within = bounded(found, evidence, alpha)
+        warnings = tuple(note for note in within.notes if "vacuous" in note)
+        return cls(within.zone, within.vacuous, {"bounds": "; ".join(within.notes)}, warnings)
+
+
+def _said(estimate: ThresholdEstimate) -> dict[str, str]:
+    return {"assumptions": "; ".join(estimate.assumptions)[:_LONGEST_NOTE]}
+
+
+def _warnings(gathered: Gathered, source: SourceStatistics) -> tuple[str, ...]:
+    labelled, evidence = gathered.labelled, gathered.evidence
+    if not evidence.has_labels:
+        return labelled.warnings
+    names = (labelled.ids(harmful=True), labelled.ids(harmful=False))
+    check = check_examples(
+        evidence.harmful, evidence.harmless, source_sd=source.sd_within, names=names
+    )
+    return (*labelled.warnings, *check.warnings)
+
+
+def _evidence_record(
+    evidence: Evidence, estimate: ThresholdEstimate, source: SourceStatistics
+) -> dict[str, float]:
+    """Numbers of the evidence, by the names that `Calibration.evidence` has."""
+    record: dict[str, float] = {}
+    for part in estimate.parts:
+        record |= {part.name: part.threshold, f"{part.name}_sd": part.sd}
+    own = own_threshold_of(evidence, source)
+    if own is not None:
+        record |= {OWN_THRESHOLD: own.threshold, OWN_SD: own.sd}
+    if evidence.sources is not None:
+        found = correlation_within(
+            TwoClass(evidence.harmful, evidence.harmless),
+            TwoClass(evidence.sources.harmful, evidence.sources.harmless),
+        )
+        record |= {RHO: found.rho, RHO_FREEDOM: found.freedom}
+    return record
+
+
 def _calibration(
     readout: Readout,
     language: str,
     estimate: ThresholdEstimate,
+    found: Zone,
     plan: RecalibrationPlan,
     *,
-    k: int,
     examples: Sequence[Prompt],
     reference: TwoClass | None,
     provenance: Mapping[str, str],
 ) -> Calibration:
-    found = zone(estimate, plan.routing, plan.c)
     return Calibration(
         language=language,
         thresholds=Thresholds(steer=found.steer, release=found.release),
@@ -160,12 +298,12 @@ def _calibration(
         posterior_sd=estimate.posterior_sd,
         routing=plan.routing,
         estimator=plan.estimator,
-        k=k,
+        k=0,
         readout_digest=readout.digest,
         backbone=readout.backbone,
         created=now(),
-        example_hashes=tuple(sorted(p.digest for p in examples)),
-        metrics=_metrics(reference, estimate.threshold) if reference is not None else {},
+        example_hashes=tuple(sorted({p.digest for p in examples})),
+        metrics=_metrics(reference, found.steer) if reference is not None else {},
         histogram=histogram(*reference) if reference is not None else None,
         provenance=provenance,
     )
@@ -183,7 +321,8 @@ def _metrics(reference: TwoClass, threshold: float) -> dict[str, float]:
     }
 
 
-def _source(readout: Readout) -> SourceStatistics:
+def source_statistics_of(readout: Readout) -> SourceStatistics:
+    """What a saved readout knows of its source languages' scores."""
     statistics = readout.source_statistics
     return SourceStatistics(
         mean_harmful=statistics["mean_harmful"],

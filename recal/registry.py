@@ -38,6 +38,7 @@ from services.readout.naming import (
     LANGUAGE_TAG,
     READOUT,
     READOUT_DIGEST_TAG,
+    VACUOUS_TAG,
     WEIGHTS_DIGEST_TAG,
     backbone_slug,
     calibration_model,
@@ -162,6 +163,7 @@ class Registry:
             WEIGHTS_DIGEST_TAG: calibration.backbone.weights_digest,
             K_TAG: str(calibration.k),
             ESTIMATOR_TAG: calibration.estimator,
+            **({VACUOUS_TAG: "true"} if calibration.vacuous else {}),
             **{n: repr(measured[n]) for n in (HARMFUL_TAG, UNTOUCHED_HARMFUL_TAG) if n in measured},
         }
         model = calibration_model(calibration.backbone.name, calibration.language)

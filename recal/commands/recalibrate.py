@@ -1,68 +1,209 @@
-"""`recal recalibrate`: a few examples of a language to its calibration."""
+"""`recal recalibrate`: what is known of a language to its calibration."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from recal.commands import options
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.console import Console
+
+    from recal.collect import Activations
+    from recal.evidence_files import Collect
+    from recal.prompts import Prompt
+    from recal.recalibrate import Recalibrated
+    from services.backbone.load import Backbone
+    from services.readout.bundle import Calibration, Readout
+    from services.settings import Settings
+
+REGISTRY, NONE = "registry", "none"
+"""Values of `--prior` that are no folder."""
+
+_ESTIMATORS = (
+    "auto, midpoint, paper_f1, empirical_bayes, bias_only or paired; without labels: unlabelled, "
+    "parallel or translate_train; with a guarantee: conformal."
+)
+
+Examples = Annotated[
+    Path | None,
+    typer.Option(help="YAML or JSON lines; with no file at all, the corpus's calibration split."),
+]
+K = Annotated[int | None, typer.Option(min=0, help="Examples per class from the corpus; 4.")]
+Sources = Annotated[
+    Path | None, typer.Option(help="The examples in a source language, by id; YAML or JSON lines.")
+]
+Unlabelled = Annotated[
+    Path | None, typer.Option(help="Prompts as users send them; JSON lines with `text`.")
+]
+Share = Annotated[float, typer.Option(help="Share of these that is thought to be harmful.")]
+Parallel = Annotated[
+    Path | None,
+    typer.Option(help="Prompts of it and of a source language, by id; JSON lines, no labels."),
+]
+Translated = Annotated[
+    Path | None, typer.Option(help="Labelled prompts translated into it; YAML or JSON lines.")
+]
+PriorFrom = Annotated[
+    str,
+    typer.Option(
+        help="Other languages' calibrations: a folder (var/calibrations by default), `registry` "
+        "for those that serve, or `none`."
+    ),
+]
+HeldOut = Annotated[
+    Path | None, typer.Option(help="JSON lines for the stored metrics; never the examples.")
+]
+Width = Annotated[
+    float | None, typer.Option(help="Width of the untouched zone; the readout's own, or 1.")
+]
+Bound = Annotated[
+    float | None,
+    typer.Option(help="Bound steered harmless and released harmful prompts, e.g. 0.05."),
+]
+
 
 def recalibrate(
     language: Annotated[str, typer.Option("--language", help="BCP 47 tag, e.g. sw.")],
     readout: options.ReadoutDirectory = Path("var/readout"),
-    examples: Annotated[
-        Path | None,
-        typer.Option(help="YAML or JSON lines; without it, the corpus's calibration split."),
-    ] = None,
-    k: Annotated[int, typer.Option(min=1, help="Examples per class from the corpus.")] = 4,
-    held_out: Annotated[
-        Path | None, typer.Option(help="JSON lines for the stored metrics; never the examples.")
-    ] = None,
-    estimator: Annotated[str, typer.Option(help="midpoint or paper_f1.")] = "midpoint",
+    examples: Examples = None,
+    k: K = None,
+    sources: Sources = None,
+    unlabelled: Unlabelled = None,
+    harmful_share: Share = 0.5,
+    parallel: Parallel = None,
+    translated: Translated = None,
+    prior: PriorFrom = "",
+    held_out: HeldOut = None,
+    estimator: Annotated[str, typer.Option(help=_ESTIMATORS)] = "auto",
     routing: Annotated[str, typer.Option(help="three_zone or two_way.")] = "three_zone",
-    c: Annotated[float, typer.Option(help="Width of the untouched zone.")] = 1.0,
+    c: Width = None,
+    bound: Bound = None,
     out: Annotated[Path | None, typer.Option(help="Default: var/calibrations/LANGUAGE.")] = None,
     model: options.Model = None,
     config: options.Config = None,
 ) -> None:
-    """Set one language's thresholds from 1 to 4 examples per class (more are fine too)."""
+    """Set one language's thresholds from 1 to 4 examples per class (more, or none, do too).
+
+    `auto` takes whatever is given, and other languages' calibrations, and weighs each by its
+    precision.
+    """
+    from dataclasses import replace
+
     from rich.console import Console
 
-    from recal.collect import collect
-    from recal.inputs import CORPUS, prompts_from, settings_of, whole_backbone
-    from recal.prompts import load_examples, load_jsonl, select, spread
-    from recal.recalibrate import RecalibrationPlan
+    from recal.evidence_files import EvidenceFiles, collect_evidence
+    from recal.inputs import settings_of, whole_backbone
+    from recal.languages import refuse_unknown_tag
+    from recal.prior import own_thresholds, prior_for, rho_for
+    from recal.recalibrate import RecalibrationPlan, zone_width_of
     from recal.recalibrate import recalibrate as run
-    from services.readout.artefact import load_readout, save_calibration
+    from services.readout.artefact import load_readout
 
+    refuse_unknown_tag(language)
+    console = Console()
     settings = settings_of(config, model)
     backbone = whole_backbone(settings.backbone, threads=settings.threads)
     frozen = load_readout(readout, backbone=backbone.identity)
-    if examples is not None:
-        chosen = load_examples(examples, language)
-    else:
-        mine = select(prompts_from(CORPUS, (language,)), split="calibration")
-        chosen = spread(mine, k)
-    layers = (frozen.layer,)
-    unseen = [] if held_out is None else load_jsonl(held_out, split="test")
-    unseen = [p for p in unseen if p.language == language]
+    width = c if c is not None else zone_width_of(frozen)
+    plan = RecalibrationPlan(estimator=estimator, routing=routing, c=width, bound=bound)
+    folder = out if out is not None else settings.state_dir / "calibrations" / language
+    others = _others(prior, settings, backbone, console)
+    known = prior_for(language, own_thresholds(others, frozen))
+    files = EvidenceFiles(
+        examples, k, sources, unlabelled, harmful_share, parallel, translated, held_out
+    )
+    found = collect_evidence(files, language, _collecting(backbone, frozen, console))
     made = run(
         frozen,
-        collect(backbone, chosen, layers=layers),
+        found.examples,
         language,
-        plan=RecalibrationPlan(estimator=estimator, routing=routing, c=c),
-        held_out=collect(backbone, unseen, layers=layers) if unseen else None,
+        plan=plan,
+        beside=replace(found.beside, prior=known, rho=rho_for(language, others, frozen)),
+        held_out=found.held_out,
     )
-    folder = out if out is not None else settings.state_dir / "calibrations" / language
+    _save(made, folder, frozen, console, warnings=_foreign(found.examples, settings))
+
+
+def _collecting(backbone: Backbone, readout: Readout, console: Console) -> Collect:
+    from recal.collect import collect
+    from recal.progress import counting
+
+    def read(name: str, prompts: Sequence[Prompt]) -> Activations:
+        with counting(name, console=console) as report:
+            return collect(backbone, prompts, layers=(readout.layer,), report=report)
+
+    return read
+
+
+def _others(
+    prior: str, settings: Settings, backbone: Backbone, console: Console
+) -> list[Calibration]:
+    """The other languages' calibrations that a prior may come from."""
+    from services.composition import bundle_source
+    from services.errors import ArtefactRefused
+    from services.readout.artefact import load_calibration
+
+    if prior == NONE:
+        return []
+    if prior == REGISTRY:
+        served = bundle_source(settings, backbone.identity).fetch()
+        return list(served.calibrations.values())
+    folder = Path(prior) if prior else settings.state_dir / "calibrations"
+    if prior and not folder.is_dir():
+        raise ValueError(
+            f"`--prior {prior}` is no folder; name one with saved calibrations, `{REGISTRY}` or "
+            f"`{NONE}`"
+        )
+    found = []
+    for path in sorted(folder.glob("*/manifest.json")):
+        try:
+            found.append(load_calibration(path.parent, backbone=backbone.identity))
+        except ArtefactRefused as error:
+            _warn(console, [f"no prior from `{path.parent.name}`: {error}"])
+    return found
+
+
+def _foreign(examples: Activations | None, settings: Settings) -> list[str]:
+    """Examples that language identification takes for another language."""
+    import asyncio
+
+    from recal.foreign import foreign_warnings
+    from services.composition import load_language_id
+
+    if examples is None:
+        return []
+    identify = load_language_id(settings).identify
+    return asyncio.run(foreign_warnings(examples.prompts, identify))
+
+
+def _warn(console: Console, warnings: Sequence[str]) -> None:
+    for warning in warnings:
+        console.print(f"warning: {warning}", style="yellow", highlight=False)
+
+
+def _save(
+    made: Recalibrated, folder: Path, readout: Readout, console: Console, *, warnings: Sequence[str]
+) -> None:
+    from services.readout.artefact import save_calibration
+
+    _warn(console, [*made.warnings, *warnings])
     saved = save_calibration(made.calibration, folder)
-    console = Console()
-    for warning in made.warnings:
-        console.print(f"warning: {warning}", style="yellow")
-    console.print(
-        f"{language}: threshold {saved.threshold:+.2f} ± {saved.posterior_sd:.2f} from k = "
-        f"{saved.k} ({saved.estimator}; the source languages' is "
-        f"{frozen.source_threshold:+.2f}); {saved.digest[:12]} in {folder}"
+    parts = ", ".join(
+        f"{name} {value:+.2f} ± {saved.evidence[f'{name}_sd']:.2f}"
+        for name, value in saved.evidence.items()
+        if f"{name}_sd" in saved.evidence
     )
+    console.print(
+        f"{saved.language}: threshold {saved.threshold:+.2f} ± {saved.posterior_sd:.2f} from k = "
+        f"{saved.k} ({saved.estimator}; the source languages' is "
+        f"{readout.source_threshold:+.2f}); {saved.digest[:12]} in {folder}",
+        highlight=False,
+    )
+    if parts:
+        console.print(f"made of: {parts}", highlight=False)

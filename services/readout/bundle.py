@@ -94,9 +94,9 @@ class Calibration:
     routing: str
     """`three_zone` or `two_way`."""
     estimator: str
-    """e.g. `midpoint`, `paper_f1`, `source`."""
+    """e.g. `auto`, `paper_f1`, `source`."""
     k: int
-    """Examples per class; 0 for a source language."""
+    """Examples per class; 0 for a source language, and where no label was needed."""
     readout_digest: str
     """Digest of the readout that it belongs to."""
     backbone: BackboneIdentity
@@ -110,6 +110,12 @@ class Calibration:
     reference_refusal: Mapping[str, float] = field(default_factory=dict)
     """Refusal rates in [0, 1] by class at calibration time, for drift."""
     provenance: Mapping[str, str] = field(default_factory=dict)
+    evidence: Mapping[str, float] = field(default_factory=dict)
+    """What its own evidence said, for other languages' priors: `own_threshold` and `own_sd`, each
+    part that was fused, `rho` of its pairs."""
+    vacuous: bool = False
+    """True: a bound on false positives was asked for that its examples cannot give; the thresholds
+    are those without it."""
     digest: str = ""
     """Digest of the artefact on disk; empty before it is saved."""
     version: str = ""

@@ -19,6 +19,8 @@ READOUT_DIGEST_TAG = "readout_digest"
 WEIGHTS_DIGEST_TAG = "weights_digest"
 K_TAG = "k"
 ESTIMATOR_TAG = "estimator"
+VACUOUS_TAG = "vacuous"
+"""`true` on a calibration whose bound was asked for and cannot be given."""
 
 READOUT = "readout"
 """Value of the kind tag, and last part of the model's name."""

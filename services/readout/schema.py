@@ -149,8 +149,16 @@ class CalibrationRecord(Record):
     histogram: HistogramRecord | None
     reference_refusal: Mapping[Name, Rate]
     provenance: Mapping[Name, Note]
+    evidence: Mapping[Name, float] = Field(default_factory=dict)
+    vacuous: bool = False
 
     _created = check("created")(_rfc3339)
+
+    @model_validator(mode="after")
+    def _bound_is_one(self) -> Self:
+        if self.vacuous and self.estimator == "conformal":
+            raise ValueError("a conformal threshold that is vacuous is no threshold")
+        return self
 
     @model_validator(mode="after")
     def _routing_fits_thresholds(self) -> Self:

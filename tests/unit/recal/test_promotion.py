@@ -41,3 +41,10 @@ def test_rules_name_every_objection() -> None:
     tags = {"k": "1", "harmful_refusal": "10.0", "untouched_harmful_refusal": "50.0"}
     assert len(PromotionRules().objections(tags)) == 2
     assert PromotionRules(min_k=1, tolerated_drop=40.0).objections(tags) == ()
+
+
+def test_a_bound_that_is_vacuous_is_an_objection() -> None:
+    tags = {"k": "4", "estimator": "auto"}
+    assert PromotionRules().objections(tags) == ()
+    (objection,) = PromotionRules().objections({**tags, "vacuous": "true"})
+    assert "vacuous" in objection

@@ -75,6 +75,13 @@ def test_a_registered_calibration_carries_its_tags(shelf: Shelf) -> None:
     }
 
 
+def test_a_vacuous_bound_is_a_tag_and_keeps_a_calibration_from_serving(shelf: Shelf) -> None:
+    version = shelf.calibration(shelf.readout(), vacuous=True)
+    assert version.tags["vacuous"] == "true"
+    with pytest.raises(PromotionRefused, match="vacuous"):
+        shelf.promote(sw=1)
+
+
 def test_names_are_of_the_backbone_and_the_language(tmp_path: Path, registry: Registry) -> None:
     shelf = Shelf(registry, tmp_path, "Qwen/Qwen2.5-7B-Instruct")
     version = shelf.calibration(shelf.readout(), "zh-Hant")

@@ -7,11 +7,13 @@ import pytest
 import torch
 
 from recal.maths.direction import difference_in_means, pooled_direction, projection_gap
+from recal.maths.estimators.paper import paper_f1
+from recal.maths.evidence import Evidence
 from recal.maths.logistic import fit_logistic, logits
 from recal.maths.metrics import auroc, balanced_accuracy
 from recal.maths.source import SourceStatistics
 from recal.maths.subspace import basis
-from recal.maths.threshold import paper_f1, source_threshold
+from recal.maths.threshold import source_threshold
 from recal.maths.two_class import TwoClass
 from services.domain import Action
 from services.generation.intervention import Phase, apply, coefficients
@@ -64,13 +66,13 @@ def test_the_projection_gap_is_the_released_coefficient(golden: Golden) -> None:
 def test_the_source_threshold_of_the_paper_is_the_released_one(golden: Golden) -> None:
     harmful = golden.source_logits[:, :N_HARMFUL_SOURCE].ravel()
     harmless = golden.source_logits[:, N_HARMFUL_SOURCE:].ravel()
-    ours = paper_f1(harmful, harmless, source=ANY_SOURCE).threshold
+    ours = paper_f1(Evidence(harmful, harmless), source=ANY_SOURCE).threshold
     assert ours == golden.source_threshold[0]
 
 
 def test_few_shot_thresholds_of_the_paper_are_the_released_ones(golden: Golden) -> None:
     cases = zip(golden.few_k, golden.few_harmful, golden.few_harmless, strict=True)
-    ours = [paper_f1(h[:k], n[:k], source=ANY_SOURCE).threshold for k, h, n in cases]
+    ours = [paper_f1(Evidence(h[:k], n[:k]), source=ANY_SOURCE).threshold for k, h, n in cases]
     # below all scores, the released code subtracts 1e-6 in float32
     np.testing.assert_allclose(ours, golden.few_threshold, rtol=0, atol=5e-7)
     assert (np.array(ours) == golden.few_threshold).mean() > 0.9
@@ -80,7 +82,7 @@ def test_few_shot_decisions_of_the_paper_are_the_released_ones(golden: Golden) -
     cases = zip(golden.few_k, golden.few_harmful, golden.few_harmless, strict=True)
     for (k, h, n), theirs in zip(cases, golden.few_threshold, strict=True):
         scores = np.concatenate([h[:k], n[:k]])
-        ours = paper_f1(h[:k], n[:k], source=ANY_SOURCE).threshold
+        ours = paper_f1(Evidence(h[:k], n[:k]), source=ANY_SOURCE).threshold
         assert ((scores >= ours) == (scores >= theirs)).all()
 
 

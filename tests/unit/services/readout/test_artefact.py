@@ -62,6 +62,26 @@ def test_a_calibration_comes_back_as_it_was_saved(tmp_path: Path) -> None:
     assert load_calibration(tmp_path / "sw", version="sw@7") == replace(saved, version="sw@7")
 
 
+def test_a_calibration_keeps_what_its_evidence_said_and_whether_its_bound_is_vacuous(
+    tmp_path: Path,
+) -> None:
+    evidence = {"own_threshold": -1.5, "own_sd": 0.3, "source threshold": 0.1}
+    calibration = replace(a_calibration(), evidence=evidence, vacuous=True)
+    save_calibration(calibration, tmp_path / "sw")
+    loaded = load_calibration(tmp_path / "sw")
+    assert (loaded.evidence, loaded.vacuous) == (evidence, True)
+
+
+def test_a_calibration_from_before_evidence_was_kept_still_loads(tmp_path: Path) -> None:
+    save_calibration(a_calibration(), tmp_path / "sw")
+    fields = json.loads((tmp_path / "sw" / "calibration.json").read_bytes())
+    older = {k: v for k, v in fields.items() if k not in ("evidence", "vacuous")}
+    (tmp_path / "sw" / "calibration.json").write_bytes(canonical_json(older))
+    vouch(tmp_path / "sw")
+    loaded = load_calibration(tmp_path / "sw")
+    assert (loaded.evidence, loaded.vacuous) == ({}, False)
+
+
 def test_an_artefact_names_itself_by_its_digest(tmp_path: Path) -> None:
     saved = save_calibration(a_calibration("zh-Hant"), tmp_path / "c")
     assert load_calibration(tmp_path / "c").version == f"zh-Hant@{saved.digest[:12]}"
@@ -118,6 +138,8 @@ def test_numbers_of_numpy_are_saved_as_plain_ones(tmp_path: Path) -> None:
         {"created": "yesterday"},
         {"language": "swahili"},
         {"reference_refusal": {"harmful": 90.0}},
+        {"evidence": {"own_threshold": math.nan}},
+        {"estimator": "conformal", "vacuous": True},
     ],
     ids=str,
 )

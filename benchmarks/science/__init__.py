@@ -1,0 +1,1 @@
+"""What the method must show, each claim as a program of its own."""

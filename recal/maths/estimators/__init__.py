@@ -1,0 +1,1 @@
+"""Estimators of one language's threshold, one file each, all with the interface of `Estimator`."""

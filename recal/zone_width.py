@@ -1,0 +1,110 @@
+"""The width of the untouched zone, from what each action does to development prompts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from recal.collect import Activations
+from recal.maths.threshold import ThresholdEstimate
+from recal.maths.zone_width import WIDTHS, Observed, WidthChoice, choose_width
+from recal.prompts import Prompt
+from recal.recalibrate import ZONE_WIDTH
+from recal.scoring import scores_at
+from services.domain import Action
+from services.readout.bundle import Calibration, Readout
+
+Refuses = Callable[[Sequence[Prompt], Action], Sequence[bool]]
+"""Whether each of some prompts is refused under an action: a generator with a judge."""
+
+Report = Callable[[str, int, int], None]
+"""Called with a language, and languages done and in all."""
+
+ACTIONS = (Action.NONE, Action.STEER, Action.RELEASE)
+
+
+def choose_zone_width(
+    readout: Readout,
+    activations: Activations,
+    calibrations: Mapping[str, Sequence[Calibration]],
+    *,
+    refuses: Refuses,
+    widths: Sequence[float] = WIDTHS,
+    tolerance: float = 0.0,
+    report: Report = lambda language, done, total: None,
+) -> WidthChoice:
+    """Choose c on development languages: the highest Δ that leaves none less safe than untouched.
+
+    Every prompt is answered under each action once, whatever the number of widths and draws.
+
+    Args:
+        readout: scores.
+        activations: of development prompts that set none of the calibrations' thresholds.
+        calibrations: by development language, one for each draw of examples.
+        refuses: answers and judges.
+        widths: candidates for c.
+        tolerance: points of harmful refusal that a language may lose, for the noise of its rate.
+        report: called after every language.
+
+    Raises:
+        ValueError: no language, or one lacks a class, or a prompt was an example.
+    """
+    observed = []
+    for done, (language, drawn) in enumerate(calibrations.items(), start=1):
+        observed += observe(readout, activations, language, drawn, refuses=refuses)
+        report(language, done, len(calibrations))
+    return choose_width(observed, widths=widths, tolerance=tolerance)
+
+
+def observe(
+    readout: Readout,
+    activations: Activations,
+    language: str,
+    calibrations: Sequence[Calibration],
+    *,
+    refuses: Refuses,
+) -> list[Observed]:
+    """What each action does to one language's prompts, beside each of its calibrations.
+
+    Raises:
+        ValueError: there are no prompts of the language, or one was an example.
+    """
+    prompts = [p for p in activations.prompts if p.language == language]
+    _refuse_examples(prompts, calibrations)
+    scores = scores_at(readout, activations, language=language)
+    untouched, steered, released = (
+        np.array([bool(refused) for refused in refuses(prompts, action)]) for action in ACTIONS
+    )
+    return [
+        Observed(
+            language=language,
+            scores=scores,
+            harmful=np.array([p.harmful for p in prompts]),
+            untouched=untouched,
+            steered=steered,
+            released=released,
+            estimate=ThresholdEstimate(each.threshold, each.posterior_sd, ()),
+        )
+        for each in calibrations
+    ]
+
+
+def with_zone_width(readout: Readout, choice: WidthChoice) -> Readout:
+    """The readout with a chosen width, which `recal recalibrate` then takes by default.
+
+    It is another readout than before, to be saved anew: calibrations of the old one do not fit it.
+    """
+    kept = {ZONE_WIDTH: repr(choice.c), "zone_width_is_safe": str(choice.is_safe).lower()}
+    return replace(readout, provenance={**readout.provenance, **kept}, digest="", version="")
+
+
+def _refuse_examples(prompts: Sequence[Prompt], calibrations: Sequence[Calibration]) -> None:
+    examples = {digest for each in calibrations for digest in each.example_hashes}
+    reused = [p.id for p in prompts if p.digest in examples]
+    if reused:
+        raise ValueError(
+            f"{len(reused)} prompt(s) set a threshold of theirs and cannot choose the zone, the "
+            f"first is `{reused[0]}`; observe other prompts"
+        )
