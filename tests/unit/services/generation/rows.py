@@ -13,7 +13,7 @@ from services.backbone.load import Backbone
 from services.domain import Action, Sampling
 from services.generation.decode import Batch
 from services.generation.row import Row
-from services.generation.treatment import UNTOUCHED, Treatment
+from services.generation.treatment import UNTOUCHED, Treatment, treatment_of
 from services.readout.bundle import Readout
 
 PROMPTS = (
@@ -46,7 +46,7 @@ def a_row(
 def mixed(*readouts: Readout) -> list[Treatment]:
     """Every action by every readout, and an untouched row between."""
     acting = [
-        Treatment(action, readout.steering)
+        treatment_of(action, readout.steering)
         for readout in readouts
         for action in (Action.STEER, Action.RELEASE)
     ]
