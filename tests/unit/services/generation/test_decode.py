@@ -15,6 +15,7 @@ from services.generation.treatment import UNTOUCHED, treatment_of
 from tests.unit.services.generation.rows import (
     PROMPTS,
     a_row,
+    every_form,
     mixed,
     tokens_alone,
     tokens_of,
@@ -39,6 +40,34 @@ def test_a_mixed_batch_gives_every_row_the_tokens_it_gets_alone(backbone: Backbo
     alone = [tokens_alone(backbone, row) for row in mixed_rows(backbone)]
     assert list(together.values()) == alone
     assert len({tuple(tokens[:8]) for tokens in alone}) == len(alone)
+
+
+def rows_of_every_form(backbone: Backbone) -> list[Row]:
+    treatments = [UNTOUCHED, *every_form(tiny_readout(backbone))]
+    return [
+        a_row(backbone, PROMPTS[i % len(PROMPTS)], treatment, max_tokens=6 + i % 5)
+        for i, treatment in enumerate(treatments)
+    ]
+
+
+def test_every_form_and_scope_shares_a_batch_and_each_row_keeps_its_own_tokens(backbone: Backbone):
+    together = tokens_of(Batch(backbone), [rows_of_every_form(backbone)])
+    alone = [tokens_alone(backbone, row) for row in rows_of_every_form(backbone)]
+    assert list(together.values()) == alone
+
+
+def test_rows_of_every_form_join_a_running_batch_and_keep_their_own_tokens(backbone: Backbone):
+    rows = rows_of_every_form(backbone)
+    together = tokens_of(Batch(backbone), [rows[:7], [], rows[7:12], [], rows[12:]])
+    assert list(together.values()) == [
+        tokens_alone(backbone, row) for row in rows_of_every_form(backbone)
+    ]
+
+
+def test_every_form_and_scope_changes_the_answer(qwen2: Backbone):
+    untouched = tokens_alone(qwen2, a_row(qwen2))
+    for treatment in every_form(tiny_readout(qwen2)):
+        assert tokens_alone(qwen2, a_row(qwen2, treatment=treatment)) != untouched
 
 
 def test_rows_that_join_a_running_batch_get_the_tokens_they_get_alone(backbone: Backbone):
