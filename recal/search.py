@@ -21,7 +21,7 @@ from recal.judge import Judge
 from recal.paper_sweep import PaperChoice, paper_choice, sweep_layers
 from recal.prompts import Prompt, select, spread
 from recal.release_search import FoundRelease, ReleasePlan, find_release
-from recal.trials import Case, Outcome, Report, TreatedModel, TrialRun, thinned
+from recal.trials import Case, Outcome, Report, TreatedModel, TrialRun, thinned, with_neighbours
 from services.domain import Action
 from services.generation.treatment import Treatment, treatment_of
 from services.readout.bundle import Release, Scope, SteerForm, Steering, SteeringStatistics
@@ -274,17 +274,15 @@ def _middle_of_a_window(trials: Sequence[Trial], plan: SearchPlan) -> Trial:
             f"every one of {len(trials)} candidates makes more than {plan.max_degenerate:.0%} "
             f"degenerate text (the least: {least:.0%}); try smaller multiples or other layers"
         )
-    works = {(t.kind, t.multiple): t.efficacy for t in sound}
-
-    def with_neighbours(trial: Trial) -> float:
-        place = plan.multiples.index(trial.multiple)
-        near = plan.multiples[max(0, place - 1) : place + 2]
-        return float(np.mean([works.get((trial.kind, multiple), 0.0) for multiple in near]))
-
+    smooth: dict[tuple[Kind, float], float] = {}
+    for kind in {trial.kind for trial in trials}:
+        mine = [trial for trial in trials if trial.kind == kind]
+        works = with_neighbours([t.efficacy if t in sound else 0.0 for t in mine])
+        smooth |= {(kind, t.multiple): value for t, value in zip(mine, works, strict=True)}
     return max(
         sound,
         key=lambda trial: (
-            round(with_neighbours(trial), 3),
+            round(smooth[trial.kind, trial.multiple], 3),
             trial.kind.form is SteerForm.ADD,
             -abs(trial.multiple - _PAPERS_MULTIPLE),
             *_like_the_papers(trial.kind),

@@ -47,7 +47,14 @@ class Outcome(NamedTuple):
 class TrialRun:
     """Runs cases on one model under one judge, many in a batch, and counts the texts."""
 
-    def __init__(self, model: TreatedModel, judge: Judge, *, n_texts: int, report: Report) -> None:
+    def __init__(
+        self,
+        model: TreatedModel,
+        judge: Judge,
+        *,
+        n_texts: int = 0,
+        report: Report = lambda done, total: None,
+    ) -> None:
         """Count toward `n_texts`, what all steps together will need at most."""
         self.model = model
         self._judge = judge
@@ -87,6 +94,14 @@ class TrialRun:
     def _tell(self, done: int) -> None:
         self._done, self._total = done, max(self._total, done)
         self._report(self._done, self._total)
+
+
+def with_neighbours(values: Sequence[float]) -> list[float]:
+    """The mean of each value and the ones next to it: largest in the middle of a window."""
+    return [
+        sum(values[max(0, i - 1) : i + 2]) / len(values[max(0, i - 1) : i + 2])
+        for i in range(len(values))
+    ]
 
 
 def thinned(layers: Sequence[int], n: int) -> tuple[int, ...]:
