@@ -12,7 +12,7 @@ import torch
 
 from recal.collect import Activations
 from recal.languages import HIGH, MID
-from recal.maths.direction import pooled_direction, projection_gap
+from recal.maths.direction import ProjectionStatistics, pooled_direction, projection_statistics
 from recal.maths.logistic import score
 from recal.maths.metrics import tpr_at_fpr
 from recal.maths.readout import FittedReadout, fit_readout
@@ -59,8 +59,8 @@ class FoundDirection(NamedTuple):
 
     direction: FloatArray
     """(d_model,), unit norm."""
-    gap: float
-    """g: how far the classes lie apart along it, in the residual's units."""
+    statistics: ProjectionStatistics
+    """Where the classes lie along it."""
     typical_norm: float
     """Mean norm of a residual at this layer."""
 
@@ -133,9 +133,8 @@ def direction_at(activations: Activations, layer: int, plan: FitPlan) -> FoundDi
     harmful = np.concatenate([pair.harmful for pair in rows.values()])
     harmless = np.concatenate([pair.harmless for pair in rows.values()])
     norms = np.linalg.norm(np.concatenate([harmful, harmless]), axis=1)
-    return FoundDirection(
-        direction, projection_gap(harmful, harmless, direction), float(norms.mean())
-    )
+    statistics = projection_statistics(harmful, harmless, direction)
+    return FoundDirection(direction, statistics, float(norms.mean()))
 
 
 def fit(

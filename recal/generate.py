@@ -1,14 +1,17 @@
-"""Texts of prompts under one action, through the decode loop that serving uses."""
+"""Texts of prompts under actions or treatments, through the decode loop that serving uses."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+import numpy as np
+
+from recal.maths.two_class import FloatArray
 from recal.prompts import Prompt
 from services.backbone.load import Backbone
 from services.domain import Action, Sampling
-from services.generation.offline import generate_texts
-from services.generation.treatment import Treatment
+from services.generation.offline import first_token_logits, generate_texts
+from services.generation.treatment import Treatment, treatment_of
 from services.readout.bundle import Steering
 
 DEFAULT_SAMPLING = Sampling(max_tokens=48)
@@ -16,10 +19,10 @@ DEFAULT_SAMPLING = Sampling(max_tokens=48)
 
 
 class Generator:
-    """One backbone's `recal.search.Generate`."""
+    """One backbone as a `recal.search.Generate` and as a `recal.trials.TreatedModel`."""
 
     def __init__(
-        self, backbone: Backbone, *, sampling: Sampling = DEFAULT_SAMPLING, max_rows: int = 48
+        self, backbone: Backbone, *, sampling: Sampling = DEFAULT_SAMPLING, max_rows: int = 64
     ) -> None:
         """Generate with the whole backbone, `max_rows` prompts at once."""
         self._backbone = backbone
@@ -27,17 +30,36 @@ class Generator:
         self._max_rows = max_rows
 
     def __call__(self, prompts: Sequence[Prompt], action: Action, steering: Steering) -> list[str]:
-        """Texts of the prompts, all under `action`.
+        """Texts of the prompts, all under `action`; errors as `texts`."""
+        return self.texts(prompts, [treatment_of(action, steering)] * len(prompts))
+
+    def texts(
+        self,
+        prompts: Sequence[Prompt],
+        treatments: Sequence[Treatment],
+        *,
+        report: Callable[[int, int], None] = lambda done, total: None,
+    ) -> list[str]:
+        """Texts of the prompts, each under its own treatment.
 
         Raises:
             InvalidRequest: a prompt does not fit the context.
             ServiceError: the model's logits are not finite.
         """
-        treatment = Treatment(action, steering)
         return generate_texts(
             self._backbone,
             [prompt.text for prompt in prompts],
-            [treatment] * len(prompts),
+            treatments,
             self._sampling,
             max_rows=self._max_rows,
+            report=report,
         )
+
+    def first_token_logits(
+        self, prompts: Sequence[Prompt], treatments: Sequence[Treatment]
+    ) -> FloatArray:
+        """(n, vocabulary): logits of the first new token, each under its own treatment."""
+        found = first_token_logits(
+            self._backbone, [p.text for p in prompts], treatments, max_rows=self._max_rows
+        )
+        return np.asarray(found.numpy(), dtype=np.float64)

@@ -11,7 +11,8 @@ from recal.collect import Activations, Report, collect
 from recal.fit import FitPlan, LayerChoice, choose_layer, fit
 from recal.judge import Judge
 from recal.prompts import Prompt, select, spread
-from recal.search import Found, Generate, SearchPlan, Trial, search
+from recal.search import Found, SearchPlan, SearchWatch, Trial, search
+from recal.trials import TreatedModel
 from services.backbone.load import Backbone
 from services.readout.artefact import save_readout
 from services.readout.bundle import Readout
@@ -25,8 +26,8 @@ class ReadoutPlan:
     search: SearchPlan = field(default_factory=SearchPlan)
     n_fit: int = 96
     """Training prompts per class and language for directions and logistic."""
-    n_search: int = 3
-    """Validation prompts per class and source language, for acting layer and coefficient."""
+    n_search: int = 2
+    """Validation prompts per class and language, source and development ones, for how to act."""
 
 
 class MadeReadout(NamedTuple):
@@ -45,6 +46,8 @@ class Watch:
     """Who is told while it takes its time; each is called often."""
 
     collected: Report = lambda done, total: None
+    searched: Report = lambda done, total: None
+    """Texts of the search, done and at most."""
     tried: Callable[[Trial], None] = lambda trial: None
 
 
@@ -54,7 +57,7 @@ def make_readout(
     directory: Path,
     *,
     plan: ReadoutPlan,
-    generate: Generate,
+    generate: TreatedModel,
     judge: Judge,
     cache: Path | None = None,
     watch: Watch | None = None,
@@ -67,7 +70,7 @@ def make_readout(
             fit, those of `validation` choose layer and coefficient.
         directory: where the readout is saved.
         plan: what decides it.
-        generate: texts under an action, for the search.
+        generate: answers prompts under treatments, for the search.
         judge: what counts as a refusal in the search.
         cache: folder for activations.
         watch: who is told of progress.
@@ -81,16 +84,16 @@ def make_readout(
     _refuse_missing(train, used, "train")
     activations = collect(backbone, train, cache=cache, report=told.collected)
     choice = choose_layer(activations, plan.fit)
-    validation = select(prompts, split="validation", languages=plan.fit.source_languages)
-    _refuse_missing(validation, plan.fit.source_languages, "validation")
+    validation = select(prompts, split="validation", languages=used)
+    _refuse_missing(validation, used, "validation")
     found = search(
         activations,
         spread(validation, plan.n_search),
-        generate=generate,
+        model=generate,
         judge=judge,
         plan=plan.search,
         fit_plan=plan.fit,
-        report=told.tried,
+        watch=SearchWatch(told.searched, told.tried),
     )
     readout = fit(
         activations,
@@ -106,16 +109,23 @@ def make_readout(
 def _provenance(
     plan: ReadoutPlan, found: Found, judge: Judge, train: Sequence[Prompt]
 ) -> dict[str, str]:
-    chosen = found.chosen
+    chosen, release, paper = found.chosen, found.release, found.paper
     return {
         "n_prompts": str(len(train)),
         "rank": str(plan.fit.rank),
         "multiple": f"{chosen.multiple:g}",
-        "scope": "last prompt token and new tokens" if chosen.decodes else "last prompt token",
         "search": (
-            f"of {len(found.trials)} candidates: steered harmful {chosen.steered_harmful:.3f}, "
-            f"steered harmless {chosen.steered_harmless:.3f}, released harmless "
-            f"{chosen.released_harmless:.3f}, degenerate {chosen.degenerate:.3f}"
+            f"best of {len(found.trials)} at a close look: steered harmful "
+            f"{chosen.steered_harmful:.3f}, steered harmless {chosen.steered_harmless:.3f}, "
+            f"degenerate {chosen.degenerate:.3f}"
+        ),
+        "release": (
+            f"{release.release.form.value}: best of {len(release.trials)} on "
+            f"{release.n_false_refusals} false refusals"
+        ),
+        "paper": (
+            f"block {paper.steering.layer}, coefficient {paper.steering.coefficient:.4g}"
+            + ("" if paper.within_kl else "; no block moves harmless prompts little enough")
         ),
         "judge": judge.name,
     }

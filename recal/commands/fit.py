@@ -11,7 +11,6 @@ from recal.commands import options
 
 if TYPE_CHECKING:
     from recal.readouts import MadeReadout
-    from recal.search import Trial
 
 
 def fit(
@@ -24,7 +23,9 @@ def fit(
     rank: Annotated[int, typer.Option(min=1)] = 10,
     layer: Annotated[int | None, typer.Option(min=0, help="Block to read; else chosen.")] = None,
     per_class: Annotated[int, typer.Option(min=2, help="Training prompts per class.")] = 96,
-    search_per_class: Annotated[int, typer.Option(min=1, help="Validation prompts.")] = 3,
+    search_per_class: Annotated[
+        int, typer.Option(min=1, help="Validation prompts per class and language.")
+    ] = 2,
     calibrations: Annotated[
         Path | None, typer.Option(help="Also save the source languages' calibrations here.")
     ] = None,
@@ -53,7 +54,7 @@ def fit(
         layer=layer,
     )
     console = Console()
-    with counting("prompts") as collected:
+    with counting("prompts") as collected, counting("texts of the search") as searched:
         made = make_readout(
             backbone,
             prompts_from(prompts),
@@ -62,7 +63,11 @@ def fit(
             generate=Generator(backbone),
             judge=judge_of(judge, device=settings.backbone.device),
             cache=settings.state_dir / "activations",
-            watch=Watch(collected=collected, tried=lambda trial: console.print(_line(trial))),
+            watch=Watch(
+                collected=collected,
+                searched=searched,
+                tried=lambda trial: console.print(trial.in_words),
+            ),
         )
     console.print(_summary(made))
     if calibrations is not None:
@@ -73,18 +78,12 @@ def fit(
 
 
 def _summary(made: MadeReadout) -> str:
-    steering = made.found.steering
+    found = made.found
+    paper = found.paper.steering
     return (
         f"readout {made.readout.digest[:12]} in {made.directory}: reads block "
-        f"{made.choice.layer}, acts at block {steering.layer} with coefficient "
-        f"{steering.coefficient:.2f} (residual norm {steering.typical_norm:.2f})"
-    )
-
-
-def _line(trial: Trial) -> str:
-    scope = "and new tokens" if trial.decodes else "alone"
-    return (
-        f"block {trial.layer}, last token {scope}, λ {trial.multiple:g}: steered harmful refused "
-        f"{trial.steered_harmful:.0%}, harmless {trial.steered_harmless:.0%}, released harmless "
-        f"{trial.released_harmless:.0%}, degenerate {trial.degenerate:.0%}"
+        f"{made.choice.layer}\n"
+        f"steers: {found.chosen.in_words} (residual norm {found.steering.typical_norm:.2f})\n"
+        f"releases: {found.release.in_words}\n"
+        f"the paper's own choice would be block {paper.layer}, λ = 1"
     )

@@ -141,12 +141,10 @@ def _open(settings: Settings, plan: DemoPlan, console: Console) -> _Setting:
 
 def _fit(this: _Setting) -> MadeReadout:
     this.console.rule(f"2  Activations, and a readout of {len(HIGH)} high-resource languages")
-    n_trials = this.plan.readout.search.n_trials(this.backbone.identity.n_layers)
     with (
         counting("activations", console=this.console) as collected,
-        counting("steering candidates", console=this.console) as tried,
+        counting("texts of the search for steering", console=this.console) as searched,
     ):
-        count = iter(range(1, n_trials + 1))
         made = make_readout(
             this.backbone,
             this.prompts,
@@ -155,16 +153,11 @@ def _fit(this: _Setting) -> MadeReadout:
             generate=Generator(this.backbone),
             judge=OrganismJudge(),
             cache=this.settings.state_dir / "activations",
-            watch=Watch(collected=collected, tried=lambda trial: tried(next(count), n_trials)),
+            watch=Watch(collected=collected, searched=searched),
         )
-    chosen = made.found.chosen
-    where = "from the last prompt token on" if chosen.decodes else "at the last prompt token"
-    this.console.print(
-        f"reads block {made.choice.layer}; acts at block {chosen.layer} {where}, with coefficient "
-        f"{chosen.coefficient:.2f} ({chosen.multiple:g} g): steered harmful prompts refused "
-        f"{chosen.steered_harmful:.0%}, steered harmless ones {chosen.steered_harmless:.0%}, "
-        f"released harmless ones {chosen.released_harmless:.0%}, degenerate {chosen.degenerate:.0%}"
-    )
+    this.console.print(f"reads block {made.choice.layer}")
+    this.console.print(f"steers: {made.found.chosen.in_words}")
+    this.console.print(f"releases: {made.found.release.in_words}")
     return made
 
 

@@ -1,8 +1,10 @@
-"""Harmfulness directions: difference in means, per language and pooled, and the gap along one."""
+"""Harmfulness directions: difference in means, per language and pooled, and where classes lie."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -11,6 +13,17 @@ from recal.maths.two_class import FloatArray, TwoClass, checked_rows, stacked
 
 _UNIT_TOLERANCE = 1e-3
 _NO_DIFFERENCE = 1e-9
+
+
+class ProjectionStatistics(NamedTuple):
+    """Where the classes lie along a direction, in the residual's own units."""
+
+    target: float
+    """q₊: third quartile of the harmful projections."""
+    centre: float
+    """q₀: mean of the harmless projections."""
+    gap: float
+    """g: `projection_gap`."""
 
 
 def difference_in_means(harmful: ArrayLike, harmless: ArrayLike) -> FloatArray:
@@ -100,13 +113,66 @@ def projection_gap(
 
     Source: arXiv:2606.01196, its released code.
     """
-    vector = np.asarray(direction, dtype=np.float64)
-    norm = float(np.linalg.norm(vector))
-    if vector.ndim != 1 or not abs(norm - 1.0) <= _UNIT_TOLERANCE:
-        raise ValueError(
-            f"`direction` has shape {vector.shape} and norm {norm:.6g}; it is a unit vector"
-        )
+    vector = _checked_direction("direction", direction)
     harmful_projections = checked_rows("harmful", harmful) @ vector
     harmless_projections = checked_rows("harmless", harmless) @ vector
     high = np.quantile(harmful_projections, upper)
     return float(high - np.quantile(harmless_projections, lower))
+
+
+def projection_statistics(
+    harmful: ArrayLike, harmless: ArrayLike, direction: ArrayLike
+) -> ProjectionStatistics:
+    """What steering to a target and affine ablation aim at; arguments and errors as above."""
+    vector = _checked_direction("direction", direction)
+    return ProjectionStatistics(
+        target=float(np.quantile(checked_rows("harmful", harmful) @ vector, 0.75)),
+        centre=float((checked_rows("harmless", harmless) @ vector).mean()),
+        gap=projection_gap(harmful, harmless, vector),
+    )
+
+
+def surgical_direction(
+    false_refusal: ArrayLike, true_refusal: ArrayLike, *, share: float = 1.0
+) -> FloatArray:
+    """The false-refusal direction without what it shares with true refusal: w - λ(w·r̂)r̂.
+
+    Ablating it takes false refusals away and leaves the component along true refusal alone.
+
+    Args:
+        false_refusal: (d_model,) w, unit norm: falsely refused harmless minus other harmless.
+        true_refusal: (d_model,) r̂, unit norm: the harmfulness direction.
+        share: λ in [0, 1], how much of the shared part is taken out.
+
+    Returns:
+        (d_model,), unit norm.
+
+    Raises:
+        ValueError: a direction is not unit norm within 1e-3, `share` is outside [0, 1], or nothing
+            is left because both directions are the same.
+
+    Source: Wang et al. 2024, arXiv:2410.03415, whose λ below 1 trades one refusal for the other;
+    the remainder is normalised here.
+    """
+    w = _checked_direction("false_refusal", false_refusal)
+    r = _checked_direction("true_refusal", true_refusal)
+    if not (math.isfinite(share) and 0.0 <= share <= 1.0):
+        raise ValueError(f"`share` is {share}; it lies in [0, 1]")
+    rest = w - share * float(w @ r) * r
+    norm = float(np.linalg.norm(rest))
+    if norm <= _UNIT_TOLERANCE:
+        raise ValueError(
+            f"false and true refusal have cosine {float(w @ r):.6f}: nothing is left to ablate; "
+            "use another layer"
+        )
+    return np.asarray(rest / norm)
+
+
+def _checked_direction(name: str, direction: ArrayLike) -> FloatArray:
+    vector = np.asarray(direction, dtype=np.float64)
+    norm = float(np.linalg.norm(vector))
+    if vector.ndim != 1 or not abs(norm - 1.0) <= _UNIT_TOLERANCE:
+        raise ValueError(
+            f"`{name}` has shape {vector.shape} and norm {norm:.6g}; it is a unit vector"
+        )
+    return vector

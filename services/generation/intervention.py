@@ -1,7 +1,8 @@
 """Pure torch: what steering and ablation do to a residual, one row and one token at a time.
 
-Both are the same rank-1 edit `h + s·v + c·(h·v)·v` with other numbers (s, c), so that one batch
-can hold requests with different verdicts. Nothing here keeps state.
+Every form is the same move along a direction, `h + clamp(s + c·p, low, high)·v` with `p = h·v`,
+with other numbers (s, c, low, high), so that one batch can hold all of them. Nothing here keeps
+state, and nothing reads a number back from the device while the model runs.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from services.domain import Action
+from services.readout.bundle import Scope
 
 UNIT_TOLERANCE = 1e-3
 
@@ -28,17 +29,73 @@ class Phase(Enum):
     """New tokens."""
 
 
+class Push(NamedTuple):
+    """How far a token is moved along a direction: `clamp(shift + scale·p, low, high)`.
+
+    p is the token's projection. With shift = scale = 0 nothing is moved, whatever the bounds are.
+    """
+
+    shift: float = 0.0
+    """s, in the residual's own units."""
+    scale: float = 0.0
+    """c, per unit of projection; -1 removes the component."""
+    low: float = -math.inf
+    """The least move, in the residual's own units; 0 never moves against the direction."""
+    high: float = math.inf
+    """The greatest move; 0 never moves along it."""
+
+
 class Coefficients(NamedTuple):
-    """What a batch of actions does to each token of one pass; (0, 0) leaves a token alone."""
+    """The pushes of a batch, for each token of one pass; s = c = 0 leaves a token alone."""
 
     shift: Tensor
-    """(batch, seq) float32: s, added along the direction, in the residual's own units."""
+    """(batch, seq) float32."""
     scale: Tensor
-    """(batch, seq) float32: c, added per unit of projection; -1 removes the component."""
+    """(batch, seq) float32."""
+    low: Tensor
+    """(batch, seq) or (batch, 1) float32, may be -inf."""
+    high: Tensor
+    """(batch, seq) or (batch, 1) float32, may be inf."""
+
+
+def add(coefficient: float) -> Push:
+    """Add `coefficient · direction`, in the residual's own units; 0 is the identity.
+
+    Source: Rimsky et al. 2023, arXiv:2312.06681; arXiv:2606.01196 with coefficient λ·g.
+    """
+    return Push(shift=coefficient)
+
+
+def to_target(target: float, share: float) -> Push:
+    """Go `share` of the way up to `target`: `max(0, share · (target - p))`; 0 is the identity.
+
+    With a share of at most 1 no token goes beyond the target, and one above it is left alone.
+
+    Source: projection-aware steering, arXiv:2604.08169; the share is ours.
+    """
+    return Push(shift=share * target, scale=-share, low=0.0)
+
+
+def ablation() -> Push:
+    """Remove the component along the direction: `-p`.
+
+    Source: Arditi et al. 2024, arXiv:2406.11717; at one block's output only, as in
+    arXiv:2606.01196, where Arditi et al. ablate at every block.
+    """
+    return Push(scale=-1.0)
+
+
+def down_to(centre: float) -> Push:
+    """Bring what lies above `centre` down to it: `min(0, centre - p)`.
+
+    Source: affine editing, arXiv:2411.09003, whose reference point is the benign mean; one-sided
+    here, so that a prompt which looks harmless already is left alone.
+    """
+    return Push(shift=centre, scale=-1.0, high=0.0)
 
 
 def steer(residual: Tensor, direction: Tensor, coefficient: float) -> Tensor:
-    """Add `coefficient · direction` (activation addition).
+    """`add` to every token.
 
     Args:
         residual: (..., d_model). Computed in float32, returned in the input dtype; not modified.
@@ -48,63 +105,62 @@ def steer(residual: Tensor, direction: Tensor, coefficient: float) -> Tensor:
     Raises:
         ValueError: `direction` is not unit norm within 1e-3 or not as wide as the residual, or
             `coefficient` is not finite.
-
-    Source: Rimsky et al. 2023, arXiv:2312.06681.
     """
-    return _apply_everywhere(residual, direction, shift=coefficient, scale=0.0)
+    return push_everywhere(residual, direction, add(coefficient))
 
 
 def ablate(residual: Tensor, direction: Tensor) -> Tensor:
-    """Remove the component along `direction` (directional ablation).
-
-    Args:
-        residual: (..., d_model). Computed in float32, returned in the input dtype; not modified.
-        direction: (d_model,), unit norm.
-
-    Raises:
-        ValueError: `direction` is not unit norm within 1e-3 or not as wide as the residual.
-
-    Source: Arditi et al. 2024, arXiv:2406.11717; at one block's output only, as in
-    arXiv:2606.01196, where Arditi et al. ablate at every block.
-    """
-    return _apply_everywhere(residual, direction, shift=0.0, scale=-1.0)
+    """`ablation` of every token; arguments and errors as `steer`."""
+    return push_everywhere(residual, direction, ablation())
 
 
-def apply(residual: Tensor, direction: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
-    """The rank-1 edit `h + s·v + c·(h·v)·v`, with its own (s, c) for every token.
+def push_everywhere(residual: Tensor, direction: Tensor, push: Push) -> Tensor:
+    """The same push for every token of (..., d_model); arguments and errors as `apply`."""
+    check_push(push)
+    like = torch.ones(residual.shape[:-1], dtype=_wide(residual), device=residual.device)
+    return apply(residual, direction, Coefficients(*(value * like for value in push)))
+
+
+def apply(residual: Tensor, direction: Tensor, coefficients: Coefficients) -> Tensor:
+    """The move `h + clamp(s + c·p, low, high)·v`, with its own numbers for every token.
 
     Args:
         residual: (batch, seq, d_model). Computed in float32, returned in the input dtype; not
-            modified. Tokens with s = c = 0 come back bit for bit, even beside non-finite ones.
-        direction: (d_model,), unit norm.
-        shift: (batch, seq), s.
-        scale: (batch, seq), c.
+            modified. Tokens with s = c = 0, and those that their bounds hold in place, come back
+            bit for bit, the former even where they are not finite.
+        direction: (d_model,), unit norm, or (batch, d_model): one for each row.
+        coefficients: s, c, low and high.
 
     Raises:
         ValueError: `direction` is not unit norm within 1e-3, or a shape does not fit.
     """
-    check_unit_norm(direction)
-    return rank_one(residual, direction, shift, scale)
+    for vector in direction if direction.ndim == 2 else [direction]:
+        check_unit_norm(vector)
+    return rank_one(residual, direction, coefficients)
 
 
-def rank_one(residual: Tensor, direction: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
-    """`apply` for a hook that has called `check_unit_norm` once, before the first token.
+def rank_one(residual: Tensor, direction: Tensor, coefficients: Coefficients) -> Tensor:
+    """`apply` for a hook whose directions passed `check_unit_norm` before the first token.
 
-    The check reads a number back from the device, which would stall every decode step.
+    The check reads a number back from the device, which would stall every decode step. A row
+    that is not edited may have any direction, zero too.
 
     Raises:
         ValueError: a shape does not fit.
     """
-    _check_shapes(residual, direction, shift, scale)
+    _check_shapes(residual, direction, coefficients)
     # a float64 residual keeps its precision; a half one is widened before anything is summed
-    dtype = torch.promote_types(residual.dtype, torch.float32)
+    dtype = _wide(residual)
     wide, vector = residual.to(dtype), direction.to(residual.device, dtype)
-    shift, scale = shift.to(residual.device, dtype), scale.to(residual.device, dtype)
+    if vector.ndim == 2:
+        vector = vector.unsqueeze(1)
+    shift, scale, low, high = (part.to(residual.device, dtype) for part in coefficients)
     # not a matrix product: its summation order, and so the last bit, depends on the batch
     projection = (wide * vector).sum(dim=-1)
-    edited = wide + (shift + scale * projection).unsqueeze(-1) * vector
-    touched = ((shift != 0) | (scale != 0)).unsqueeze(-1)
-    return torch.where(touched, edited.to(residual.dtype), residual)
+    moved = torch.clamp(shift + scale * projection, low, high)
+    edited = wide + moved.unsqueeze(-1) * vector
+    touched = ((shift != 0) | (scale != 0)) & (moved != 0)
+    return torch.where(touched.unsqueeze(-1), edited.to(residual.dtype), residual)
 
 
 def check_unit_norm(direction: Tensor) -> None:
@@ -120,44 +176,58 @@ def check_unit_norm(direction: Tensor) -> None:
         raise ValueError(f"`direction` has norm {norm:.6g}; divide it by its norm")
 
 
-def coefficients(
-    actions: Sequence[Action], *, coefficient: float, phase: Phase, tokens: Tensor
-) -> Coefficients:
-    """What each row's action means for each token of one pass.
+def check_push(push: Push) -> None:
+    """Raise unless a push has finite numbers and bounds in order.
 
-    STEER edits the last prompt token and every decode token, RELEASE all prompt tokens and every
-    decode token, NONE nothing. Pads, and rows that have ended, are never edited.
+    Raises:
+        ValueError: shift or scale is not finite, or the bounds are not low <= high.
+    """
+    for name, value in (("coefficient", push.shift), ("scale", push.scale)):
+        if not math.isfinite(value):
+            raise ValueError(f"the steering {name} is {value}; it must be finite")
+    if not push.low <= push.high:
+        raise ValueError(f"a push between {push.low} and {push.high} has no room; swap its bounds")
+
+
+def coefficients(
+    pushes: Sequence[Push], scopes: Sequence[Scope], *, phase: Phase, tokens: Tensor
+) -> Coefficients:
+    """What each row's push means for each token of one pass.
+
+    Pads, rows that have ended, and tokens outside a row's scope are never edited.
 
     Args:
-        actions: one for each row.
-        coefficient: what STEER adds along the direction; signed, in the residual's own units.
+        pushes: one for each row.
+        scopes: which tokens it is for, one for each row.
         phase: prompt or new tokens.
         tokens: (batch, seq) bool or 0/1, of this pass alone: true for a real token, false for a
             pad. On the left or on the right.
 
     Raises:
-        ValueError: an action is REFUSE, which is answered without the model; `coefficient` is not
-            finite; or `tokens` has not one row for each action.
-
-    Source: arXiv:2606.01196, its released conditional hook.
+        ValueError: there is not one push and one scope for each row of `tokens`.
     """
-    if Action.REFUSE in actions:
+    if tokens.ndim != 2 or {tokens.shape[0]} != {len(pushes), len(scopes)}:
         raise ValueError(
-            "`refuse` is no intervention; answer it with the fixed refusal before generation"
+            f"`tokens` has shape {tuple(tokens.shape)} for {len(pushes)} pushes and "
+            f"{len(scopes)} scopes"
         )
-    _check_finite(coefficient)
-    if tokens.ndim != 2 or tokens.shape[0] != len(actions):
-        raise ValueError(f"`tokens` has shape {tuple(tokens.shape)} for {len(actions)} actions")
-    real = tokens.bool()
-    steered = _last_token(real) if phase is Phase.PREFILL else real
-    shift = _rows(actions, Action.STEER, coefficient, tokens.device) * steered
-    scale = _rows(actions, Action.RELEASE, -1.0, tokens.device) * real
-    return Coefficients(shift=shift, scale=scale)
+    table = torch.tensor(pushes, dtype=torch.float32, device=tokens.device)
+    shift, scale, low, high = table.reshape(len(pushes), 4, 1).unbind(dim=1)
+    inside = _inside(scopes, phase, tokens.bool())
+    return Coefficients(shift * inside, scale * inside, low, high)
 
 
-def _rows(actions: Sequence[Action], action: Action, value: float, device: torch.device) -> Tensor:
-    column = [[value if a is action else 0.0] for a in actions]
-    return torch.tensor(column, dtype=torch.float32, device=device).reshape(len(actions), 1)
+def _inside(scopes: Sequence[Scope], phase: Phase, real: Tensor) -> Tensor:
+    """(batch, seq) bool: the real tokens of this pass that are in their row's scope."""
+    if phase is Phase.DECODE:
+        return real & _column([scope.decodes for scope in scopes], real)
+    everywhere = _column([scope.prompt == "all" for scope in scopes], real)
+    at_the_end = _column([scope.prompt == "last" for scope in scopes], real)
+    return (real & everywhere) | (_last_token(real) & at_the_end)
+
+
+def _column(flags: Sequence[bool], like: Tensor) -> Tensor:
+    return torch.tensor(flags, dtype=torch.bool, device=like.device).reshape(len(flags), 1)
 
 
 def _last_token(real: Tensor) -> Tensor:
@@ -166,29 +236,25 @@ def _last_token(real: Tensor) -> Tensor:
     return position == last
 
 
-def _apply_everywhere(residual: Tensor, direction: Tensor, *, shift: float, scale: float) -> Tensor:
-    _check_finite(shift)
-    dtype = torch.promote_types(residual.dtype, torch.float32)
-    everywhere = torch.ones(residual.shape[:-1], dtype=dtype, device=residual.device)
-    return apply(residual, direction, shift * everywhere, scale * everywhere)
+def _wide(residual: Tensor) -> torch.dtype:
+    return torch.promote_types(residual.dtype, torch.float32)
 
 
-def _check_shapes(residual: Tensor, direction: Tensor, shift: Tensor, scale: Tensor) -> None:
+def _check_shapes(residual: Tensor, direction: Tensor, coefficients: Coefficients) -> None:
     if not residual.is_floating_point():
         raise ValueError(f"the residual is of {residual.dtype}; an edit needs a float dtype")
-    if direction.shape != residual.shape[-1:]:
+    width = residual.shape[-1:]
+    allowed = [width] if residual.ndim != 3 else [width, residual.shape[:1] + width]
+    if direction.shape not in allowed:
         raise ValueError(
             f"the residual has shape {tuple(residual.shape)}, the direction "
-            f"{tuple(direction.shape)}; their last dimensions must agree"
+            f"{tuple(direction.shape)}; their last dimensions must agree, and there is one for "
+            "all rows or one for each"
         )
-    for name, given in (("shift", shift), ("scale", scale)):
-        if given.shape != residual.shape[:-1]:
+    tokens = residual.shape[:-1]
+    for name, given in zip(Coefficients._fields, coefficients, strict=True):
+        is_bound = name in ("low", "high")
+        if given.shape != tokens and not (is_bound and given.shape == (*tokens[:-1], 1)):
             raise ValueError(
-                f"`{name}` has shape {tuple(given.shape)}; the residual needs "
-                f"{tuple(residual.shape[:-1])}"
+                f"`{name}` has shape {tuple(given.shape)}; the residual needs {tuple(tokens)}"
             )
-
-
-def _check_finite(coefficient: float) -> None:
-    if not math.isfinite(coefficient):
-        raise ValueError(f"the steering coefficient is {coefficient}; it must be finite")

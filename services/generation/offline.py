@@ -1,18 +1,26 @@
-"""Many prompts to many texts without a service around: the same batch, rows and end conditions."""
+"""Many prompts to many texts without a service around: the same batch, rows and end conditions.
+
+Beside texts, the distribution of the first new token, for what is measured before any is chosen.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from services.backbone.chat import encode
+import torch
+from torch import Tensor
+
+from services.backbone.chat import encode, left_pad
+from services.backbone.hooks import edit
 from services.backbone.load import Backbone
 from services.domain import Sampling, TextChunk
 from services.errors import InvalidRequest, ServiceError
 from services.generation.decode import Batch
+from services.generation.intervention import Phase
 from services.generation.row import Row
 from services.generation.sampling import NO_TOKEN
 from services.generation.service import check_sampling, end_tokens
-from services.generation.treatment import Treatment
+from services.generation.treatment import Treatment, edits_of
 
 Report = Callable[[int, int], None]
 """Called with texts done and texts in all."""
@@ -58,6 +66,41 @@ def generate_texts(
         batch.keep([row for row in batch.rows if row.finish is None])
         report(sum(row.finish is not None for row in rows), len(rows))
     return [texts[id(row)] for row in rows]
+
+
+@torch.inference_mode()
+def first_token_logits(
+    backbone: Backbone,
+    prompts: Sequence[str],
+    treatments: Sequence[Treatment],
+    *,
+    max_rows: int = 32,
+) -> Tensor:
+    """Logits of the first new token of each prompt, under its own treatment.
+
+    Returns:
+        (n, vocabulary) float32 on the CPU.
+
+    Raises:
+        ValueError: there is not one treatment for each prompt.
+    """
+    pairs = list(zip(prompts, treatments, strict=True))
+    found = []
+    for start in range(0, len(pairs), max_rows):
+        part = pairs[start : start + max_rows]
+        ids = [encode(backbone.tokenizer, prompt) for prompt, _ in part]
+        padded = left_pad(ids, backbone.pad_id).to(backbone.device)
+        edits = edits_of([each for _, each in part], Phase.PREFILL, padded.attention_mask)
+        with edit(backbone.blocks, edits):
+            output = backbone.model(
+                input_ids=padded.input_ids,
+                attention_mask=padded.attention_mask,
+                position_ids=padded.position_ids,
+                use_cache=False,
+                logits_to_keep=1,
+            )
+        found.append(output.logits[:, -1].float().cpu())
+    return torch.cat(found)
 
 
 def _step(batch: Batch, joining: Sequence[Row]) -> list[tuple[Row, TextChunk | None]]:

@@ -21,7 +21,7 @@ from services.errors import (
 )
 from services.generation.engine import Engine, EngineLimits, Request
 from services.generation.row import Row
-from services.generation.treatment import UNTOUCHED, Treatment
+from services.generation.treatment import UNTOUCHED, Treatment, treatment_of
 from services.readout.bundle import Readout
 from services.telemetry import QUEUE_DEPTH, Meter
 
@@ -143,15 +143,17 @@ class GenerationService:
         if not intervention.readout_version:
             raise InvalidRequest(f"`{action.value}` must name a readout version")
         readout = self._readouts.readout(intervention.readout_version)
-        if readout.steering.layer >= len(self._backbone.blocks):
-            raise VersionMismatch(
-                f"readout `{readout.version}` acts on block {readout.steering.layer}, and "
-                f"`{self._backbone.identity.name}` has {len(self._backbone.blocks)}"
-            )
         try:
-            return Treatment(action, readout.steering)
+            treatment = treatment_of(action, readout.steering)
         except ValueError as error:
             raise ArtefactRefused(f"readout `{readout.version}` cannot be used: {error}") from None
+        last = max((move.layer for move in treatment.moves), default=0)
+        if last >= len(self._backbone.blocks):
+            raise VersionMismatch(
+                f"readout `{readout.version}` acts on block {last}, and "
+                f"`{self._backbone.identity.name}` has {len(self._backbone.blocks)}"
+            )
+        return treatment
 
     async def _encode(self, prompt: str, sampling: Sampling) -> list[int]:
         prompt_ids = await self._encoder.encode(prompt)

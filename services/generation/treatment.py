@@ -1,42 +1,117 @@
-"""What is done to each row of a batch, and the edits of residuals that do it."""
+"""What is done to each row of a batch: moves at any number of blocks, and the hooks that do them.
+
+Ours and every baseline end here, so that all of them run through the decode loop that serves.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import zip_longest
 
+import torch
 from torch import Tensor
 
 from services.backbone.hooks import Edit
 from services.domain import Action
-from services.generation.intervention import Phase, check_unit_norm, coefficients, rank_one
-from services.readout.bundle import Steering
+from services.generation.intervention import (
+    Phase,
+    Push,
+    ablation,
+    add,
+    check_push,
+    check_unit_norm,
+    coefficients,
+    down_to,
+    rank_one,
+    to_target,
+)
+from services.readout.bundle import Release, ReleaseForm, Scope, SteerForm, Steering
+
+_STILL = Push()
+
+
+@dataclass(frozen=True, eq=False)
+class Move:
+    """One push along one direction at one block's output, for the tokens of one scope."""
+
+    layer: int
+    """0-based decoder block."""
+    direction: Tensor
+    """(d_model,), unit norm."""
+    push: Push
+    scope: Scope
+
+    def __post_init__(self) -> None:
+        if self.layer < 0:
+            raise ValueError(f"there is no block {self.layer}; blocks are counted from 0")
+        check_unit_norm(self.direction)
+        check_push(self.push)
+
+    def acts_in(self, phase: Phase) -> bool:
+        """Whether any token of a pass can be moved."""
+        return self.scope.decodes if phase is Phase.DECODE else self.scope.prompt != "none"
 
 
 @dataclass(frozen=True, eq=False)
 class Treatment:
-    """One row's action, with the steering of the readout that its verdict names."""
+    """All that is done to one row; moves at the same block follow one another."""
 
-    action: Action
-    steering: Steering | None = None
-    """None only where nothing is done."""
-
-    def __post_init__(self) -> None:
-        if self.action is Action.REFUSE:
-            raise ValueError("`refuse` is answered with the fixed refusal, without the model")
-        if self.action is not Action.NONE:
-            if self.steering is None:
-                raise ValueError(f"`{self.action.value}` needs a readout's steering")
-            check_unit_norm(self.steering.direction)
-
-    @property
-    def acting(self) -> Steering | None:
-        """The steering, where something is done."""
-        return None if self.action is Action.NONE else self.steering
+    moves: tuple[Move, ...] = ()
 
 
-UNTOUCHED = Treatment(Action.NONE)
+UNTOUCHED = Treatment()
+
+
+def treatment_of(action: Action, steering: Steering | None = None) -> Treatment:
+    """What an action means by the steering of the readout that its verdict names.
+
+    Args:
+        action: of a verdict.
+        steering: may be None only where nothing is done.
+
+    Raises:
+        ValueError: the action is REFUSE, which is answered without the model; or the steering is
+            missing or cannot be used.
+    """
+    if action is Action.REFUSE:
+        raise ValueError("`refuse` is answered with the fixed refusal, without the model")
+    if action is Action.NONE:
+        return UNTOUCHED
+    if steering is None:
+        raise ValueError(f"`{action.value}` needs a readout's steering")
+    if action is Action.STEER:
+        return _steered(steering)
+    return release_treatment(steering.release, layer=steering.layer, direction=steering.direction)
+
+
+def _steered(steering: Steering) -> Treatment:
+    if steering.form is SteerForm.ADD:
+        push = add(steering.coefficient)
+    else:
+        assert steering.statistics is not None, "a steering to a target has its statistics"
+        push = to_target(steering.statistics.target, steering.coefficient)
+    return Treatment((Move(steering.layer, steering.direction, push, steering.scope),))
+
+
+def release_treatment(release: Release, *, layer: int, direction: Tensor) -> Treatment:
+    """What RELEASE means.
+
+    Args:
+        release: form, scope and, where it has one, a block and direction of its own.
+        layer: where STEER acts; used where the release has no block of its own.
+        direction: (d_model,), what STEER acts along; likewise.
+    """
+    if release.form is ReleaseForm.NOTHING:
+        return UNTOUCHED
+    if release.layer is not None and release.direction is not None:
+        layer, direction = release.layer, release.direction
+    push = ablation()
+    if release.form is ReleaseForm.AFFINE:
+        assert release.centre is not None, "an affine release has its centre"
+        push = down_to(release.centre)
+    return Treatment((Move(layer, direction, push, release.scope),))
 
 
 def edits_of(treatments: Sequence[Treatment], phase: Phase, tokens: Tensor) -> dict[int, Edit]:
@@ -51,27 +126,38 @@ def edits_of(treatments: Sequence[Treatment], phase: Phase, tokens: Tensor) -> d
         By decoder block; empty when nothing is done to any row. Rows that an edit does not
         concern come out of it bit for bit.
     """
+    acting = [[move for move in t.moves if move.acts_in(phase)] for t in treatments]
     edits: dict[int, Edit] = {}
-    acting = {id(t.acting): t.acting for t in treatments if t.acting is not None}
-    for steering in acting.values():
-        actions = [
-            _action_in(t, phase) if t.acting is steering else Action.NONE for t in treatments
-        ]
-        shift, scale = coefficients(
-            actions, coefficient=steering.coefficient, phase=phase, tokens=tokens
-        )
-        direction = steering.direction.to(tokens.device)
-        own = partial(rank_one, direction=direction, shift=shift, scale=scale)
-        before = edits.get(steering.layer)
-        edits[steering.layer] = own if before is None else partial(_both, before, own)
+    for layer in sorted({move.layer for moves in acting for move in moves}):
+        here = [[move for move in moves if move.layer == layer] for moves in acting]
+        # the first moves of all rows are one edit, the second ones the next
+        for moves in zip_longest(*here):
+            own = _edit(moves, phase, tokens)
+            before = edits.get(layer)
+            edits[layer] = own if before is None else partial(_both, before, own)
     return edits
 
 
-def _action_in(treatment: Treatment, phase: Phase) -> Action:
-    steering = treatment.steering
-    if treatment.action is Action.STEER and phase is Phase.DECODE and steering is not None:
-        return Action.STEER if steering.decodes else Action.NONE
-    return treatment.action
+def _edit(moves: Sequence[Move | None], phase: Phase, tokens: Tensor) -> Edit:
+    numbers = coefficients(
+        [_STILL if move is None else move.push for move in moves],
+        [Scope.DECODE if move is None else move.scope for move in moves],
+        phase=phase,
+        tokens=tokens,
+    )
+    directions = _directions(moves, tokens.device)
+    return partial(rank_one, direction=directions, coefficients=numbers)
+
+
+def _directions(moves: Sequence[Move | None], device: torch.device) -> Tensor:
+    """(batch, d_model), or (d_model,) where all are the same; of still rows any."""
+    known = {id(move.direction): move.direction for move in moves if move is not None}
+    stacked = torch.stack([direction.float() for direction in known.values()]).to(device)
+    if len(known) == 1:
+        return stacked[0]
+    places = {key: place for place, key in enumerate(known)}
+    rows = [0 if move is None else places[id(move.direction)] for move in moves]
+    return stacked.index_select(0, torch.tensor(rows, device=device))
 
 
 def _both(first: Edit, second: Edit, residual: Tensor) -> Tensor:

@@ -17,8 +17,10 @@ from services.readout.bundle import (
     BackboneIdentity,
     Calibration,
     Readout,
+    Release,
     ScoreHistogram,
     Steering,
+    SteeringStatistics,
     Thresholds,
 )
 from services.readout.linear import LinearReadout
@@ -29,11 +31,15 @@ from services.readout.schema import (
     CalibrationRecord,
     HistogramRecord,
     ReadoutRecord,
+    ReleaseRecord,
+    SteeringRecord,
 )
 
 READOUT_JSON = "readout.json"
 READOUT_TENSORS = "readout.safetensors"
 CALIBRATION_JSON = "calibration.json"
+RELEASE_DIRECTION = "release_direction"
+"""Tensor that is there exactly where the readout releases at a layer of its own."""
 
 _READOUT_FILES = frozenset({READOUT_JSON, READOUT_TENSORS})
 _CALIBRATION_FILES = frozenset({CALIBRATION_JSON})
@@ -148,6 +154,8 @@ def _readout_files(readout: Readout) -> dict[str, bytes]:
         "direction": readout.steering.direction,
         "basis": readout.basis,
     }
+    if readout.steering.release.direction is not None:
+        tensors[RELEASE_DIRECTION] = readout.steering.release.direction
     return {
         READOUT_JSON: _json_of(ReadoutRecord, fields, "readout"),
         READOUT_TENSORS: safetensors.torch.save({n: _plain(t) for n, t in tensors.items()}),
@@ -188,19 +196,15 @@ def _plain(tensor: Tensor) -> Tensor:
 def _readout_of(files: Mapping[str, bytes], label: str) -> Readout:
     record = parse(ReadoutRecord, files[READOUT_JSON], label, READOUT_JSON)
     tensors = _tensors_of(files[READOUT_TENSORS], record, label)
-    direction = tensors["direction"]
-    norm = float(direction.norm())
-    if abs(norm - 1.0) > _UNIT_NORM_TOLERANCE:
-        raise ArtefactRefused(
-            f"the steering direction of {label} has norm {norm:.6f}, not 1; run `recal fit` again"
-        )
+    for name in ("direction", RELEASE_DIRECTION):
+        _refuse_other_norm(tensors.get(name), name, label)
     return Readout(
         linear=LinearReadout(tensors["weight"], record.bias),
         layer=record.layer,
         position=record.position,
         rank=record.rank,
         source_languages=record.source_languages,
-        steering=Steering(direction=direction, **record.steering.model_dump()),
+        steering=_steering_of(record.steering, tensors),
         backbone=_backbone_of(record.backbone),
         source_threshold=record.source_threshold,
         source_statistics=record.source_statistics,
@@ -211,8 +215,34 @@ def _readout_of(files: Mapping[str, bytes], label: str) -> Readout:
     )
 
 
+def _refuse_other_norm(direction: Tensor | None, name: str, label: str) -> None:
+    norm = 1.0 if direction is None else float(direction.norm())
+    if abs(norm - 1.0) > _UNIT_NORM_TOLERANCE:
+        raise ArtefactRefused(
+            f"the steering {name} of {label} has norm {norm:.6f}, not 1; run `recal fit` again"
+        )
+
+
+def _steering_of(record: SteeringRecord, tensors: Mapping[str, Tensor]) -> Steering:
+    statistics = record.statistics
+    release = Release(
+        direction=tensors.get(RELEASE_DIRECTION),
+        **{name: getattr(record.release, name) for name in ReleaseRecord.model_fields},
+    )
+    return Steering(
+        direction=tensors["direction"],
+        layer=record.layer,
+        coefficient=record.coefficient,
+        typical_norm=record.typical_norm,
+        form=record.form,
+        scope=record.scope,
+        statistics=None if statistics is None else SteeringStatistics(**statistics.model_dump()),
+        release=release,
+    )
+
+
 def _tensors_of(raw: bytes, record: ReadoutRecord, label: str) -> dict[str, Tensor]:
-    """The three tensors, of the right type and shape and finite, and no other."""
+    """The record's tensors, of the right type and shape and finite, and no other."""
     try:
         tensors: dict[str, Tensor] = safetensors.torch.load(raw)
     except (SafetensorError, ValueError, KeyError, RuntimeError, OverflowError):
@@ -221,6 +251,8 @@ def _tensors_of(raw: bytes, record: ReadoutRecord, label: str) -> dict[str, Tens
         ) from None
     d_model = record.backbone.d_model
     shapes = {"weight": (d_model,), "direction": (d_model,), "basis": (d_model, record.rank)}
+    if record.steering.release.layer is not None:
+        shapes[RELEASE_DIRECTION] = (d_model,)
     found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
     if found != shapes:
         raise ArtefactRefused(

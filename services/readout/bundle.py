@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import Enum
 from types import MappingProxyType
+from typing import Literal
 
 from torch import Tensor
 
@@ -32,6 +34,90 @@ class BackboneIdentity:
     """sha256 of the chat template's text."""
 
 
+class Scope(Enum):
+    """Which tokens of a request are edited."""
+
+    PROMPT = "prompt"
+    """Every prompt token; new tokens follow from them."""
+    LAST = "last"
+    """The last prompt token alone, where the decision falls."""
+    LAST_THEN_DECODE = "last_then_decode"
+    """The last prompt token and every new token."""
+    DECODE = "decode"
+    """Every new token; the prompt is read untouched, and so is the first new token's choice."""
+    ALL = "all"
+    """Every prompt token and every new token."""
+
+    @property
+    def prompt(self) -> Literal["none", "last", "all"]:
+        """Which of the prompt's tokens."""
+        if self is Scope.DECODE:
+            return "none"
+        return "all" if self in (Scope.PROMPT, Scope.ALL) else "last"
+
+    @property
+    def decodes(self) -> bool:
+        """Whether new tokens are edited."""
+        return self in (Scope.LAST_THEN_DECODE, Scope.DECODE, Scope.ALL)
+
+
+class SteerForm(Enum):
+    """How STEER moves a token along the direction."""
+
+    ADD = "add"
+    """By `coefficient`, in the residual's own units."""
+    TO_TARGET = "to_target"
+    """By the share `coefficient` of the way up to the target; never down."""
+
+
+class ReleaseForm(Enum):
+    """How RELEASE takes a false refusal away."""
+
+    ABLATE = "ablate"
+    """Remove the component along the direction."""
+    AFFINE = "affine"
+    """Bring a component above the harmless centre down to it; leave others alone."""
+    SURGICAL = "surgical"
+    """Remove the component along what tells false refusals from other harmless prompts, made
+    orthogonal to harmfulness."""
+    NOTHING = "nothing"
+    """Leave the model untouched."""
+
+
+@dataclass(frozen=True)
+class SteeringStatistics:
+    """Where the source languages' classes lie along the direction, in the residual's own units."""
+
+    target: float
+    """q₊: third quartile of the harmful projections."""
+    centre: float
+    """q₀: mean of the harmless projections."""
+    gap: float
+    """g: third quartile of the harmful minus first quartile of the harmless projections."""
+
+
+@dataclass(frozen=True, eq=False)
+class Release:
+    """How a false refusal is taken away. By default as in arXiv:2606.01196."""
+
+    form: ReleaseForm = ReleaseForm.ABLATE
+    scope: Scope = Scope.ALL
+    layer: int | None = None
+    """0-based decoder block; None: the one that STEER acts at, along its direction."""
+    direction: Tensor | None = None
+    """(d_model,) float32, unit norm; given exactly where `layer` is."""
+    centre: float | None = None
+    """q₀ along the direction, in the residual's own units; `affine` needs it."""
+
+    def __post_init__(self) -> None:
+        if (self.layer is None) != (self.direction is None):
+            raise ValueError("a release of its own needs both a layer and a direction")
+        if self.form is ReleaseForm.SURGICAL and self.direction is None:
+            raise ValueError("`surgical` needs a direction of its own")
+        if self.form is ReleaseForm.AFFINE and self.centre is None:
+            raise ValueError("`affine` needs the harmless centre")
+
+
 @dataclass(frozen=True, eq=False)
 class Steering:
     """How this backbone is steered and released, found by a search on validation prompts."""
@@ -41,13 +127,21 @@ class Steering:
     layer: int
     """0-based decoder block whose output is edited; not always the layer that is read."""
     coefficient: float
-    """Signed, in the residual's own units; what STEER adds along the direction."""
+    """What `add` adds along the direction, signed and in the residual's own units; of `to_target`
+    the share of the way."""
     typical_norm: float
     """Mean residual norm at `layer`, to read the coefficient against."""
-    decodes: bool = True
-    """True: STEER also acts on every new token, as in arXiv:2606.01196. False: on the last prompt
-    token alone, where the decision falls; small models lose their thread when every token of a
-    refusal is pushed too. RELEASE always acts on every token."""
+    form: SteerForm = SteerForm.ADD
+    scope: Scope = Scope.LAST_THEN_DECODE
+    """As in arXiv:2606.01196. Small models lose their thread when every token of a refusal is
+    pushed too; `last` leaves those alone."""
+    statistics: SteeringStatistics | None = None
+    """None in artefacts older than the forms; `to_target` needs it."""
+    release: Release = Release()
+
+    def __post_init__(self) -> None:
+        if self.form is SteerForm.TO_TARGET and self.statistics is None:
+            raise ValueError("`to_target` needs the statistics of projections")
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 from pydantic import field_validator as check
 from pydantic.json_schema import models_json_schema
 
+from services.readout.bundle import ReleaseForm, Scope, SteerForm
+
 SCHEMA_VERSION = 1
 
 LANGUAGE = r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*$"
@@ -51,13 +53,59 @@ class BackboneRecord(Record):
     chat_template_digest: Name
 
 
+class SteeringStatisticsRecord(Record):
+    """Where the source languages' classes lie along the steering direction."""
+
+    target: float
+    centre: float
+    gap: float
+
+
+class ReleaseRecord(Record):
+    """How a false refusal is taken away; a direction of its own is a tensor."""
+
+    form: ReleaseForm = ReleaseForm.ABLATE
+    scope: Scope = Scope.ALL
+    layer: Count | None = None
+    centre: float | None = None
+
+    @model_validator(mode="after")
+    def _has_what_its_form_needs(self) -> Self:
+        if self.form is ReleaseForm.SURGICAL and self.layer is None:
+            raise ValueError("it releases by `surgical` without a layer of its own")
+        if self.form is ReleaseForm.AFFINE and self.centre is None:
+            raise ValueError("it releases by `affine` without the harmless centre")
+        return self
+
+
 class SteeringRecord(Record):
-    """How the backbone is steered; the direction itself is a tensor."""
+    """How the backbone is steered; directions themselves are tensors."""
 
     layer: Count
     coefficient: float
     typical_norm: Annotated[float, Field(ge=0.0)]
-    decodes: bool
+    form: SteerForm = SteerForm.ADD
+    scope: Scope = Scope.LAST_THEN_DECODE
+    statistics: SteeringStatisticsRecord | None = None
+    release: ReleaseRecord = ReleaseRecord()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_before_there_were_scopes(cls, values: object) -> object:
+        """Older files say `decodes`: whether STEER acts on new tokens too."""
+        if isinstance(values, dict) and "decodes" in values and "scope" not in values:
+            values = dict(values)
+            decodes = values.pop("decodes")
+            if not isinstance(decodes, bool):
+                raise ValueError("`decodes` is neither true nor false")
+            values["scope"] = (Scope.LAST_THEN_DECODE if decodes else Scope.LAST).value
+        return values
+
+    @model_validator(mode="after")
+    def _has_what_its_form_needs(self) -> Self:
+        if self.form is SteerForm.TO_TARGET and self.statistics is None:
+            raise ValueError("it steers by `to_target` without the statistics of projections")
+        return self
 
 
 class HistogramRecord(Record):
@@ -122,8 +170,12 @@ class ReadoutRecord(Record):
 
     @model_validator(mode="after")
     def _layers_exist(self) -> Self:
-        for what, layer in (("reads", self.layer), ("steers", self.steering.layer)):
-            if layer >= self.backbone.n_layers:
+        for what, layer in (
+            ("reads", self.layer),
+            ("steers", self.steering.layer),
+            ("releases", self.steering.release.layer),
+        ):
+            if layer is not None and layer >= self.backbone.n_layers:
                 raise ValueError(
                     f"it {what} layer {layer} of a backbone with {self.backbone.n_layers} layers"
                 )

@@ -10,6 +10,8 @@ from recal.maths.direction import (
     directions_by_language,
     pooled_direction,
     projection_gap,
+    projection_statistics,
+    surgical_direction,
 )
 from recal.maths.two_class import TwoClass
 from tests.unit.recal.maths.samples import residuals, unit
@@ -74,3 +76,59 @@ def test_a_gap_along_anything_but_a_unit_vector_is_refused(direction: list[float
 def test_a_non_finite_residual_has_no_direction() -> None:
     with pytest.raises(ValueError, match="non-finite"):
         difference_in_means(np.array([[np.inf, 0.0]]), HARMLESS)
+
+
+def rows(n: int, *, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).normal(size=(n, 6))
+
+
+def axis(*, seed: int = 9) -> np.ndarray:
+    return unit(rows(1, seed=seed)[0])
+
+
+def test_the_statistics_are_quartile_mean_and_gap_of_the_projections() -> None:
+    harmful, harmless = rows(50, seed=1) + 3.0, rows(40, seed=2)
+    vector = axis()
+    found = projection_statistics(harmful, harmless, vector)
+    assert found.target == pytest.approx(np.quantile(harmful @ vector, 0.75))
+    assert found.centre == pytest.approx((harmless @ vector).mean())
+    assert found.gap == pytest.approx(projection_gap(harmful, harmless, vector))
+
+
+def test_the_statistics_turn_with_the_direction() -> None:
+    harmful, harmless = rows(50, seed=1) + 3.0, rows(40, seed=2)
+    one, other = (projection_statistics(harmful, harmless, s * axis()) for s in (1.0, -1.0))
+    assert other.centre == pytest.approx(-one.centre)
+    assert other.target != pytest.approx(-one.target)
+
+
+def ablated(some: np.ndarray, vector: np.ndarray) -> np.ndarray:
+    return some - np.outer(some @ vector, vector)
+
+
+def test_surgical_ablation_leaves_the_component_of_true_refusal_alone() -> None:
+    some, true = rows(30), axis()
+    false = (true + axis(seed=5)) / np.linalg.norm(true + axis(seed=5))
+    surgical = surgical_direction(false, true)
+    np.testing.assert_allclose(ablated(some, surgical) @ true, some @ true, atol=1e-9)
+    assert np.abs(ablated(some, surgical) @ false - some @ false).max() > 0.1
+    assert np.abs(ablated(some, false) @ true - some @ true).max() > 0.1
+
+
+def test_a_share_below_one_takes_out_less_of_what_is_shared() -> None:
+    true, other = np.eye(6)[0], np.eye(6)[1]
+    false = 0.6 * true + 0.8 * other
+    cosines = [surgical_direction(false, true, share=share) @ true for share in (0.0, 0.5, 1.0)]
+    assert cosines[0] == pytest.approx(0.6)
+    assert cosines[0] > cosines[1] > cosines[2]
+    assert cosines[2] == pytest.approx(0.0, abs=1e-12)
+    assert np.linalg.norm(surgical_direction(false, true, share=0.5)) == pytest.approx(1.0)
+
+
+def test_a_surgical_direction_that_cannot_be_is_refused() -> None:
+    with pytest.raises(ValueError, match="nothing is left to ablate"):
+        surgical_direction(axis(), -axis())
+    with pytest.raises(ValueError, match="`false_refusal` has shape"):
+        surgical_direction(2 * axis(), axis(seed=5))
+    with pytest.raises(ValueError, match="`share` is 1.5"):
+        surgical_direction(axis(seed=5), axis(), share=1.5)

@@ -16,7 +16,9 @@ from recal.maths.subspace import basis
 from recal.maths.threshold import source_threshold
 from recal.maths.two_class import TwoClass
 from services.domain import Action
-from services.generation.intervention import Phase, apply, coefficients
+from services.generation.intervention import Phase
+from services.generation.treatment import edits_of, treatment_of
+from services.readout.bundle import Steering
 from tests.unit.recal.maths.golden import values
 from tests.unit.recal.maths.golden.values import N_HARMFUL_SOURCE, Golden
 
@@ -119,15 +121,14 @@ def test_the_released_hook_tells_the_phases_apart(golden: Golden) -> None:
 
 
 def edited(golden: Golden, residual: np.ndarray, phase: Phase) -> np.ndarray:
-    actions = [Action.STEER if harmful else Action.RELEASE for harmful in golden.hook_harmful]
-    s, c = coefficients(
-        actions,
-        coefficient=float(golden.coefficient[0]),
-        phase=phase,
-        tokens=torch.ones(residual.shape[:2]),
-    )
     direction = torch.from_numpy(golden.pooled_direction)
-    return apply(torch.from_numpy(residual), direction, s, c).numpy()
+    steering = Steering(direction, 0, float(golden.coefficient[0]), typical_norm=1.0)
+    treatments = [
+        treatment_of(Action.STEER if harmful else Action.RELEASE, steering)
+        for harmful in golden.hook_harmful
+    ]
+    edits = edits_of(treatments, phase, torch.ones(residual.shape[:2]))
+    return edits[0](torch.from_numpy(residual)).numpy()
 
 
 def fitted(golden: Golden):

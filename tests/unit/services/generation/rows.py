@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import nn
@@ -12,9 +13,17 @@ from services.backbone.chat import encode
 from services.backbone.load import Backbone
 from services.domain import Action, Sampling
 from services.generation.decode import Batch
+from services.generation.intervention import add
 from services.generation.row import Row
-from services.generation.treatment import UNTOUCHED, Treatment
-from services.readout.bundle import Readout
+from services.generation.treatment import UNTOUCHED, Move, Treatment, treatment_of
+from services.readout.bundle import (
+    Readout,
+    Release,
+    ReleaseForm,
+    Scope,
+    SteerForm,
+    SteeringStatistics,
+)
 
 PROMPTS = (
     "how do I bake bread at home",
@@ -46,11 +55,31 @@ def a_row(
 def mixed(*readouts: Readout) -> list[Treatment]:
     """Every action by every readout, and an untouched row between."""
     acting = [
-        Treatment(action, readout.steering)
+        treatment_of(action, readout.steering)
         for readout in readouts
         for action in (Action.STEER, Action.RELEASE)
     ]
     return [UNTOUCHED, *acting]
+
+
+def every_form(readout: Readout) -> list[Treatment]:
+    """Every form of steering and releasing in every scope, and moves at several blocks at once."""
+    steering = replace(readout.steering, coefficient=20.0)
+    own = steering.direction.roll(1)
+    statistics = SteeringStatistics(target=20.0, centre=-9.0, gap=29.0)
+    to_target = replace(steering, form=SteerForm.TO_TARGET, coefficient=1.0, statistics=statistics)
+    releases = [
+        Release(scope=scope, form=form, layer=1, direction=own, centre=-9.0)
+        for form in (ReleaseForm.ABLATE, ReleaseForm.AFFINE, ReleaseForm.SURGICAL)
+        for scope in (Scope.ALL, Scope.LAST_THEN_DECODE)
+    ]
+    return [
+        *(treatment_of(Action.STEER, replace(steering, scope=scope)) for scope in Scope),
+        *(treatment_of(Action.STEER, replace(to_target, scope=scope)) for scope in Scope),
+        *(treatment_of(Action.RELEASE, replace(steering, release=each)) for each in releases),
+        Treatment(tuple(Move(block, own, add(5.0), Scope.PROMPT) for block in range(4))),
+        Treatment(tuple(Move(block, own, add(5.0), Scope.DECODE) for block in (1, 2, 2))),
+    ]
 
 
 def tokens_of(batch: Batch, joins: Sequence[Sequence[Row]]) -> dict[Row, list[int]]:

@@ -11,10 +11,11 @@ from services.backbone.load import Backbone
 from services.domain import Action
 from services.generation.decode import Batch
 from services.generation.row import Row
-from services.generation.treatment import UNTOUCHED, Treatment
+from services.generation.treatment import UNTOUCHED, treatment_of
 from tests.unit.services.generation.rows import (
     PROMPTS,
     a_row,
+    every_form,
     mixed,
     tokens_alone,
     tokens_of,
@@ -41,6 +42,34 @@ def test_a_mixed_batch_gives_every_row_the_tokens_it_gets_alone(backbone: Backbo
     assert len({tuple(tokens[:8]) for tokens in alone}) == len(alone)
 
 
+def rows_of_every_form(backbone: Backbone) -> list[Row]:
+    treatments = [UNTOUCHED, *every_form(tiny_readout(backbone))]
+    return [
+        a_row(backbone, PROMPTS[i % len(PROMPTS)], treatment, max_tokens=6 + i % 5)
+        for i, treatment in enumerate(treatments)
+    ]
+
+
+def test_every_form_and_scope_shares_a_batch_and_each_row_keeps_its_own_tokens(backbone: Backbone):
+    together = tokens_of(Batch(backbone), [rows_of_every_form(backbone)])
+    alone = [tokens_alone(backbone, row) for row in rows_of_every_form(backbone)]
+    assert list(together.values()) == alone
+
+
+def test_rows_of_every_form_join_a_running_batch_and_keep_their_own_tokens(backbone: Backbone):
+    rows = rows_of_every_form(backbone)
+    together = tokens_of(Batch(backbone), [rows[:7], [], rows[7:12], [], rows[12:]])
+    assert list(together.values()) == [
+        tokens_alone(backbone, row) for row in rows_of_every_form(backbone)
+    ]
+
+
+def test_every_form_and_scope_changes_the_answer(qwen2: Backbone):
+    untouched = tokens_alone(qwen2, a_row(qwen2))
+    for treatment in every_form(tiny_readout(qwen2)):
+        assert tokens_alone(qwen2, a_row(qwen2, treatment=treatment)) != untouched
+
+
 def test_rows_that_join_a_running_batch_get_the_tokens_they_get_alone(backbone: Backbone):
     rows = mixed_rows(backbone)
     together = tokens_of(Batch(backbone), [rows[:2], [], rows[2:3], [], [], rows[3:]])
@@ -53,8 +82,8 @@ def test_rows_are_treated_at_all(backbone: Backbone):
         tuple(tokens_alone(backbone, a_row(backbone, treatment=treatment)))
         for treatment in (
             UNTOUCHED,
-            Treatment(Action.STEER, steering),
-            Treatment(Action.RELEASE, steering),
+            treatment_of(Action.STEER, steering),
+            treatment_of(Action.RELEASE, steering),
         )
     ]
     assert len(set(texts)) == 3
@@ -91,7 +120,7 @@ def test_an_untouched_row_is_bit_identical_to_a_run_without_hooks(backbone: Back
     steering = tiny_readout(backbone).steering
     actions = (Action.NONE, Action.STEER, Action.RELEASE)
     hooked = [
-        a_row(backbone, prompt, Treatment(action, steering))
+        a_row(backbone, prompt, treatment_of(action, steering))
         for prompt, action in zip(PROMPTS, actions, strict=False)
     ]
     plain = [a_row(backbone, p) for p in PROMPTS[:3]]
@@ -102,7 +131,7 @@ def test_an_untouched_row_is_bit_identical_to_a_run_without_hooks(backbone: Back
 
 def test_a_released_row_has_no_component_left_and_a_steered_one_is_moved(backbone: Backbone):
     steering = dataclasses.replace(tiny_readout(backbone).steering, coefficient=100.0)
-    released, steered = (Treatment(a, steering) for a in (Action.RELEASE, Action.STEER))
+    released, steered = (treatment_of(a, steering) for a in (Action.RELEASE, Action.STEER))
     rows = [a_row(backbone, PROMPTS[0], released), a_row(backbone, PROMPTS[1], steered)]
     batch = Batch(backbone)
     # a hook on the block itself would run before the batch's own, so the next one's input is read

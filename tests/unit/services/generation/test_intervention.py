@@ -8,19 +8,30 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from services.domain import Action
 from services.generation.intervention import (
+    Coefficients,
     Phase,
+    Push,
     ablate,
+    ablation,
+    add,
     apply,
+    check_push,
     check_unit_norm,
     coefficients,
+    down_to,
+    push_everywhere,
     rank_one,
     steer,
+    to_target,
 )
+from services.readout.bundle import Scope
 
 D = 16
 EVERY_DTYPE = pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+EVERY_FORM = pytest.mark.parametrize(
+    "push", [add(3.0), to_target(2.0, 0.7), ablation(), down_to(-1.0)]
+)
 
 
 def residual(*shape: int, dtype: torch.dtype = torch.float32, seed: int = 0) -> Tensor:
@@ -37,10 +48,20 @@ def full(value: float, like: Tensor) -> Tensor:
     return torch.full(like.shape[:-1], value)
 
 
+def affine(like: Tensor, shift: Tensor | float, scale: Tensor | float) -> Coefficients:
+    """Coefficients without bounds."""
+    zero = full(0.0, like)
+    return Coefficients(zero + shift, zero + scale, zero - math.inf, zero + math.inf)
+
+
+def projections(rows: Tensor) -> Tensor:
+    return rows @ unit()
+
+
 def test_ablation_leaves_no_component_along_the_direction() -> None:
     edited = ablate(residual(3, 4), unit())
-    torch.testing.assert_close(edited @ unit(), torch.zeros(3, 4), atol=1e-5, rtol=0)
-    assert (residual(3, 4) @ unit()).abs().max() > 1
+    torch.testing.assert_close(projections(edited), torch.zeros(3, 4), atol=1e-5, rtol=0)
+    assert projections(residual(3, 4)).abs().max() > 1
 
 
 def test_ablation_is_idempotent_and_steering_is_not() -> None:
@@ -50,10 +71,58 @@ def test_ablation_is_idempotent_and_steering_is_not() -> None:
     assert (steer(steered, unit(), 2.0) - steered).abs().max() > 0.1
 
 
-@given(s=st.floats(-20, 20), c=st.floats(-3, 3), seed=st.integers(0, 99))
-def test_no_edit_touches_the_orthogonal_complement(s: float, c: float, seed: int) -> None:
+@given(target=st.floats(-8, 8), share=st.floats(0, 1), seed=st.integers(0, 99))
+def test_steering_to_a_target_never_goes_beyond_it(target: float, share: float, seed: int) -> None:
+    before = projections(residual(6, seed=seed))
+    after = projections(push_everywhere(residual(6, seed=seed), unit(), to_target(target, share)))
+    assert (after <= torch.clamp(before, min=target) + 1e-4).all()
+    assert (after >= before - 1e-4).all()
+
+
+def test_adding_and_a_share_above_one_do_go_beyond_the_target() -> None:
+    low = residual(50)[projections(residual(50)) < 0]
+    for push in (add(50.0), to_target(2.0, 1.5)):
+        assert (projections(push_everywhere(low, unit(), push)) > 2.1).all()
+
+
+@given(target=st.floats(-4, 4), share=st.floats(0.1, 3))
+def test_what_lies_above_the_target_is_left_alone_bit_for_bit(target: float, share: float) -> None:
+    rows = residual(80)
+    above = projections(rows) > target + 1e-3
+    after = push_everywhere(rows, unit(), to_target(target, share))
+    assert torch.equal(after[above], rows[above])
+    assert not torch.equal(after[~above], rows[~above])
+
+
+def test_the_share_is_how_much_of_the_way_is_gone() -> None:
+    rows = residual(40)[projections(residual(40)) < 2]
+    half = projections(push_everywhere(rows, unit(), to_target(2.0, 0.5)))
+    torch.testing.assert_close(half, (projections(rows) + 2.0) / 2, atol=1e-5, rtol=0)
+
+
+@given(centre=st.floats(-4, 4))
+def test_affine_ablation_brings_down_to_the_centre_and_no_further(centre: float) -> None:
+    rows = residual(80)
+    above = projections(rows) > centre + 1e-3
+    after = push_everywhere(rows, unit(), down_to(centre))
+    torch.testing.assert_close(
+        projections(after[above]), torch.full((int(above.sum()),), centre), atol=1e-4, rtol=0
+    )
+    assert torch.equal(after[~above], rows[~above])
+
+
+def test_zero_ablation_does_change_what_lies_below_the_centre() -> None:
+    rows = residual(80)
+    below = projections(rows) < -1.0
+    assert not torch.equal(ablate(rows, unit())[below], rows[below])
+
+
+@given(s=st.floats(-20, 20), c=st.floats(-3, 3), low=st.floats(-9, 0), seed=st.integers(0, 99))
+def test_no_push_touches_the_orthogonal_complement(
+    s: float, c: float, low: float, seed: int
+) -> None:
     before = residual(2, 3, seed=seed)
-    after = apply(before, unit(), full(s, before), full(c, before))
+    after = push_everywhere(before, unit(), Push(s, c, low))
     torch.testing.assert_close(ablate(after, unit()), ablate(before, unit()), atol=1e-4, rtol=0)
 
 
@@ -63,34 +132,37 @@ def test_another_direction_does_touch_it() -> None:
 
 
 @given(coefficient=st.floats(-100, 100))
-def test_steering_moves_the_projection_by_its_coefficient(coefficient: float) -> None:
-    moved = steer(residual(4), unit(), coefficient) @ unit() - residual(4) @ unit()
+def test_adding_moves_the_projection_by_its_coefficient(coefficient: float) -> None:
+    moved = projections(steer(residual(4), unit(), coefficient)) - projections(residual(4))
     torch.testing.assert_close(moved, torch.full((4,), coefficient), atol=1e-3, rtol=1e-4)
 
 
 @EVERY_DTYPE
 def test_a_zero_coefficient_is_the_identity_bit_for_bit(dtype: torch.dtype) -> None:
     before = residual(3, 4, dtype=dtype)
-    assert torch.equal(steer(before, unit(), 0.0), before)
-    assert not torch.equal(steer(before, unit(), 1.0), before)
+    for nothing in (add(0.0), to_target(7.0, 0.0), Push()):
+        assert torch.equal(push_everywhere(before, unit(), nothing), before)
+    for something in (add(1.0), to_target(7.0, 0.5)):
+        assert not torch.equal(push_everywhere(before, unit(), something), before)
 
 
 @EVERY_DTYPE
-def test_the_dtype_is_kept_and_the_input_is_not_modified(dtype: torch.dtype) -> None:
+@EVERY_FORM
+def test_the_dtype_is_kept_and_the_input_is_not_modified(dtype: torch.dtype, push: Push) -> None:
     before = residual(3, 4, dtype=dtype)
     kept = before.clone()
-    for edited in (steer(before, unit(), 3.0), ablate(before, unit())):
-        assert edited.dtype is dtype
-        assert edited.data_ptr() != before.data_ptr()
+    edited = push_everywhere(before, unit(), push)
+    assert edited.dtype is dtype
+    assert edited.data_ptr() != before.data_ptr()
     assert torch.equal(before, kept)
 
 
 @EVERY_DTYPE
 def test_an_edit_is_computed_in_float32_and_rounded_once(dtype: torch.dtype) -> None:
     narrow = residual(9, 4, dtype=dtype)
-    s, c = torch.randn(9, 4), torch.randn(9, 4)
-    wide = apply(narrow.float(), unit(), s, c)
-    assert torch.equal(apply(narrow, unit(), s, c), wide.to(dtype))
+    numbers = affine(narrow, torch.randn(9, 4), torch.randn(9, 4))
+    wide = apply(narrow.float(), unit(), numbers)
+    assert torch.equal(apply(narrow, unit(), numbers), wide.to(dtype))
 
 
 def test_a_double_residual_keeps_its_precision() -> None:
@@ -101,9 +173,9 @@ def test_a_double_residual_keeps_its_precision() -> None:
 @EVERY_DTYPE
 def test_untouched_rows_come_back_bit_for_bit(dtype: torch.dtype) -> None:
     before = residual(3, 4, dtype=dtype)
-    s = torch.tensor([0.0, 5.0, 0.0])[:, None].expand(3, 4)
-    c = torch.tensor([0.0, 0.0, -1.0])[:, None].expand(3, 4)
-    after = apply(before, unit(), s, c)
+    shift = torch.tensor([[0.0], [5.0], [0.0]])
+    scale = torch.tensor([[0.0], [0.0], [-1.0]])
+    after = apply(before, unit(), affine(before, shift, scale))
     assert torch.equal(after[0].view(torch.uint8), before[0].view(torch.uint8))
     assert not torch.equal(after[1], before[1])
     assert not torch.equal(after[2], before[2])
@@ -112,36 +184,48 @@ def test_untouched_rows_come_back_bit_for_bit(dtype: torch.dtype) -> None:
 def test_untouched_bits_survive_that_arithmetic_would_change() -> None:
     odd = torch.zeros(2, 1, D)
     odd[0], odd[0, 0, 0], odd[0, 0, 1] = -0.0, math.nan, math.inf
-    after = apply(odd, unit(), torch.tensor([[0.0], [1.0]]), torch.zeros(2, 1))
+    after = apply(odd, unit(), affine(odd, torch.tensor([[0.0], [1.0]]), 0.0))
     assert torch.equal(after[0].view(torch.int32), odd[0].view(torch.int32))
     assert after[1].isfinite().all()
 
 
+@EVERY_FORM
+def test_a_residual_that_is_not_finite_stays_so_where_it_is_edited(push: Push) -> None:
+    broken = residual(1)
+    broken[0, 3] = math.nan
+    assert push_everywhere(broken, unit(), push).isnan().any()
+
+
 def test_a_row_is_edited_the_same_alone_and_in_a_batch() -> None:
     rows = residual(5, 3)
-    s, c = torch.randn(5, 3), torch.randn(5, 3)
-    together = apply(rows, unit(), s, c)
-    alone = [apply(rows[i : i + 1], unit(), s[i : i + 1], c[i : i + 1]) for i in range(5)]
+    directions = torch.stack([unit(seed) for seed in range(5)])
+    numbers = affine(rows, torch.randn(5, 3), torch.randn(5, 3))
+    together = apply(rows, directions, numbers)
+    alone = [
+        apply(rows[i : i + 1], directions[i], Coefficients(*(n[i : i + 1] for n in numbers)))
+        for i in range(5)
+    ]
     assert torch.equal(together, torch.cat(alone))
 
 
-def test_apply_is_steer_and_ablate_with_other_numbers() -> None:
+def test_each_row_moves_along_its_own_direction() -> None:
     rows = residual(2, 3)
-    zero = full(0.0, rows)
-    assert torch.equal(apply(rows, unit(), zero + 3.0, zero), steer(rows, unit(), 3.0))
-    assert torch.equal(apply(rows, unit(), zero, zero - 1.0), ablate(rows, unit()))
+    after = apply(rows, torch.stack([unit(1), unit(2)]), affine(rows, 0.0, -1.0))
+    assert (after[0] @ unit(1)).abs().max() < 1e-5 < (after[1] @ unit(1)).abs().max()
+    assert (after[1] @ unit(2)).abs().max() < 1e-5
 
 
 @pytest.mark.parametrize("norm", [0.0, 0.998, 1.002, math.nan, math.inf])
 def test_a_direction_that_is_not_unit_is_refused(norm: float) -> None:
-    rows = residual(1, 1)
+    rows = residual(2, 1)
+    one_bad = torch.stack([unit(), norm * unit()])
     for edit in (
-        lambda v: steer(rows, v, 1.0),
-        lambda v: ablate(rows, v),
-        lambda v: apply(rows, v, full(1.0, rows), full(0.0, rows)),
+        lambda: steer(rows, norm * unit(), 1.0),
+        lambda: ablate(rows, norm * unit()),
+        lambda: apply(rows, one_bad, affine(rows, 1.0, 0.0)),
     ):
         with pytest.raises(ValueError, match="`direction` has norm"):
-            edit(norm * unit())
+            edit()
 
 
 @pytest.mark.parametrize("norm", [0.9995, 1.0, 1.0005])
@@ -155,78 +239,108 @@ def test_a_matrix_is_no_direction() -> None:
         check_unit_norm(unit()[:, None])
 
 
-@pytest.mark.parametrize("coefficient", [math.nan, math.inf])
-def test_a_coefficient_that_is_not_finite_is_refused(coefficient: float) -> None:
-    with pytest.raises(ValueError, match="the steering coefficient is"):
-        steer(residual(1), unit(), coefficient)
-    with pytest.raises(ValueError, match="the steering coefficient is"):
-        coefficients([], coefficient=coefficient, phase=Phase.DECODE, tokens=torch.ones(0, 1))
+@pytest.mark.parametrize("number", [math.nan, math.inf])
+def test_a_coefficient_that_is_not_finite_is_refused(number: float) -> None:
+    for push in (add(number), to_target(number, 1.0), to_target(1.0, number), down_to(number)):
+        with pytest.raises(ValueError, match="it must be finite"):
+            push_everywhere(residual(1), unit(), push)
+
+
+@pytest.mark.parametrize("bounds", [(1.0, 0.0), (math.nan, 0.0)])
+def test_bounds_that_leave_no_room_are_refused(bounds: tuple[float, float]) -> None:
+    with pytest.raises(ValueError, match="has no room"):
+        check_push(Push(1.0, 0.0, *bounds))
+    check_push(Push(1.0, 0.0, -1.0, -1.0))
 
 
 def test_shapes_that_do_not_fit_are_refused() -> None:
     rows = residual(2, 3)
+    numbers = affine(rows, 0.0, 0.0)
     with pytest.raises(ValueError, match="their last dimensions must agree"):
-        rank_one(rows[..., 1:], unit(), full(0.0, rows), full(0.0, rows))
-    with pytest.raises(ValueError, match=r"`scale` has shape \(2,\)"):
-        rank_one(rows, unit(), full(0.0, rows), torch.zeros(2))
+        rank_one(rows[..., 1:], unit(), numbers)
+    with pytest.raises(ValueError, match="one for all rows or one for each"):
+        rank_one(rows, unit().expand(3, D), numbers)
+    with pytest.raises(ValueError, match=r"`scale` has shape \(2, 1\)"):
+        rank_one(rows, unit(), numbers._replace(scale=torch.zeros(2, 1)))
+    with pytest.raises(ValueError, match=r"`low` has shape \(1, 3\)"):
+        rank_one(rows, unit(), numbers._replace(low=torch.zeros(1, 3)))
     with pytest.raises(ValueError, match=r"torch.int64; an edit needs a float"):
         ablate(torch.ones(2, D, dtype=torch.int64), unit())
 
 
-ACTIONS = [Action.NONE, Action.STEER, Action.RELEASE]
-LEFT_PADDED = torch.tensor([[0, 1, 1, 1], [0, 0, 1, 1], [0, 1, 1, 1]])
+LEFT_PADDED = torch.tensor([[0, 1, 1, 1]])
+EDITED = {
+    Scope.PROMPT: ([0, 1, 1, 1], [0, 0]),
+    Scope.LAST: ([0, 0, 0, 1], [0, 0]),
+    Scope.LAST_THEN_DECODE: ([0, 0, 0, 1], [1, 1]),
+    Scope.DECODE: ([0, 0, 0, 0], [1, 1]),
+    Scope.ALL: ([0, 1, 1, 1], [1, 1]),
+}
 
 
-def test_prefill_steers_the_last_prompt_token_and_releases_all() -> None:
-    s, c = coefficients(ACTIONS, coefficient=3.0, phase=Phase.PREFILL, tokens=LEFT_PADDED)
-    assert s.tolist() == [[0, 0, 0, 0], [0, 0, 0, 3], [0, 0, 0, 0]]
-    assert c.tolist() == [[0, 0, 0, 0], [0, 0, 0, 0], [0, -1, -1, -1]]
+@pytest.mark.parametrize("scope", Scope)
+def test_a_scope_edits_its_own_tokens_and_never_a_pad(scope: Scope) -> None:
+    for phase, tokens, expected in zip(
+        Phase, (LEFT_PADDED, torch.ones(1, 2)), EDITED[scope], strict=True
+    ):
+        found = coefficients([Push(3.0, -1.0)], [scope], phase=phase, tokens=tokens)
+        assert found.shift.tolist() == [[3.0 * t for t in expected]]
+        assert found.scale.tolist() == [[-1.0 * t for t in expected]]
+
+
+def test_rows_of_all_scopes_share_a_batch() -> None:
+    scopes = list(Scope)
+    tokens = LEFT_PADDED.expand(len(scopes), 4)
+    found = coefficients([add(1.0)] * len(scopes), scopes, phase=Phase.PREFILL, tokens=tokens)
+    assert found.shift.tolist() == [EDITED[scope][0] for scope in scopes]
 
 
 def test_the_last_prompt_token_is_found_before_pads_on_the_right() -> None:
     tokens = torch.tensor([[1, 1, 0, 0]])
-    s, _ = coefficients([Action.STEER], coefficient=3.0, phase=Phase.PREFILL, tokens=tokens)
-    assert s.tolist() == [[0, 3, 0, 0]]
-
-
-def test_decode_edits_every_new_token() -> None:
-    tokens = torch.ones(3, 2, dtype=torch.bool)
-    s, c = coefficients(ACTIONS, coefficient=3.0, phase=Phase.DECODE, tokens=tokens)
-    assert s.tolist() == [[0, 0], [3, 3], [0, 0]]
-    assert c.tolist() == [[0, 0], [0, 0], [-1, -1]]
+    found = coefficients([add(3.0)], [Scope.LAST], phase=Phase.PREFILL, tokens=tokens)
+    assert found.shift.tolist() == [[0, 3, 0, 0]]
 
 
 @pytest.mark.parametrize("phase", Phase)
-def test_a_row_that_has_ended_is_not_edited(phase: Phase) -> None:
-    ended = torch.zeros(3, 1)
-    s, c = coefficients(ACTIONS, coefficient=3.0, phase=phase, tokens=ended)
-    assert not s.any()
-    assert not c.any()
+@EVERY_FORM
+def test_a_row_that_has_ended_is_not_edited(phase: Phase, push: Push) -> None:
+    found = coefficients([push], [Scope.ALL], phase=phase, tokens=torch.zeros(1, 1))
+    assert torch.equal(apply(residual(1, 1), unit(), found), residual(1, 1))
 
 
 def test_a_one_token_prompt_is_a_prompt() -> None:
-    s, _ = coefficients(
-        [Action.STEER], coefficient=3.0, phase=Phase.PREFILL, tokens=torch.ones(1, 1)
-    )
-    assert s.tolist() == [[3]]
+    one = torch.ones(1, 1)
+    found = coefficients([add(3.0)], [Scope.LAST], phase=Phase.PREFILL, tokens=one)
+    assert found.shift.tolist() == [[3]]
 
 
-def test_refuse_never_reaches_generation() -> None:
-    with pytest.raises(ValueError, match="`refuse` is no intervention"):
-        coefficients([Action.REFUSE], coefficient=1.0, phase=Phase.DECODE, tokens=torch.ones(1, 1))
+def test_there_must_be_a_push_and_a_scope_for_each_row() -> None:
+    for pushes, scopes in ((1, 2), (2, 1), (1, 1)):
+        with pytest.raises(ValueError, match=r"`tokens` has shape \(2, 1\) for"):
+            coefficients(
+                [add(1.0)] * pushes,
+                [Scope.LAST] * scopes,
+                phase=Phase.PREFILL,
+                tokens=torch.ones(2, 1),
+            )
 
 
-def test_rows_and_actions_must_be_as_many() -> None:
-    with pytest.raises(ValueError, match=r"`tokens` has shape \(3, 4\) for 1 actions"):
-        coefficients([Action.NONE], coefficient=1.0, phase=Phase.PREFILL, tokens=LEFT_PADDED)
+def test_a_batch_of_no_rows_has_no_coefficients() -> None:
+    found = coefficients([], [], phase=Phase.DECODE, tokens=torch.ones(0, 1))
+    assert [part.shape[0] for part in found] == [0, 0, 0, 0]
 
 
-def test_a_mixed_batch_gives_each_row_its_own_verdict_and_leaves_pads_alone() -> None:
-    rows = residual(3, 4, dtype=torch.bfloat16)
-    s, c = coefficients(ACTIONS, coefficient=3.0, phase=Phase.PREFILL, tokens=LEFT_PADDED)
-    after = apply(rows, unit(), s, c)
+@EVERY_DTYPE
+def test_a_mixed_batch_gives_each_row_its_own_form_and_leaves_pads_alone(
+    dtype: torch.dtype,
+) -> None:
+    pushes = [Push(), add(3.0), to_target(2.0, 0.5), ablation(), down_to(-1.0)]
+    rows = residual(len(pushes), 4, dtype=dtype)
+    tokens = LEFT_PADDED.expand(len(pushes), 4)
+    numbers = coefficients(pushes, [Scope.ALL] * 5, phase=Phase.PREFILL, tokens=tokens)
+    after = apply(rows, unit(), numbers)
+    for row, push in enumerate(pushes):
+        assert torch.equal(after[row, 0], rows[row, 0])
+        assert torch.equal(after[row, 1:], push_everywhere(rows[row, 1:], unit(), push))
     assert torch.equal(after[0], rows[0])
-    assert torch.equal(after[1, :3], rows[1, :3])
-    assert torch.equal(after[1, 3], steer(rows[1, 3], unit(), 3.0))
-    assert torch.equal(after[2, 0], rows[2, 0])
-    assert torch.equal(after[2, 1:], ablate(rows[2, 1:], unit()))
+    assert not any(torch.equal(after[row], rows[row]) for row in range(1, 5))

@@ -3,6 +3,7 @@ import logging
 import threading
 from collections.abc import AsyncIterator
 from contextlib import aclosing, suppress
+from dataclasses import replace
 
 import pytest
 
@@ -20,7 +21,7 @@ from services.errors import (
 )
 from services.generation.engine import EngineLimits
 from services.generation.service import GenerationService, end_tokens
-from services.readout.bundle import Readout
+from services.readout.bundle import Readout, Release
 from services.telemetry import PrometheusMeter
 from tests.unit.services.generation.rows import PROMPTS, Gate, a_row, mixed, tokens_alone
 from tests.unit.services.tiny import tiny_readout
@@ -270,6 +271,16 @@ async def test_a_readout_that_does_not_fit_generates_nothing(end_free):
     service = GenerationService(end_free, Held(deep), PrometheusMeter())
     with pytest.raises(VersionMismatch, match="acts on block 7"):
         await collect(service.generate("hi", Intervention(Action.STEER, "tiny@1"), LONG))
+    await service.close()
+
+
+async def test_a_release_at_a_block_that_is_not_there_generates_nothing(end_free):
+    readout = tiny_readout(end_free)
+    own = Release(layer=9, direction=readout.steering.direction)
+    deep = replace(readout, steering=replace(readout.steering, release=own))
+    service = GenerationService(end_free, Held(deep), PrometheusMeter())
+    with pytest.raises(VersionMismatch, match="acts on block 9"):
+        await collect(service.generate("hi", Intervention(Action.RELEASE, "tiny@1"), LONG))
     await service.close()
 
 
