@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+import langcodes
+
 Tier = Literal["high", "mid", "low"]
 
 HIGH: tuple[str, ...] = ("en", "de", "fr", "es", "it", "nl", "pl", "ru", "zh", "ja")
@@ -25,3 +27,16 @@ def tier_of(language: str) -> Tier:
         if language in languages:
             return tier  # type: ignore[return-value]
     raise ValueError(f"`{language}` is not one of the 23 languages: {' '.join(ALL)}")
+
+
+def refuse_unknown_tag(language: str) -> None:
+    """Check that a language is given by a tag of the IANA registry.
+
+    Raises:
+        ValueError: it is not.
+    """
+    if not langcodes.tag_is_valid(language):
+        raise ValueError(
+            f"`{language}` is no BCP 47 language tag; write e.g. `sw` for Swahili, `zh-Hant` for "
+            "Chinese in traditional characters"
+        )

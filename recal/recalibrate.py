@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-import torch
 
 from recal.collect import Activations
 from recal.fit import histogram, now
@@ -15,8 +14,9 @@ from recal.maths.examples import check_examples
 from recal.maths.metrics import auroc, rates_at
 from recal.maths.source import SourceStatistics
 from recal.maths.threshold import ThresholdEstimate, estimator_of, zone
-from recal.maths.two_class import FloatArray, TwoClass
+from recal.maths.two_class import TwoClass
 from recal.prompts import Prompt
+from recal.scoring import scores_at
 from services.readout.bundle import Calibration, Readout, Thresholds
 
 SOURCE = "source"
@@ -48,17 +48,12 @@ def scores_of(readout: Readout, activations: Activations, language: str) -> TwoC
     """Scores of one language's prompts, by class, through the readout that serving uses.
 
     Raises:
-        ValueError: the language lacks a class, or the read layer was not collected.
+        ValueError: the language lacks a class, or a place that is read was not collected.
     """
     return TwoClass(
-        _scores(readout, activations.at(readout.layer, language=language, harmful=True)),
-        _scores(readout, activations.at(readout.layer, language=language, harmful=False)),
+        scores_at(readout, activations, language=language, harmful=True),
+        scores_at(readout, activations, language=language, harmful=False),
     )
-
-
-def _scores(readout: Readout, rows: FloatArray) -> FloatArray:
-    scored = readout.linear.score(torch.tensor(rows, dtype=torch.float32))
-    return scored.numpy().astype(np.float64)
 
 
 def recalibrate(

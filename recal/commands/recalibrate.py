@@ -46,7 +46,7 @@ def recalibrate(
     else:
         mine = select(prompts_from(CORPUS, (language,)), split="calibration")
         chosen = spread(mine, k)
-    layers = (frozen.layer,)
+    layers = frozen.layers
     unseen = [] if held_out is None else load_jsonl(held_out, split="test")
     unseen = [p for p in unseen if p.language == language]
     made = run(

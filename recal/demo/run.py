@@ -160,7 +160,7 @@ def _fit(this: _Setting) -> MadeReadout:
     chosen = made.found.chosen
     where = "from the last prompt token on" if chosen.decodes else "at the last prompt token"
     this.console.print(
-        f"reads block {made.choice.layer}; acts at block {chosen.layer} {where}, with coefficient "
+        f"reads {made.readout.reads}; acts at block {chosen.layer} {where}, with coefficient "
         f"{chosen.coefficient:.2f} ({chosen.multiple:g} g): steered harmful prompts refused "
         f"{chosen.steered_harmful:.0%}, steered harmless ones {chosen.steered_harmless:.0%}, "
         f"released harmless ones {chosen.released_harmless:.0%}, degenerate {chosen.degenerate:.0%}"
@@ -170,7 +170,7 @@ def _fit(this: _Setting) -> MadeReadout:
 
 def _read_test(this: _Setting, made: MadeReadout) -> Activations:
     with counting("activations of test prompts", console=this.console) as report:
-        return collect(this.backbone, this.test, layers=(made.choice.layer,), report=report)
+        return collect(this.backbone, this.test, layers=made.readout.layers, report=report)
 
 
 def _promote_readout(this: _Setting, made: MadeReadout) -> None:
@@ -205,9 +205,7 @@ def _recalibrated(
 ) -> list[Calibration]:
     readout = load_readout(made.directory)
     pool = select(this.prompts, split="calibration", languages=languages)
-    examples = collect(
-        this.backbone, draw(pool, this.plan.k, number=number), layers=(readout.layer,)
-    )
+    examples = collect(this.backbone, draw(pool, this.plan.k, number=number), layers=readout.layers)
     found = {la: recalibrate(readout, examples, la, plan=method.plan) for la in languages}
     warned = [la for la, each in found.items() if each.warnings]
     if warned:
