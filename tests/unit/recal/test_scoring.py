@@ -92,7 +92,7 @@ async def test_blocks_behind_the_deepest_that_is_read_change_nothing(
     directory = build_checkpoint(_architecture(backbone), tmp_path / backbone.identity.name)
     truncated = load_backbone(str(directory), n_blocks=readout.deepest_layer + 1)
     whole = await online(backbone, readout, PROMPTS)
-    assert await online(truncated, readout, PROMPTS) == whole
+    assert await online(truncated, readout, PROMPTS) == pytest.approx(whole, abs=1e-5)
 
 
 def _architecture(backbone: Backbone) -> str:
