@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from itertools import combinations
 from typing import NamedTuple
 
 from recal.collect import Activations
 from recal.fit import Candidate, FitPlan, by_language, fit_place
-from recal.maths.logistic import Folded
-from recal.maths.transfer import held_out_scores, summed, transfer
+from recal.maths.logistic import score
+from recal.maths.transfer import Score, held_out_scores, summed, transfer
 from recal.maths.two_class import TwoClass
 from services.readout.place import Place, Reading
 
@@ -94,9 +95,9 @@ def _try_place(activations: Activations, plan: FitPlan, place: Place) -> list[_S
     source = by_language(activations, layer, plan.source_languages, reading)
     development = by_language(activations, layer, plan.development_languages, reading)
 
-    def fit(rows: Mapping[str, TwoClass]) -> Mapping[int, Folded]:
+    def fit(rows: Mapping[str, TwoClass]) -> Mapping[int, Score]:
         found = fit_place(rows, place, plan.ranks, plan)
-        return {rank: part.folded for rank, part in found.items()}
+        return {rank: partial(score, part.folded) for rank, part in found.items()}
 
     return [
         _Scored(Tried((Candidate(place, rank),), transfer(scores)), scores)

@@ -11,6 +11,7 @@ from recal.commands import options
 
 if TYPE_CHECKING:
     from recal.collect import Estimate
+    from recal.prompts import Prompt
 
 
 def collect(
@@ -45,16 +46,11 @@ def collect(
     import torch
 
     from recal.collect import collect as run
-    from recal.collect import refuse_missing_class
-    from recal.inputs import prompts_from, settings_of, whole_backbone
+    from recal.inputs import settings_of, whole_backbone
     from recal.progress import counting
-    from recal.prompts import select, split_named, spread
 
     settings = settings_of(config, model)
-    wanted = options.languages_of(languages) if languages else None
-    chosen = select(prompts_from(prompts), split=split_named(split), languages=wanted)
-    refuse_missing_class(chosen, wanted or sorted({p.language for p in chosen}), split)
-    chosen = spread(chosen, per_class) if per_class else chosen
+    chosen = _chosen(prompts, split, languages, per_class)
     backbone = whole_backbone(settings.backbone, threads=settings.threads)
     identity = backbone.identity
     folder = cache if cache is not None else settings.state_dir / "activations"
@@ -75,6 +71,17 @@ def collect(
             report=report,
         )
     typer.echo(f"in {folder} after {time.monotonic() - started:.1f} s")
+
+
+def _chosen(source: str, split: str, languages: str, per_class: int) -> list[Prompt]:
+    from recal.collect import refuse_missing_class
+    from recal.inputs import prompts_from
+    from recal.prompts import select, split_named, spread
+
+    wanted = options.languages_of(languages) if languages else None
+    found = select(prompts_from(source), split=split_named(split), languages=wanted)
+    refuse_missing_class(found, wanted or sorted({p.language for p in found}), split)
+    return spread(found, per_class) if per_class else found
 
 
 def _sentence(estimate: Estimate) -> str:

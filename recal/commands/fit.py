@@ -34,21 +34,36 @@ class ReadingName(StrEnum):
     MEAN = "mean"
 
 
+_Source = Annotated[
+    str, typer.Option("--source", help="Source languages; the ten high-resource ones.")
+]
+_Development = Annotated[
+    str,
+    typer.Option(
+        "--development", help="Languages that may choose what is read; the seven mid ones."
+    ),
+]
+_Method = Annotated[
+    Method,
+    typer.Option(
+        "--method", help="`recal`: searched, converged; `paper`: the probe of arXiv:2606.01196."
+    ),
+]
+_Reading = Annotated[
+    ReadingName | None,
+    typer.Option(
+        "--reading", help="What is read: the prompt's last token, its instruction's, or the mean."
+    ),
+]
+
+
 def fit(
     out: Annotated[Path, typer.Option(help="Where the readout is saved.")] = Path("var/readout"),
     prompts: options.Prompts = "corpus",
-    source: Annotated[str, typer.Option(help="Source languages; the ten high-resource ones.")] = "",
-    development: Annotated[
-        str, typer.Option(help="Languages that may choose what is read; the seven mid ones.")
-    ] = "",
-    method: Annotated[
-        Method,
-        typer.Option(help="`recal`: searched, converged; `paper`: the probe of arXiv:2606.01196."),
-    ] = Method.RECAL,
-    reading: Annotated[
-        ReadingName | None,
-        typer.Option(help="Token to read: the prompt's last, its instruction's last, or the mean."),
-    ] = None,
+    source: _Source = "",
+    development: _Development = "",
+    method: _Method = Method.RECAL,
+    reading: _Reading = None,
     layer: Annotated[int | None, typer.Option(min=0, help="Block to read.")] = None,
     rank: Annotated[int | None, typer.Option(min=1, help="Of the subspace of directions.")] = None,
     per_class: Annotated[int, typer.Option(min=2, help="Training prompts per class.")] = 96,
@@ -74,12 +89,8 @@ def fit(
     from recal.languages import HIGH, MID
     from recal.progress import counting
     from recal.readouts import ReadoutPlan, Watch, make_readout
-    from recal.recalibrate import calibrate_source
-    from services.readout.artefact import save_calibration
 
-    settings = settings_of(config, model)
-    backbone = whole_backbone(settings.backbone, threads=settings.threads)
-    languages = FitPlan(
+    plan = FitPlan(
         source_languages=options.languages_of(source) if source else HIGH,
         development_languages=options.languages_of(development) if development else MID,
         rank=rank,
@@ -87,27 +98,34 @@ def fit(
         reading=reading.value if reading is not None else None,
         method=method.value,
     )
+    settings = settings_of(config, model)
+    backbone = whole_backbone(settings.backbone, threads=settings.threads)
     console = Console()
     with counting("prompts") as collected, counting("places") as compared:
         made = make_readout(
             backbone,
             prompts_from(prompts),
             out,
-            plan=ReadoutPlan(fit=languages, n_fit=per_class, n_search=search_per_class),
+            plan=ReadoutPlan(fit=plan, n_fit=per_class, n_search=search_per_class),
             generate=Generator(backbone),
             judge=judge_of(judge),
             cache=settings.state_dir / "activations",
             watch=Watch(collected, compared, lambda trial: console.print(_line(trial))),
         )
     console.print(_table(made.choice))
-    for line in _ensembles(made.choice):
-        console.print(line)
-    console.print(_summary(made))
+    console.print("\n".join([*_ensembles(made.choice), _summary(made)]))
     if calibrations is not None:
-        for language in languages.source_languages:
-            calibration = calibrate_source(made.readout, made.activations, language)
-            save_calibration(calibration, calibrations / language)
-        console.print(f"calibrations of {', '.join(languages.source_languages)} in {calibrations}")
+        console.print(_save_calibrations(made, calibrations))
+
+
+def _save_calibrations(made: MadeReadout, folder: Path) -> str:
+    from recal.recalibrate import calibrate_source
+    from services.readout.artefact import save_calibration
+
+    for language in made.readout.source_languages:
+        calibration = calibrate_source(made.readout, made.activations, language)
+        save_calibration(calibration, folder / language)
+    return f"calibrations of {', '.join(made.readout.source_languages)} in {folder}"
 
 
 def _table(choice: Choice) -> Table:

@@ -7,15 +7,16 @@ from typing import TypeVar
 
 import numpy as np
 
-from recal.maths.logistic import Folded, score_pair
 from recal.maths.metrics import tpr_at_fpr
-from recal.maths.two_class import TwoClass
+from recal.maths.two_class import FloatArray, TwoClass
 
 TARGET_FPR = 0.05
 """False positive rate at which candidates are compared: where a gate works."""
 
 Key = TypeVar("Key", bound=Hashable)
-Fit = Callable[[Mapping[str, TwoClass]], Mapping[Key, Folded]]
+Score = Callable[[FloatArray], FloatArray]
+"""(n, d_model) residuals to (n,) scores."""
+Fit = Callable[[Mapping[str, TwoClass]], Mapping[Key, Score]]
 """Residuals of source languages to one readout, or several of them that share work, by name."""
 
 
@@ -40,11 +41,11 @@ def held_out_scores(
     found: dict[Key, dict[str, TwoClass]] = {}
     for language, rows in source.items():
         others = {name: pair for name, pair in source.items() if name != language}
-        for key, folded in fit(others).items():
-            found.setdefault(key, {})[language] = score_pair(folded, rows)
+        for key, score in fit(others).items():
+            found.setdefault(key, {})[language] = _pair(score, rows)
     if development:
-        for key, folded in fit(source).items():
-            found[key] |= {name: score_pair(folded, rows) for name, rows in development.items()}
+        for key, score in fit(source).items():
+            found[key] |= {name: _pair(score, rows) for name, rows in development.items()}
     return found
 
 
@@ -76,3 +77,7 @@ def summed(parts: Sequence[Mapping[str, TwoClass]]) -> dict[str, TwoClass]:
             raise ValueError(f"the parts score different prompts of `{language}`")
         found[language] = TwoClass(np.sum(harmful, axis=0), np.sum(harmless, axis=0))
     return found
+
+
+def _pair(score: Score, rows: TwoClass) -> TwoClass:
+    return TwoClass(score(rows.harmful), score(rows.harmless))

@@ -1,20 +1,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 
 import numpy as np
 import pytest
 
-from recal.maths.logistic import Folded, score_pair
+from recal.maths.logistic import score, score_pair
 from recal.maths.metrics import auroc
 from recal.maths.readout import fit_readout
-from recal.maths.transfer import held_out_scores, summed, transfer
+from recal.maths.transfer import Score, held_out_scores, summed, transfer
 from recal.maths.two_class import TwoClass
 from tests.unit.recal.maths.samples import residuals, scores
 
 
-def fit(rows: Mapping[str, TwoClass]) -> dict[str, Folded]:
-    return {"whole": fit_readout(rows).folded}
+def fit(rows: Mapping[str, TwoClass]) -> dict[str, Score]:
+    return {"whole": partial(score, fit_readout(rows).folded)}
 
 
 class Recorded:
@@ -23,7 +24,7 @@ class Recorded:
     def __init__(self) -> None:
         self.seen: list[set[str]] = []
 
-    def __call__(self, rows: Mapping[str, TwoClass]) -> dict[str, Folded]:
+    def __call__(self, rows: Mapping[str, TwoClass]) -> dict[str, Score]:
         self.seen.append(set(rows))
         return fit(rows)
 

@@ -1,0 +1,75 @@
+"""Parallel prompts to an alignment: a language's residuals turned onto the source languages'.
+
+Kept for the comparison of readouts: no label is needed, and every language gets a map of its own.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.linalg import orthogonal_procrustes
+
+from recal.maths.logistic import Folded
+from recal.maths.two_class import FloatArray, checked_rows
+
+
+class Alignment(NamedTuple):
+    """From a language's coordinates in a subspace to the source's."""
+
+    rotation: FloatArray
+    """(rank, rank) orthogonal: source ≈ rotation @ target, both centred."""
+    target_mean: FloatArray
+    """(rank,)."""
+    source_mean: FloatArray
+    """(rank,)."""
+
+
+def align(
+    target: ArrayLike, source: ArrayLike, basis: ArrayLike, *, rotate: bool = True
+) -> Alignment:
+    """The rotation and shift that best carry translations onto their source prompts.
+
+    Args:
+        target: (n, d_model) residuals of a language's prompts.
+        source: (n, d_model) of the same prompts in a source language, row by row.
+        basis: (d_model, rank), orthonormal columns: the readout's subspace.
+        rotate: False shifts the mean alone.
+
+    Raises:
+        ValueError: rows are empty, not finite, or not paired.
+
+    Source: orthogonal Procrustes (Schönemann 1966), within the readout's subspace.
+    """
+    columns = checked_rows("basis", basis)
+    rows = checked_rows("target", target) @ columns
+    pairs = checked_rows("source", source) @ columns
+    if rows.shape != pairs.shape:
+        raise ValueError(f"{len(rows)} rows cannot be paired with {len(pairs)}")
+    target_mean, source_mean = rows.mean(axis=0), pairs.mean(axis=0)
+    rotation = np.eye(columns.shape[1])
+    if rotate:
+        found, _ = orthogonal_procrustes(rows - target_mean, pairs - source_mean)
+        rotation = np.asarray(found.T, dtype=np.float64)
+    return Alignment(rotation, target_mean, source_mean)
+
+
+def aligned(folded: Folded, basis: ArrayLike, alignment: Alignment) -> Folded:
+    """The readout that scores a language's residuals as the source readout scores their images.
+
+    Args:
+        folded: a readout whose weight lies in the span of `basis`.
+        basis: (d_model, rank), orthonormal columns.
+        alignment: of the language, on the same basis.
+
+    Raises:
+        ValueError: the weight does not lie in the span.
+    """
+    columns = checked_rows("basis", basis)
+    inside = columns.T @ folded.weight
+    if not np.allclose(columns @ inside, folded.weight, atol=1e-8 * np.abs(folded.weight).max()):
+        raise ValueError("the readout's weight does not lie in the span of the basis")
+    turned = alignment.rotation.T @ inside
+    shift = float(inside @ alignment.source_mean - turned @ alignment.target_mean)
+    return Folded(columns @ turned, folded.bias + shift)
