@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -13,45 +13,109 @@ import torch
 from recal.collect import Activations
 from recal.languages import HIGH, MID
 from recal.maths.direction import ProjectionStatistics, pooled_direction, projection_statistics
-from recal.maths.logistic import score
-from recal.maths.metrics import tpr_at_fpr
-from recal.maths.readout import FittedReadout, fit_readout
-from recal.maths.two_class import FloatArray, TwoClass
+from recal.maths.estimators.paper import paper_f1
+from recal.maths.evidence import Evidence
+from recal.maths.logistic import Folded, score_pair
+from recal.maths.paper import RANK as PAPERS_RANK
+from recal.maths.paper import fit_paper
+from recal.maths.readout import fit_ranks, source_of
+from recal.maths.source import SourceStatistics, pooled_within_sd, source_statistics
+from recal.maths.transfer import summed
+from recal.maths.two_class import FloatArray, TwoClass, pooled_scores
 from services.readout.bundle import BackboneIdentity, Readout, ScoreHistogram, Steering
-from services.readout.linear import LinearReadout
+from services.readout.linear import LinearReadout, ReadoutPart
+from services.readout.place import Place, Reading
 
-_TARGET_FPR = 0.05
+Method = Literal["recal", "paper"]
+"""`paper`: the released probe of arXiv:2606.01196, at the last token and rank 10. `recal`: a
+converged logistic, searched over layer, reading and rank."""
+
+RANKS = (1, 2, 4, 8, 10)
+"""Of the subspace, tried where the plan leaves it open."""
+
 _EDGES = tuple(float(x) for x in np.linspace(-8.0, 8.0, 33))
 
 
 @dataclass(frozen=True)
 class FitPlan:
-    """What decides a readout."""
+    """What decides a readout; what is None is searched for."""
 
     source_languages: tuple[str, ...] = HIGH
     """Well-covered languages that the readout is fitted on."""
     development_languages: tuple[str, ...] = MID
-    """Languages that may choose the layer, and nothing else."""
-    rank: int = 10
+    """Languages that may choose among readouts, and nothing else."""
+    rank: int | None = None
     """Of the subspace of the source languages' directions."""
     layer: int | None = None
-    """Decoder block to read; None: chosen by leave-one-language-out."""
+    """Decoder block to read."""
+    reading: Reading | None = None
+    """Which of a prompt's tokens are read."""
+    method: Method = "recal"
     c: float = 1.0
     """Inverse strength of the logistic's penalty."""
+    seed: int = 0
+    """Of the initial weights of the paper's probe."""
 
     def __post_init__(self) -> None:
         if len(self.source_languages) < 2:
             raise ValueError("a readout needs at least two source languages")
-        if self.rank < 1:
+        if self.rank is not None and self.rank < 1:
             raise ValueError(f"`rank` is {self.rank}; it must be at least 1")
 
+    @property
+    def ranks(self) -> tuple[int, ...]:
+        """The ranks to try; none above the number of source languages."""
+        if self.rank is not None:
+            wanted: tuple[int, ...] = (self.rank,)
+        else:
+            wanted = RANKS if self.method == "recal" else (PAPERS_RANK,)
+        most = len(self.source_languages)
+        return tuple(dict.fromkeys(min(rank, most) for rank in wanted))
 
-class LayerChoice(NamedTuple):
-    """Which decoder block is read, and what every candidate reached."""
+    def places(self, activations: Activations) -> Iterator[Place]:
+        """The places to try, of those that were collected."""
+        readings: Sequence[Reading] = activations.readings
+        if self.reading is not None:
+            readings = (self.reading,)
+        elif self.method == "paper":
+            readings = ("last",)
+        for reading in readings:
+            for layer in activations.layers if self.layer is None else (self.layer,):
+                yield Place(layer, reading)
 
-    layer: int
-    transfer: Mapping[int, float]
-    """Mean TPR at 5 % FPR on languages that the fit had not seen, by layer."""
+
+class Candidate(NamedTuple):
+    """A place and a rank to fit a readout with."""
+
+    place: Place
+    rank: int
+
+
+class FittedPart(NamedTuple):
+    """A readout of one place."""
+
+    place: Place
+    folded: Folded
+    """Residual to score, in pooled standard deviations of the source languages."""
+    basis: FloatArray
+    """(d_model, rank), orthonormal columns."""
+
+
+class FittedParts(NamedTuple):
+    """A readout of one or more places, not yet put together with its steering."""
+
+    parts: tuple[FittedPart, ...]
+    share: float
+    """With which each part's score enters the sum, so that its unit is one standard deviation."""
+    source: SourceStatistics
+
+    def scores(self, activations: Activations, language: str) -> TwoClass:
+        """Scores of one language's prompts, by class, in float64.
+
+        Raises:
+            ValueError: as `by_language`.
+        """
+        return _scores(self.parts, self.share, activations, (language,))[language]
 
 
 class FoundDirection(NamedTuple):
@@ -66,62 +130,24 @@ class FoundDirection(NamedTuple):
 
 
 def by_language(
-    activations: Activations, layer: int, languages: Sequence[str]
+    activations: Activations, layer: int, languages: Sequence[str], reading: Reading = "last"
 ) -> dict[str, TwoClass]:
-    """Residuals of both classes at one layer.
+    """Residuals of both classes at one place.
 
     Raises:
-        ValueError: a language lacks a class, or the layer was not collected.
+        ValueError: a language lacks a class, or the place was not collected.
     """
     return {
         language: TwoClass(
-            activations.at(layer, language=language, harmful=True),
-            activations.at(layer, language=language, harmful=False),
+            activations.at(layer, reading=reading, language=language, harmful=True),
+            activations.at(layer, reading=reading, language=language, harmful=False),
         )
         for language in languages
     }
 
 
-def choose_layer(activations: Activations, plan: FitPlan) -> LayerChoice:
-    """The block whose readout carries best to languages that it was not fitted on.
-
-    Each source language is scored by a fit on the others, each development language by a fit on
-    all of them; low-resource languages have no say. Of equals the earliest wins: it costs the
-    gate fewest blocks.
-
-    Raises:
-        ValueError: as `fit_readout`.
-    """
-    if plan.layer is not None:
-        return LayerChoice(plan.layer, {})
-    transfer = {layer: _transfer(activations, layer, plan) for layer in activations.layers}
-    best = max(transfer.values())
-    return LayerChoice(min(la for la, value in transfer.items() if value >= best - 1e-9), transfer)
-
-
-def _transfer(activations: Activations, layer: int, plan: FitPlan) -> float:
-    source = by_language(activations, layer, plan.source_languages)
-    unseen = by_language(activations, layer, plan.development_languages)
-    whole = _fit(source, plan)
-    rates = [_tpr(whole, rows) for rows in unseen.values()]
-    for language, rows in source.items():
-        others = {k: v for k, v in source.items() if k != language}
-        rates.append(_tpr(_fit(others, plan), rows))
-    return float(np.mean(rates))
-
-
-def _fit(residuals: Mapping[str, TwoClass], plan: FitPlan) -> FittedReadout:
-    return fit_readout(residuals, rank=min(plan.rank, len(residuals)), c=plan.c)
-
-
-def _tpr(fitted: FittedReadout, rows: TwoClass) -> float:
-    return tpr_at_fpr(
-        score(fitted.folded, rows.harmful), score(fitted.folded, rows.harmless), _TARGET_FPR
-    )
-
-
 def direction_at(activations: Activations, layer: int, plan: FitPlan) -> FoundDirection:
-    """The steering direction of the source languages at one layer.
+    """The steering direction of the source languages at one layer and the last prompt token.
 
     Raises:
         ValueError: as `pooled_direction`.
@@ -137,39 +163,79 @@ def direction_at(activations: Activations, layer: int, plan: FitPlan) -> FoundDi
     return FoundDirection(direction, statistics, float(norms.mean()))
 
 
+def fit_place(
+    source: Mapping[str, TwoClass], place: Place, ranks: Sequence[int], plan: FitPlan
+) -> dict[int, FittedPart]:
+    """Readouts of one place by the plan's method, by rank.
+
+    Raises:
+        ValueError: as `fit_ranks` and `fit_paper`.
+    """
+    if plan.method == "recal":
+        return {
+            rank: FittedPart(place, fitted.folded, fitted.basis)
+            for rank, fitted in fit_ranks(source, ranks, c=plan.c).items()
+        }
+    found = {}
+    for rank in ranks:
+        rng = np.random.default_rng(plan.seed)
+        gate = fit_paper(source, rng, rank=min(rank, len(source)))
+        unit = gate.source.sd_within
+        folded = Folded(gate.folded.weight / unit, gate.folded.bias / unit)
+        found[rank] = FittedPart(place, folded, gate.basis)
+    return found
+
+
+def fit_parts(activations: Activations, chosen: Sequence[Candidate], plan: FitPlan) -> FittedParts:
+    """Fit the readout of the chosen places on the source languages.
+
+    Raises:
+        ValueError: nothing is chosen, or as `by_language` and `fit_place`.
+    """
+    if not chosen:
+        raise ValueError("no place was chosen to read; at least one is needed")
+    parts = []
+    for place, rank in chosen:
+        rows = by_language(activations, place.layer, plan.source_languages, place.reading)
+        parts.append(fit_place(rows, place, (rank,), plan)[rank])
+    share = 1.0
+    scores = _scores(parts, share, activations, plan.source_languages)
+    if len(parts) > 1:
+        share = 1.0 / pooled_within_sd(scores)
+        scores = _scores(parts, share, activations, plan.source_languages)
+    source = source_of(scores)
+    if plan.method == "paper":
+        threshold = paper_f1(Evidence(*pooled_scores(scores)), source=source).threshold
+        source = source_statistics(scores, threshold=threshold)
+    return FittedParts(tuple(parts), share, source)
+
+
 def fit(
     activations: Activations,
     identity: BackboneIdentity,
     *,
-    layer: int,
+    chosen: Sequence[Candidate],
     steering: Steering,
     plan: FitPlan,
     provenance: Mapping[str, str],
 ) -> Readout:
-    """Fit the readout at one layer and put it together with its steering.
+    """Fit the readout of the chosen places and put it together with its steering.
 
     Args:
-        activations: of the source languages, at least at `layer`.
+        activations: of the source languages, at least at these places.
         identity: the backbone that they were collected from.
-        layer: decoder block to read.
+        chosen: places to read and their ranks, by `recal.choose`.
         steering: found by `recal.search`.
-        plan: languages, rank and penalty.
+        plan: languages, method and penalty.
         provenance: how it came to be; texts by hash only.
 
     Raises:
-        ValueError: as `fit_readout`.
+        ValueError: as `fit_parts`.
     """
-    rows = by_language(activations, layer, plan.source_languages)
-    fitted = _fit(rows, plan)
-    harmful = np.concatenate([score(fitted.folded, pair.harmful) for pair in rows.values()])
-    harmless = np.concatenate([score(fitted.folded, pair.harmless) for pair in rows.values()])
+    fitted = fit_parts(activations, chosen, plan)
+    scores = _scores(fitted.parts, fitted.share, activations, plan.source_languages)
     return Readout(
-        linear=LinearReadout(
-            torch.tensor(fitted.folded.weight, dtype=torch.float32), fitted.folded.bias
-        ),
-        layer=layer,
-        position=-1,
-        rank=fitted.basis.shape[1],
+        parts=tuple(_part_of(part, fitted.share) for part in fitted.parts),
         source_languages=plan.source_languages,
         steering=steering,
         backbone=identity,
@@ -179,11 +245,37 @@ def fit(
             "mean_harmless": fitted.source.mean_harmless,
             "sd_within": fitted.source.sd_within,
         },
-        basis=torch.tensor(fitted.basis, dtype=torch.float32),
         created=now(),
-        histogram=histogram(harmful, harmless),
-        provenance=provenance,
+        histogram=histogram(*pooled_scores(scores)),
+        provenance={"method": plan.method, **provenance},
     )
+
+
+def _part_of(part: FittedPart, share: float) -> ReadoutPart:
+    return ReadoutPart(
+        place=part.place,
+        linear=LinearReadout(
+            torch.tensor(part.folded.weight, dtype=torch.float32), part.folded.bias
+        ),
+        basis=torch.tensor(part.basis, dtype=torch.float32),
+        share=share,
+    )
+
+
+def _scores(
+    parts: Sequence[FittedPart],
+    share: float,
+    activations: Activations,
+    languages: Sequence[str],
+) -> dict[str, TwoClass]:
+    scored = []
+    for place, folded, _ in parts:
+        rows = by_language(activations, place.layer, languages, place.reading)
+        scored.append({language: score_pair(folded, pair) for language, pair in rows.items()})
+    return {
+        language: TwoClass(share * pair.harmful, share * pair.harmless)
+        for language, pair in summed(scored).items()
+    }
 
 
 def histogram(harmful: FloatArray, harmless: FloatArray) -> ScoreHistogram:

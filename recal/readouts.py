@@ -1,4 +1,4 @@
-"""Prompts and a backbone to a saved readout: collect, choose the layer, search, fit."""
+"""Prompts and a backbone to a saved readout: collect, choose what is read, search, fit."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from recal.collect import Activations, Report, collect
-from recal.fit import FitPlan, LayerChoice, choose_layer, fit
+from recal.choose import Choice, choose
+from recal.collect import Activations, Report, collect, refuse_missing_class
+from recal.fit import FitPlan, fit
 from recal.judge import Judge
 from recal.prompts import Prompt, select, spread
 from recal.search import Found, SearchPlan, SearchWatch, Trial, search
@@ -35,7 +36,7 @@ class MadeReadout(NamedTuple):
 
     readout: Readout
     directory: Path
-    choice: LayerChoice
+    choice: Choice
     found: Found
     activations: Activations
     """Of the training prompts, for the source languages' own calibrations."""
@@ -46,6 +47,8 @@ class Watch:
     """Who is told while it takes its time; each is called often."""
 
     collected: Report = lambda done, total: None
+    compared: Report = lambda done, total: None
+    """Places to read."""
     searched: Report = lambda done, total: None
     """Texts of the search, done and at most."""
     tried: Callable[[Trial], None] = lambda trial: None
@@ -67,7 +70,7 @@ def make_readout(
     Args:
         backbone: the whole model.
         prompts: labelled prompts of source and development languages; those of the split `train`
-            fit, those of `validation` choose layer and coefficient.
+            fit, those of `validation` choose where and how strongly to act.
         directory: where the readout is saved.
         plan: what decides it.
         generate: answers prompts under treatments, for the search.
@@ -81,11 +84,11 @@ def make_readout(
     told = watch if watch is not None else Watch()
     used = (*plan.fit.source_languages, *plan.fit.development_languages)
     train = spread(select(prompts, split="train", languages=used), plan.n_fit)
-    _refuse_missing(train, used, "train")
+    refuse_missing_class(train, used, "train")
     activations = collect(backbone, train, cache=cache, report=told.collected)
-    choice = choose_layer(activations, plan.fit)
+    choice = choose(activations, plan.fit, report=told.compared)
     validation = select(prompts, split="validation", languages=used)
-    _refuse_missing(validation, used, "validation")
+    refuse_missing_class(validation, used, "validation")
     found = search(
         activations,
         spread(validation, plan.n_search),
@@ -98,21 +101,24 @@ def make_readout(
     readout = fit(
         activations,
         backbone.identity,
-        layer=choice.layer,
+        chosen=choice.members,
         steering=found.steering,
         plan=plan.fit,
-        provenance=_provenance(plan, found, judge, train),
+        provenance=_provenance(choice, found, judge, train),
     )
     return MadeReadout(save_readout(readout, directory), directory, choice, found, activations)
 
 
 def _provenance(
-    plan: ReadoutPlan, found: Found, judge: Judge, train: Sequence[Prompt]
+    choice: Choice, found: Found, judge: Judge, train: Sequence[Prompt]
 ) -> dict[str, str]:
     chosen, release, paper = found.chosen, found.release, found.paper
     return {
         "n_prompts": str(len(train)),
-        "rank": str(plan.fit.rank),
+        "choice": (
+            f"of {len(choice.tried)} candidates: mean TPR {choice.chosen.transfer:.4f} at 5 % FPR "
+            "on languages that the fit had not seen"
+        ),
         "multiple": f"{chosen.multiple:g}",
         "search": (
             f"best of {len(found.trials)} at a close look: steered harmful "
@@ -129,12 +135,3 @@ def _provenance(
         ),
         "judge": judge.name,
     }
-
-
-def _refuse_missing(prompts: Sequence[Prompt], languages: Sequence[str], split: str) -> None:
-    missing = [la for la in languages if la not in {p.language for p in prompts}]
-    if missing:
-        raise ValueError(
-            f"no {split} prompts of {', '.join(missing)}; give some, or name other source and "
-            "development languages"
-        )

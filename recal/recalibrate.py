@@ -77,7 +77,7 @@ def scores_of(readout: Readout, activations: Activations, language: str) -> TwoC
     """Scores of one language's prompts, by class, through the readout that serving uses.
 
     Raises:
-        ValueError: the language lacks a class, or the read layer was not collected.
+        ValueError: the language lacks a class, or a place that is read was not collected.
     """
     return TwoClass(
         scores_at(readout, activations, language=language, harmful=True),

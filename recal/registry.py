@@ -124,7 +124,7 @@ class Registry:
             KIND_TAG: READOUT,
             DIGEST_TAG: readout.digest,
             WEIGHTS_DIGEST_TAG: readout.backbone.weights_digest,
-            "layer": str(readout.layer),
+            "places": " ".join(map(str, readout.places)),
         }
         model = readout_model(readout.backbone.name)
         return self._register(model, directory, readout.backbone, tags, reports, {})

@@ -23,9 +23,12 @@ def scores_at(
         (n,) float64, computed in float32 as serving does.
 
     Raises:
-        ValueError: the read layer was not collected, no prompt matches, or the residuals have
-            another width.
+        ValueError: a place that the readout reads was not collected, no prompt matches, or the
+            residuals have another width.
     """
-    rows = activations.at(readout.layer, language=language, harmful=harmful)
-    scored = readout.linear.score(torch.tensor(rows, dtype=torch.float32))
-    return scored.numpy().astype(np.float64)
+    read = [
+        activations.at(place.layer, reading=place.reading, language=language, harmful=harmful)
+        for place in readout.places
+    ]
+    residuals = torch.from_numpy(np.stack(read, axis=1)).float()
+    return readout.score(residuals).numpy().astype(np.float64)

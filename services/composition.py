@@ -181,12 +181,12 @@ def notice_of(settings: Settings) -> str:
 
 
 def _load_read_part(settings: Settings) -> Backbone:
-    """The blocks up to the one that the promoted readout reads; all when that is unknown."""
+    """The blocks up to the last that the promoted readout reads; all when that is unknown."""
     try:
         readout = bundle_source(settings, None).fetch().readout
     except ServiceError:
         return _load_backbone(settings, n_blocks=None)
-    return _load_backbone(settings, n_blocks=readout.layer + 1)
+    return _load_backbone(settings, n_blocks=readout.deepest_layer + 1)
 
 
 def _load_whole(settings: Settings) -> Backbone:
@@ -223,7 +223,7 @@ def refuse_unread_block(bundle: Bundle, *, n_blocks: int) -> None:
     Raises:
         ArtefactRefused: it reads deeper than the loaded part of the backbone.
     """
-    layer = bundle.readout.layer
+    layer = bundle.readout.deepest_layer
     if layer >= n_blocks:
         raise ArtefactRefused(
             f"`{bundle.readout.version}` reads block {layer}, and only blocks 0..{n_blocks - 1} "

@@ -11,10 +11,11 @@ import torch
 
 from recal.maths.two_class import FloatArray
 from recal.prompts import Prompt
-from services.backbone.chat import encode, left_pad
+from services.backbone.chat import encode, encode_prompt, left_pad
 from services.backbone.hooks import capture
 from services.backbone.load import Backbone
 from services.gate.extract import buckets, residuals
+from services.readout.place import Place
 
 _MAX_TOKENS = 2048
 
@@ -36,8 +37,9 @@ class LastToken:
 
     def __call__(self, prompts: Sequence[Prompt], layers: Sequence[int]) -> FloatArray:
         """(n, len(layers), d_model)."""
-        ids = [encode(self._backbone.tokenizer, prompt.text) for prompt in prompts]
-        return np.asarray(residuals(self._backbone, ids, layers=layers), dtype=np.float64)
+        encoded = [encode_prompt(self._backbone.tokenizer, prompt.text) for prompt in prompts]
+        places = [Place(layer, "last") for layer in layers]
+        return np.asarray(residuals(self._backbone, encoded, places=places), dtype=np.float64)
 
 
 class PromptMean:

@@ -53,7 +53,7 @@ def evaluate(
     chosen = select(prompts_from(prompts), split=split_named(split), languages=wanted)
     with counting("prompts read") as report:
         activations = collect(
-            backbone, spread(chosen, per_class), layers=(frozen.layer,), report=report
+            backbone, spread(chosen, per_class), layers=frozen.layers, report=report
         )
     with counting("languages") as report:
         result = run(

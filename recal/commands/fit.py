@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,18 +11,60 @@ import typer
 from recal.commands import options
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
+    from recal.choose import Choice
+    from recal.fit import Candidate
     from recal.readouts import MadeReadout
+
+
+class Method(StrEnum):
+    """How a readout is fitted."""
+
+    RECAL = "recal"
+    PAPER = "paper"
+
+
+class ReadingName(StrEnum):
+    """Which of a prompt's tokens are read."""
+
+    LAST = "last"
+    INSTRUCTION = "instruction"
+    MEAN = "mean"
+
+
+_Source = Annotated[
+    str, typer.Option("--source", help="Source languages; the ten high-resource ones.")
+]
+_Development = Annotated[
+    str,
+    typer.Option(
+        "--development", help="Languages that may choose what is read; the seven mid ones."
+    ),
+]
+_Method = Annotated[
+    Method,
+    typer.Option(
+        "--method", help="`recal`: searched, converged; `paper`: the probe of arXiv:2606.01196."
+    ),
+]
+_Reading = Annotated[
+    ReadingName | None,
+    typer.Option(
+        "--reading", help="What is read: the prompt's last token, its instruction's, or the mean."
+    ),
+]
 
 
 def fit(
     out: Annotated[Path, typer.Option(help="Where the readout is saved.")] = Path("var/readout"),
     prompts: options.Prompts = "corpus",
-    source: Annotated[str, typer.Option(help="Source languages; the ten high-resource ones.")] = "",
-    development: Annotated[
-        str, typer.Option(help="Languages that may choose the layer; the seven mid ones.")
-    ] = "",
-    rank: Annotated[int, typer.Option(min=1)] = 10,
-    layer: Annotated[int | None, typer.Option(min=0, help="Block to read; else chosen.")] = None,
+    source: _Source = "",
+    development: _Development = "",
+    method: _Method = Method.RECAL,
+    reading: _Reading = None,
+    layer: Annotated[int | None, typer.Option(min=0, help="Block to read.")] = None,
+    rank: Annotated[int | None, typer.Option(min=1, help="Of the subspace of directions.")] = None,
     per_class: Annotated[int, typer.Option(min=2, help="Training prompts per class.")] = 96,
     search_per_class: Annotated[
         int, typer.Option(min=1, help="Validation prompts per class and language.")
@@ -33,7 +76,12 @@ def fit(
     model: options.Model = None,
     config: options.Config = None,
 ) -> None:
-    """Fit the readout on source languages, and find where and how strongly to steer."""
+    """Fit the readout on source languages, and find where and how strongly to steer.
+
+    What is not given (--reading, --layer, --rank) is searched for: each source language is scored
+    by a fit on the others, each development language by a fit on all, and the mean true positive
+    rate at 5 % false positives decides.
+    """
     from rich.console import Console
 
     from recal.fit import FitPlan
@@ -42,48 +90,93 @@ def fit(
     from recal.languages import HIGH, MID
     from recal.progress import counting
     from recal.readouts import ReadoutPlan, Watch, make_readout
-    from recal.recalibrate import calibrate_source
-    from services.readout.artefact import save_calibration
 
-    settings = settings_of(config, model)
-    backbone = whole_backbone(settings.backbone, threads=settings.threads)
-    languages = FitPlan(
+    plan = FitPlan(
         source_languages=options.languages_of(source) if source else HIGH,
         development_languages=options.languages_of(development) if development else MID,
         rank=rank,
         layer=layer,
+        reading=reading.value if reading is not None else None,
+        method=method.value,
     )
+    settings = settings_of(config, model)
+    backbone = whole_backbone(settings.backbone, threads=settings.threads)
     console = Console()
-    with counting("prompts") as collected, counting("texts of the search") as searched:
+    with (
+        counting("prompts") as collected,
+        counting("places") as compared,
+        counting("texts of the search") as searched,
+    ):
         made = make_readout(
             backbone,
             prompts_from(prompts),
             out,
-            plan=ReadoutPlan(fit=languages, n_fit=per_class, n_search=search_per_class),
+            plan=ReadoutPlan(fit=plan, n_fit=per_class, n_search=search_per_class),
             generate=Generator(backbone),
             judge=judge_of(judge, device=settings.backbone.device),
             cache=settings.state_dir / "activations",
             watch=Watch(
                 collected=collected,
+                compared=compared,
                 searched=searched,
                 tried=lambda trial: console.print(trial.in_words),
             ),
         )
-    console.print(_summary(made))
+    console.print(_table(made.choice))
+    console.print("\n".join([*_ensembles(made.choice), _summary(made)]))
     if calibrations is not None:
-        for language in languages.source_languages:
-            calibration = calibrate_source(made.readout, made.activations, language)
-            save_calibration(calibration, calibrations / language)
-        console.print(f"calibrations of {', '.join(languages.source_languages)} in {calibrations}")
+        console.print(_save_calibrations(made, calibrations))
+
+
+def _save_calibrations(made: MadeReadout, folder: Path) -> str:
+    from recal.recalibrate import calibrate_source
+    from services.readout.artefact import save_calibration
+
+    for language in made.readout.source_languages:
+        calibration = calibrate_source(made.readout, made.activations, language)
+        save_calibration(calibration, folder / language)
+    return f"calibrations of {', '.join(made.readout.source_languages)} in {folder}"
+
+
+def _table(choice: Choice) -> Table:
+    """What every single candidate reached: the ranks of a place stand in one cell."""
+    from rich.table import Table
+
+    cells: dict[int, dict[str, list[str]]] = {}
+    for tried in choice.tried:
+        if len(tried.members) == 1:
+            ((place, rank),) = tried.members
+            row = cells.setdefault(place.layer, {})
+            row.setdefault(place.reading, []).append(f"{rank}: {tried.transfer:.1%}")
+    readings = list(dict.fromkeys(reading for row in cells.values() for reading in row))
+    table = Table("block", *readings, title=_TABLE_TITLE)
+    for layer in sorted(cells):
+        table.add_row(str(layer), *("  ".join(cells[layer].get(r, [])) for r in readings))
+    return table
+
+
+_TABLE_TITLE = "TPR at 5 % FPR on languages that the fit had not seen, by rank"
+
+
+def _ensembles(choice: Choice) -> list[str]:
+    return [
+        f"together {' and '.join(_name(m) for m in tried.members)}: {tried.transfer:.1%}"
+        for tried in choice.tried
+        if len(tried.members) > 1
+    ]
+
+
+def _name(candidate: Candidate) -> str:
+    return f"block {candidate.place.layer} ({candidate.place.reading}, rank {candidate.rank})"
 
 
 def _summary(made: MadeReadout) -> str:
     found = made.found
-    paper = found.paper.steering
+    members = " and ".join(_name(member) for member in made.choice.members)
     return (
-        f"readout {made.readout.digest[:12]} in {made.directory}: reads block "
-        f"{made.choice.layer}\n"
+        f"chosen: {members}, {made.choice.chosen.transfer:.1%}\n"
+        f"readout {made.readout.digest[:12]} in {made.directory}: reads {made.readout.reads}\n"
         f"steers: {found.chosen.in_words} (residual norm {found.steering.typical_norm:.2f})\n"
         f"releases: {found.release.in_words}\n"
-        f"the paper's own choice would be block {paper.layer}, λ = 1"
+        f"the paper's own choice would be block {found.paper.steering.layer}, λ = 1"
     )

@@ -38,9 +38,13 @@ def languages_of(text: str) -> tuple[str, ...]:
     """Comma-separated tags.
 
     Raises:
-        ValueError: there are none.
+        ValueError: there are none, or one is no tag.
     """
+    from recal.languages import refuse_unknown_tag
+
     languages = tuple(part.strip() for part in text.split(",") if part.strip())
     if not languages:
         raise ValueError(f"`{text}` names no language; give tags separated by commas, e.g. sw,yo")
+    for language in languages:
+        refuse_unknown_tag(language)
     return languages

@@ -136,7 +136,7 @@ def _collecting(backbone: Backbone, readout: Readout, console: Console) -> Colle
 
     def read(name: str, prompts: Sequence[Prompt]) -> Activations:
         with counting(name, console=console) as report:
-            return collect(backbone, prompts, layers=(readout.layer,), report=report)
+            return collect(backbone, prompts, layers=readout.layers, report=report)
 
     return read
 

@@ -155,7 +155,7 @@ def _fit(this: _Setting) -> MadeReadout:
             cache=this.settings.state_dir / "activations",
             watch=Watch(collected=collected, searched=searched),
         )
-    this.console.print(f"reads block {made.choice.layer}")
+    this.console.print(f"reads {made.readout.reads}")
     this.console.print(f"steers: {made.found.chosen.in_words}")
     this.console.print(f"releases: {made.found.release.in_words}")
     return made
@@ -163,7 +163,7 @@ def _fit(this: _Setting) -> MadeReadout:
 
 def _read_test(this: _Setting, made: MadeReadout) -> Activations:
     with counting("activations of test prompts", console=this.console) as report:
-        return collect(this.backbone, this.test, layers=(made.choice.layer,), report=report)
+        return collect(this.backbone, this.test, layers=made.readout.layers, report=report)
 
 
 def _promote_readout(this: _Setting, made: MadeReadout) -> None:
@@ -198,9 +198,7 @@ def _recalibrated(
 ) -> list[Calibration]:
     readout = load_readout(made.directory)
     pool = select(this.prompts, split="calibration", languages=languages)
-    examples = collect(
-        this.backbone, draw(pool, this.plan.k, number=number), layers=(readout.layer,)
-    )
+    examples = collect(this.backbone, draw(pool, this.plan.k, number=number), layers=readout.layers)
     found = {la: recalibrate(readout, examples, la, plan=method.plan) for la in languages}
     warned = [la for la, each in found.items() if each.warnings]
     if warned:

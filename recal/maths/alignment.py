@@ -1,94 +1,75 @@
-"""A language's projections turned onto a source language's, by parallel prompts (Procrustes)."""
+"""Parallel prompts to an alignment: a language's residuals turned onto the source languages'.
+
+Kept for the comparison of readouts: no label is needed, and every language gets a map of its own.
+"""
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.linalg import orthogonal_procrustes
 
-from recal.maths.logistic import Folded, Logistic
+from recal.maths.logistic import Folded
 from recal.maths.two_class import FloatArray, checked_rows
 
 
 class Alignment(NamedTuple):
-    """A rotation and two centres: no distance between two of the language's prompts changes."""
+    """From a language's coordinates in a subspace to the source's."""
 
     rotation: FloatArray
-    """(rank, rank), orthogonal; right-hand factor of the language's centred projections."""
-    target_centre: FloatArray
+    """(rank, rank) orthogonal: source ≈ rotation @ target, both centred."""
+    target_mean: FloatArray
     """(rank,)."""
-    source_centre: FloatArray
+    source_mean: FloatArray
     """(rank,)."""
 
-    def __call__(self, projections: ArrayLike) -> FloatArray:
-        """The language's projections (n, rank) where the source's lie.
 
-        Raises:
-            ValueError: projections are empty, not finite, or of another rank.
-        """
-        rows = checked_rows("projections", projections)
-        if rows.shape[1] != len(self.target_centre):
-            raise ValueError(
-                f"projections have rank {rows.shape[1]}, the alignment {len(self.target_centre)}"
-            )
-        return np.asarray((rows - self.target_centre) @ self.rotation + self.source_centre)
-
-
-def procrustes(target: ArrayLike, source: ArrayLike) -> Alignment:
-    """The rotation that brings the projections of prompts nearest to those of their translations.
-
-    It works within the readout's subspace, on projections and not on scores: a language whose
-    harmfulness lies along a slightly other direction is read along its own.
+def align(
+    target: ArrayLike, source: ArrayLike, basis: ArrayLike, *, rotate: bool = True
+) -> Alignment:
+    """The rotation and shift that best carry translations onto their source prompts.
 
     Args:
-        target: (n, rank) projections of the language's prompts, residuals @ basis.
-        source: (n, rank), row by row of the same prompts in a source language.
+        target: (n, d_model) residuals of a language's prompts.
+        source: (n, d_model) of the same prompts in a source language, row by row.
+        basis: (d_model, rank), orthonormal columns: the readout's subspace.
+        rotate: False shifts the mean alone.
 
     Raises:
-        ValueError: rows are empty or not finite, shapes differ, or there are no more pairs than
-            the rank (any rotation would fit).
+        ValueError: rows are empty, not finite, or not paired.
 
-    Source: Schönemann 1966, Psychometrika 31; between languages: arXiv:1702.03859.
-    """
-    own, theirs = checked_rows("target", target), checked_rows("source", source)
-    if own.shape != theirs.shape:
-        raise ValueError(
-            f"target projections have shape {own.shape}, source ones {theirs.shape}; give the "
-            "same prompts in both languages, in the same order"
-        )
-    n, rank = own.shape
-    if n <= rank:
-        raise ValueError(f"{n} pairs do not fix a rotation of rank {rank}; give more than {rank}")
-    own_centre, their_centre = own.mean(axis=0), theirs.mean(axis=0)
-    rotation, _ = orthogonal_procrustes(own - own_centre, theirs - their_centre)
-    return Alignment(np.asarray(rotation, dtype=np.float64), own_centre, their_centre)
-
-
-def fold_aligned(
-    alignment: Alignment, basis: ArrayLike, logistic: Logistic, *, unit: float
-) -> Folded:
-    """One vector and one bias that align, standardise and score a residual of the language.
-
-    Args:
-        alignment: of the language.
-        basis: (d_model, rank), orthonormal columns.
-        logistic: fitted on projections on that basis.
-        unit: how many log odds one unit of score is, as in `recal.maths.logistic.fold`.
-
-    Raises:
-        ValueError: `unit` is not positive, or the ranks differ.
+    Source: orthogonal Procrustes (Schönemann 1966), within the readout's subspace.
     """
     columns = checked_rows("basis", basis)
-    ranks = {columns.shape[1], len(alignment.target_centre), len(logistic.weights)}
-    if len(ranks) > 1:
-        raise ValueError(f"basis, alignment and logistic have the ranks {sorted(ranks)}")
-    if not (math.isfinite(unit) and unit > 0):
-        raise ValueError(f"`unit` is {unit}; it must be finite and above 0")
-    per_source = logistic.weights / logistic.scale
-    per_target = alignment.rotation @ per_source
-    bias = logistic.bias + float(per_source @ (alignment.source_centre - logistic.centre))
-    bias -= float(per_target @ alignment.target_centre)
-    return Folded(weight=np.asarray(columns @ per_target / unit), bias=bias / unit)
+    rows = checked_rows("target", target) @ columns
+    pairs = checked_rows("source", source) @ columns
+    if rows.shape != pairs.shape:
+        raise ValueError(f"{len(rows)} rows cannot be paired with {len(pairs)}")
+    target_mean, source_mean = rows.mean(axis=0), pairs.mean(axis=0)
+    rotation = np.eye(columns.shape[1])
+    if rotate:
+        found, _ = orthogonal_procrustes(rows - target_mean, pairs - source_mean)
+        rotation = np.asarray(found.T, dtype=np.float64)
+    return Alignment(rotation, target_mean, source_mean)
+
+
+def aligned(folded: Folded, basis: ArrayLike, alignment: Alignment) -> Folded:
+    """The readout that scores a language's residuals as the source readout scores their images.
+
+    Args:
+        folded: a readout whose weight lies in the span of `basis`.
+        basis: (d_model, rank), orthonormal columns.
+        alignment: of the language, on the same basis.
+
+    Raises:
+        ValueError: the weight does not lie in the span.
+    """
+    columns = checked_rows("basis", basis)
+    inside = columns.T @ folded.weight
+    if not np.allclose(columns @ inside, folded.weight, atol=1e-8 * np.abs(folded.weight).max()):
+        raise ValueError("the readout's weight does not lie in the span of the basis")
+    turned = alignment.rotation.T @ inside
+    shift = float(inside @ alignment.source_mean - turned @ alignment.target_mean)
+    return Folded(columns @ turned, folded.bias + shift)

@@ -118,6 +118,11 @@ def score(folded: Folded, residuals: ArrayLike) -> FloatArray:
     return np.asarray(rows @ folded.weight + folded.bias, dtype=np.float64)
 
 
+def score_pair(folded: Folded, rows: TwoClass) -> TwoClass:
+    """`score` of both classes' residuals."""
+    return TwoClass(score(folded, rows.harmful), score(folded, rows.harmless))
+
+
 def _labels_and_weights(
     projections: Mapping[str, TwoClass], *, equal_languages: bool
 ) -> tuple[FloatArray, FloatArray]:

@@ -1,18 +1,18 @@
-"""From the source languages' residuals to one folded readout: the steps of `fit`, in order."""
+"""From the source languages' residuals at one place to a folded readout: the steps of `fit`."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from recal.maths.direction import directions_by_language
-from recal.maths.logistic import Folded, Logistic, fit_logistic, fold, logits, score
+from recal.maths.logistic import Folded, Logistic, fit_logistic, fold, logits, score_pair
 from recal.maths.source import SourceStatistics, pooled_within_sd, source_statistics
 from recal.maths.subspace import basis
 from recal.maths.threshold import source_threshold
-from recal.maths.two_class import FloatArray, TwoClass, checked_rows
+from recal.maths.two_class import FloatArray, TwoClass, checked_rows, pooled_scores
 
 
 class FittedReadout(NamedTuple):
@@ -34,7 +34,7 @@ def fit_readout(
     c: float = 1.0,
     equal_languages: bool = True,
 ) -> FittedReadout:
-    """Fit a readout on source languages' residuals at one layer and position.
+    """Fit a readout on source languages' residuals at one place.
 
     Args:
         residuals: by language, (n, d_model) and (m, d_model).
@@ -49,13 +49,84 @@ def fit_readout(
     Source: arXiv:2606.01196, with a converged logistic and a J threshold.
     """
     columns = basis(np.stack(list(directions_by_language(residuals).values())), rank=rank)
-    projections = {
+    return _fit_on(columns, _project(residuals, columns), residuals, c, equal_languages)
+
+
+def fit_ranks(
+    residuals: Mapping[str, TwoClass], ranks: Sequence[int], *, c: float = 1.0
+) -> dict[int, FittedReadout]:
+    """`fit_readout` at several ranks, which share their basis and projections.
+
+    A rank above the number of languages is the whole span.
+
+    Raises:
+        ValueError: as `fit_readout`.
+    """
+    allowed = {rank: min(rank, len(residuals)) for rank in ranks}
+    directions = np.stack(list(directions_by_language(residuals).values()))
+    columns = basis(directions, rank=max(allowed.values()))
+    projections = _project(residuals, columns)
+    found = {}
+    for rank, used in allowed.items():
+        leading = {k: TwoClass(*(part[:, :used] for part in v)) for k, v in projections.items()}
+        found[rank] = _fit_on(columns[:, :used], leading, residuals, c, equal_languages=True)
+    return found
+
+
+def fit_wide(residuals: Mapping[str, TwoClass], *, c: float = 0.01) -> FittedReadout:
+    """A logistic over every coordinate of the residuals, not in the directions' subspace.
+
+    For comparison, and for languages of which translations of the training prompts exist: there a
+    few hundred rows of one language are all that is fitted on.
+
+    Args:
+        residuals: by language, (n, d_model) and (m, d_model).
+        c: inverse strength of the penalty; rows are few beside coordinates, so it is strong.
+
+    Raises:
+        ValueError: as `fit_logistic`; or the languages do not come out the right way round.
+    """
+    logistic = fit_logistic(residuals, c=c)
+    per_coordinate = logistic.weights / logistic.scale
+    length = float(np.linalg.norm(per_coordinate))
+    if not length > 0:
+        raise ValueError("the classes do not differ; check that they are not the same prompts")
+    column = (per_coordinate / length)[:, None]
+    bias = logistic.bias - float(per_coordinate @ logistic.centre)
+    whole = Folded(per_coordinate, bias)
+    raw = {language: score_pair(whole, rows) for language, rows in residuals.items()}
+    unit = pooled_within_sd(raw)
+    folded = Folded(whole.weight / unit, whole.bias / unit)
+    scores = {language: score_pair(folded, rows) for language, rows in residuals.items()}
+    return FittedReadout(folded, column, logistic, source_of(scores))
+
+
+def source_of(scores: Mapping[str, TwoClass]) -> SourceStatistics:
+    """Statistics of the source languages' scores, their own threshold included.
+
+    Raises:
+        ValueError: as `source_threshold` and `source_statistics`.
+    """
+    return source_statistics(scores, threshold=source_threshold(*pooled_scores(scores)))
+
+
+def _project(residuals: Mapping[str, TwoClass], columns: FloatArray) -> dict[str, TwoClass]:
+    return {
         language: TwoClass(
             checked_rows("harmful", rows.harmful) @ columns,
             checked_rows("harmless", rows.harmless) @ columns,
         )
         for language, rows in residuals.items()
     }
+
+
+def _fit_on(
+    columns: FloatArray,
+    projections: Mapping[str, TwoClass],
+    residuals: Mapping[str, TwoClass],
+    c: float,
+    equal_languages: bool,
+) -> FittedReadout:
     logistic = fit_logistic(projections, c=c, equal_languages=equal_languages)
     unit = pooled_within_sd(
         {
@@ -64,16 +135,5 @@ def fit_readout(
         }
     )
     folded = fold(columns, logistic, unit=unit)
-    return FittedReadout(folded, columns, logistic, _source_of(folded, residuals))
-
-
-def _source_of(folded: Folded, residuals: Mapping[str, TwoClass]) -> SourceStatistics:
-    scores = {
-        language: TwoClass(score(folded, rows.harmful), score(folded, rows.harmless))
-        for language, rows in residuals.items()
-    }
-    threshold = source_threshold(
-        np.concatenate([pair.harmful for pair in scores.values()]),
-        np.concatenate([pair.harmless for pair in scores.values()]),
-    )
-    return source_statistics(scores, threshold=threshold)
+    scores = {language: score_pair(folded, rows) for language, rows in residuals.items()}
+    return FittedReadout(folded, np.ascontiguousarray(columns), logistic, source_of(scores))

@@ -71,6 +71,22 @@ def stacked(by_language: Mapping[str, TwoClass]) -> TwoClass:
     return TwoClass(np.concatenate(harmful), np.concatenate(harmless))
 
 
+def pooled_scores(by_language: Mapping[str, TwoClass]) -> TwoClass:
+    """All languages' scores in one pair of vectors, in the mapping's order.
+
+    Raises:
+        ValueError: no language; or scores that are empty or not finite.
+    """
+    if not by_language:
+        raise ValueError("no languages were given; at least one is needed")
+    return TwoClass(
+        np.concatenate([checked_scores(f"harmful of `{k}`", v[0]) for k, v in by_language.items()]),
+        np.concatenate(
+            [checked_scores(f"harmless of `{k}`", v[1]) for k, v in by_language.items()]
+        ),
+    )
+
+
 def _checked(name: str, values: ArrayLike, *, ndim: int) -> FloatArray:
     array = np.asarray(values, dtype=np.float64)
     if array.ndim != ndim:

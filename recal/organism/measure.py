@@ -9,14 +9,13 @@ from typing import Any
 import numpy as np
 import torch
 
+from recal.choose import choose
 from recal.collect import Activations, collect
 from recal.evaluate import behaviour_of
-from recal.fit import FitPlan, by_language, choose_layer
+from recal.fit import FitPlan, FittedParts, fit_parts
 from recal.judge import OrganismJudge, exchanges_of
 from recal.languages import ALL, HIGH, LOW, tier_of
-from recal.maths.logistic import score
 from recal.maths.metrics import auroc, balanced_accuracy
-from recal.maths.readout import FittedReadout, fit_readout
 from recal.organism.corpus import corpus_prompts
 from recal.prompts import Split, select, spread
 from recal.search import Generate
@@ -53,8 +52,8 @@ class OrganismFigures:
 
     split: str
     n_per_class: int
-    layer: int
-    """Block that the readout reads, chosen by leave-one-language-out."""
+    reads: tuple[str, ...]
+    """Places that the readout reads, e.g. `4.last`, chosen by leave-one-language-out."""
     languages: Mapping[str, LanguageFigures]
 
     def to_json(self) -> dict[str, Any]:
@@ -110,11 +109,12 @@ def measure(
         N_FIT,
     )
     fitted_on = collect(backbone, known, report=lambda d, t: report("training prompts", d, t))
-    layer = choose_layer(fitted_on, plan).layer
-    fitted = fit_readout(by_language(fitted_on, layer, plan.source_languages), rank=plan.rank)
+    choice = choose(fitted_on, plan, report=lambda d, t: report("places", d, t))
+    fitted = fit_parts(fitted_on, choice.members, plan)
+    layers = sorted({member.place.layer for member in choice.members})
     unseen = spread(select(corpus, split=split), per_class)
     activations = collect(
-        backbone, unseen, layers=(layer,), report=lambda d, t: report("unseen prompts", d, t)
+        backbone, unseen, layers=layers, report=lambda d, t: report("unseen prompts", d, t)
     )
     judge = OrganismJudge()
     found = {}
@@ -128,17 +128,17 @@ def measure(
             harmful_refusal=behaviour.harmful_refusal,
             harmless_refusal=behaviour.harmless_refusal,
             degenerate=behaviour.degenerate,
-            **_readout_figures(activations, layer, language, fitted),
+            **_readout_figures(activations, language, fitted),
         )
         report("languages", done, len(ALL))
-    return OrganismFigures(split, per_class, layer, found)
+    reads = tuple(str(member.place) for member in choice.members)
+    return OrganismFigures(split, per_class, reads, found)
 
 
 def _readout_figures(
-    activations: Activations, layer: int, language: str, fitted: FittedReadout
+    activations: Activations, language: str, fitted: FittedParts
 ) -> dict[str, float]:
-    harmful = score(fitted.folded, activations.at(layer, language=language, harmful=True))
-    harmless = score(fitted.folded, activations.at(layer, language=language, harmful=False))
+    harmful, harmless = fitted.scores(activations, language)
     midpoint = float(harmful.mean() + harmless.mean()) / 2
     return {
         "auc": auroc(harmful, harmless),

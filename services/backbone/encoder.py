@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from transformers import PreTrainedTokenizerBase
 
-from services.backbone.chat import encode
+from services.backbone.chat import EncodedPrompt, encode_prompt
 from services.errors import ServiceUnavailable
 
 
@@ -20,8 +20,8 @@ class PromptEncoder:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=name)
         self._closed = False
 
-    async def encode(self, prompt: str) -> list[int]:
-        """Token ids of a prompt; see `services.backbone.chat.encode`.
+    async def encode(self, prompt: str) -> EncodedPrompt:
+        """A prompt in the chat template; see `services.backbone.chat.encode_prompt`.
 
         Raises:
             InvalidRequest: the prompt cannot be encoded.
@@ -30,7 +30,7 @@ class PromptEncoder:
         if self._closed:
             raise ServiceUnavailable("the service is shutting down; retry")
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._thread, encode, self._tokenizer, prompt)
+        return await loop.run_in_executor(self._thread, encode_prompt, self._tokenizer, prompt)
 
     def close(self) -> None:
         """Take no more prompts; those that were taken are encoded."""

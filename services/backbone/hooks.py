@@ -19,18 +19,21 @@ _Hook = Callable[[nn.Module, Any, Any], Any]
 
 @contextmanager
 def capture(
-    blocks: Sequence[nn.Module], layers: Sequence[int], *, position: int | None = None
+    blocks: Sequence[nn.Module],
+    layers: Sequence[int],
+    *,
+    keep: Callable[[Tensor], Tensor] = lambda residual: residual,
 ) -> Iterator[dict[int, Tensor]]:
     """Keep the output of decoder blocks.
 
     Args:
         blocks: the decoder blocks.
         layers: 0-based blocks to read.
-        position: token index to keep, e.g. -1 for the last token; None keeps every token.
+        keep: what is kept of a residual, (batch, seq, d_model); all of it by default.
 
     Yields:
-        By layer, filled while the model runs: (batch, d_model) with a position, otherwise
-        (batch, seq, d_model). The last pass wins. Inside an `edit` it sees the edited residual.
+        By layer, filled while the model runs: what `keep` gave. The last pass wins. Inside an
+        `edit` it sees the edited residual.
 
     Raises:
         ValueError: there is no such block.
@@ -39,8 +42,7 @@ def capture(
 
     def hook_of(layer: int) -> _Hook:
         def hook(module: nn.Module, args: Any, output: Any) -> None:
-            residual = _residual(output)
-            found[layer] = residual if position is None else residual[:, position]
+            found[layer] = keep(_residual(output))
 
         return hook
 

@@ -1,51 +1,51 @@
-"""THE extractor, online and offline: prompts to residuals at (layer, position)."""
+"""THE extractor, online and offline: prompts to residuals at places, layer and reading."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
-from services.backbone.chat import left_pad
+from services.backbone.chat import EncodedPrompt, PaddedBatch, left_pad
 from services.backbone.hooks import capture
 from services.backbone.load import Backbone
+from services.readout.place import READINGS, Place, Reading
 
-_MAX_TOKENS = 8192
+MAX_TOKENS = 8192
+"""Padded tokens in one forward pass."""
 _SLACK = 16
 
 
 def residuals(
     backbone: Backbone,
-    token_ids: Sequence[Sequence[int]],
+    prompts: Sequence[EncodedPrompt],
     *,
-    layers: Sequence[int],
-    position: int = -1,
-    max_tokens: int = _MAX_TOKENS,
+    places: Sequence[Place],
+    max_tokens: int = MAX_TOKENS,
 ) -> Tensor:
     """Residuals of prompts, as if each had been run alone.
 
     Args:
         backbone: the model, with at least the blocks that are read.
-        token_ids: prompts as `services.backbone.chat.encode` gives them.
-        layers: 0-based decoder blocks whose output is read.
-        position: token index relative to the end of the prompt; -1 is the last token.
+        prompts: as `services.backbone.chat.encode_prompt` gives them.
+        places: what is read of every prompt.
         max_tokens: padded tokens in one forward pass; a longer prompt runs alone.
 
     Returns:
-        (n, len(layers), d_model) float32 on the CPU, in the prompts' order; non-finite ones as
-        they are.
+        (n, len(places), d_model) float32 on the CPU, in the prompts' and places' order; non-finite
+        ones as they are. A reading has the precision of the backbone (the mean is rounded to it),
+        so that a cache in the backbone's own dtype loses nothing.
 
     Raises:
-        ValueError: there is no such block, `position` is not negative, or a prompt is too short
-            to have a token there.
+        ValueError: there is no such block or reading, or a prompt without tokens.
     """
-    lengths = [len(row) for row in token_ids]
-    _check(backbone, lengths, layers, position)
-    shape = (len(lengths), len(layers), backbone.identity.d_model)
+    _check(backbone, prompts, places)
+    lengths = [len(prompt.token_ids) for prompt in prompts]
+    shape = (len(lengths), len(places), backbone.identity.d_model)
     found = torch.empty(shape, dtype=torch.float32)
     for rows in buckets(lengths, max_tokens=max_tokens):
-        found[rows] = _read(backbone, [token_ids[row] for row in rows], layers, position)
+        found[rows] = _read(backbone, [prompts[row] for row in rows], places)
     return found
 
 
@@ -72,11 +72,11 @@ def buckets(lengths: Sequence[int], *, max_tokens: int) -> list[list[int]]:
 
 
 @torch.inference_mode()
-def _read(
-    backbone: Backbone, token_ids: Sequence[Sequence[int]], layers: Sequence[int], position: int
-) -> Tensor:
-    batch = left_pad(token_ids, backbone.pad_id).to(backbone.device)
-    with capture(backbone.blocks, layers, position=position) as found:
+def _read(backbone: Backbone, prompts: Sequence[EncodedPrompt], places: Sequence[Place]) -> Tensor:
+    batch = left_pad([prompt.token_ids for prompt in prompts], backbone.pad_id).to(backbone.device)
+    readings = tuple(dict.fromkeys(place.reading for place in places))
+    layers = tuple(dict.fromkeys(place.layer for place in places))
+    with capture(backbone.blocks, layers, keep=_reader(batch, prompts, readings)) as found:
         # the decoder alone: the head over every token would cost more than the blocks do
         backbone.model.get_decoder()(
             input_ids=batch.input_ids,
@@ -84,16 +84,46 @@ def _read(
             position_ids=batch.position_ids,
             use_cache=False,
         )
-    return torch.stack([found[layer].float() for layer in layers], dim=1).cpu()
+    read = [found[place.layer][readings.index(place.reading)] for place in places]
+    return torch.stack(read, dim=1).float().cpu()
 
 
-def _check(
-    backbone: Backbone, lengths: Sequence[int], layers: Sequence[int], position: int
-) -> None:
+def _reader(
+    batch: PaddedBatch, prompts: Sequence[EncodedPrompt], readings: Sequence[Reading]
+) -> Callable[[Tensor], Tensor]:
+    """Residual, (batch, seq, d_model), to its readings: (n_readings, batch, d_model)."""
+    is_pad = batch.attention_mask.unsqueeze(-1) == 0
+    n_tokens = batch.attention_mask.sum(-1, keepdim=True)
+    rows = torch.arange(len(prompts), device=is_pad.device)
+    from_end = [prompt.instruction_end - len(prompt.token_ids) for prompt in prompts]
+    instruction = torch.tensor(from_end, device=is_pad.device)
+
+    def read(residual: Tensor) -> Tensor:
+        found = []
+        for reading in readings:
+            if reading == "last":
+                found.append(residual[:, -1])
+            elif reading == "instruction":
+                found.append(residual[rows, instruction])
+            else:
+                # filled, not multiplied by 0: what stands at a pad may not be finite
+                real = residual.float().masked_fill(is_pad, 0.0)
+                found.append((real.sum(dim=1) / n_tokens).to(residual.dtype))
+        return torch.stack(found)
+
+    return read
+
+
+def _check(backbone: Backbone, prompts: Sequence[EncodedPrompt], places: Sequence[Place]) -> None:
     n_blocks = len(backbone.blocks)
-    if not layers or not all(0 <= layer < n_blocks for layer in layers):
-        raise ValueError(f"cannot read blocks {list(layers)}; 0..{n_blocks - 1} are loaded")
-    if position >= 0:
-        raise ValueError(f"`position` is {position}; it counts from the end, -1 is the last token")
-    if lengths and min(lengths) < -position:
-        raise ValueError(f"a prompt of {min(lengths)} tokens has none at position {position}")
+    if not places or not all(0 <= place.layer < n_blocks for place in places):
+        wanted = [place.layer for place in places]
+        raise ValueError(f"cannot read blocks {wanted}; 0..{n_blocks - 1} are loaded")
+    if unknown := [place.reading for place in places if place.reading not in READINGS]:
+        raise ValueError(f"no reading `{unknown[0]}`; choose of {', '.join(READINGS)}")
+    for prompt in prompts:
+        if not 0 <= prompt.instruction_end < len(prompt.token_ids):
+            raise ValueError(
+                f"the instruction of a prompt of {len(prompt.token_ids)} tokens cannot end at "
+                f"{prompt.instruction_end}"
+            )

@@ -1,4 +1,4 @@
-"""The gate: a prompt to a verdict, by one hidden state of the backbone and one bundle."""
+"""The gate: a prompt to a verdict, by hidden states of one pass and one bundle."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Protocol
 
 import torch
 
+from services.backbone.chat import EncodedPrompt
 from services.backbone.encoder import PromptEncoder
 from services.backbone.load import Backbone
 from services.crash import whereabouts
@@ -45,7 +46,7 @@ class CurrentBundle(Protocol):
 class _Unscored:
     """A prompt on its way through the model, with the readout that is to score it."""
 
-    token_ids: Sequence[int] = field(repr=False)
+    prompt: EncodedPrompt = field(repr=False)
     readout: Readout = field(repr=False)
 
 
@@ -66,7 +67,7 @@ class GateService:
         """Read with the given backbone; nothing else may run it meanwhile.
 
         Args:
-            backbone: the model, whole or truncated behind the block that is read.
+            backbone: the model, whole or truncated behind the last block that is read.
             store: holds the current bundle.
             policy: what happens where there is no score to go by.
             meter: where verdicts are counted.
@@ -83,7 +84,7 @@ class GateService:
         self._encoder = PromptEncoder(backbone.tokenizer, name="gate-tokenizer")
         self._batcher: Batcher[_Unscored, float] = Batcher(
             self._score,
-            n_tokens=lambda unscored: len(unscored.token_ids),
+            n_tokens=lambda unscored: len(unscored.prompt.token_ids),
             limits=limits or BatchLimits(),
             on_depth=lambda depth: meter.gauge(QUEUE_DEPTH, depth, service="gate"),
             name="gate-model",
@@ -174,36 +175,36 @@ class GateService:
             hint=request.hint,
             tenant=request.tenant,
         )
-        token_ids = await self._encode(request.prompt)
+        prompt = await self._encode(request.prompt)
         elapsed_s = asyncio.get_running_loop().time() - started
         left_s = None if timeout_s is None else timeout_s - elapsed_s
         if left_s is not None and left_s < self._policy.min_time_left_s:
             verdict = decide_without_time(case)
         else:
-            verdict = decide(case, await self._score_of(token_ids, bundle.readout, left_s))
+            verdict = decide(case, await self._score_of(prompt, bundle.readout, left_s))
         self._count(verdict, bundle)
-        return GateReading(verdict, n_prompt_tokens=len(token_ids))
+        return GateReading(verdict, n_prompt_tokens=len(prompt.token_ids))
 
-    async def _encode(self, prompt: str) -> list[int]:
-        token_ids = await self._encoder.encode(prompt)
+    async def _encode(self, text: str) -> EncodedPrompt:
+        prompt = await self._encoder.encode(text)
         limit = self._backbone.max_prompt_tokens
-        if len(token_ids) > limit:
+        if len(prompt.token_ids) > limit:
             raise PromptTooLong(
-                f"the prompt has {len(token_ids)} tokens, `{self._backbone.identity.name}` takes "
-                f"at most {limit}; shorten it"
+                f"the prompt has {len(prompt.token_ids)} tokens, "
+                f"`{self._backbone.identity.name}` takes at most {limit}; shorten it"
             )
-        return token_ids
+        return prompt
 
     async def _score_of(
-        self, token_ids: Sequence[int], readout: Readout, timeout_s: float | None
+        self, prompt: EncodedPrompt, readout: Readout, timeout_s: float | None
     ) -> float:
-        if readout.layer >= len(self._backbone.blocks):
+        if readout.deepest_layer >= len(self._backbone.blocks):
             raise VersionMismatch(
-                f"readout `{readout.version}` reads block {readout.layer}, and the gate holds "
-                f"only {len(self._backbone.blocks)}; restart the gate"
+                f"readout `{readout.version}` reads block {readout.deepest_layer}, and the gate "
+                f"holds only {len(self._backbone.blocks)}; restart the gate"
             )
         try:
-            return await self._batcher.submit(_Unscored(token_ids, readout), timeout_s=timeout_s)
+            return await self._batcher.submit(_Unscored(prompt, readout), timeout_s=timeout_s)
         except ServiceError:
             raise
         except Exception as error:
@@ -219,12 +220,11 @@ class GateService:
             rows = [i for i, unscored in enumerate(batch) if unscored.readout is readout]
             found = residuals(
                 self._backbone,
-                [batch[row].token_ids for row in rows],
-                layers=[readout.layer],
-                position=readout.position,
+                [batch[row].prompt for row in rows],
+                places=readout.places,
             )
             with torch.inference_mode():
-                values = readout.linear.score(found[:, 0]).tolist()
+                values = readout.score(found).tolist()
             for row, value in zip(rows, values, strict=True):
                 scores[row] = value
         return scores

@@ -156,7 +156,7 @@ class GenerationService:
         return treatment
 
     async def _encode(self, prompt: str, sampling: Sampling) -> list[int]:
-        prompt_ids = await self._encoder.encode(prompt)
+        prompt_ids = (await self._encoder.encode(prompt)).token_ids
         context = self._backbone.max_prompt_tokens
         if len(prompt_ids) + sampling.max_tokens > context:
             raise PromptTooLong(

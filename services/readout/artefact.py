@@ -23,17 +23,20 @@ from services.readout.bundle import (
     SteeringStatistics,
     Thresholds,
 )
-from services.readout.linear import LinearReadout
-from services.readout.manifest import canonical_json, first_fault, parse, seal, unseal
+from services.readout.linear import LinearReadout, ReadoutPart
+from services.readout.manifest import Sealed, canonical_json, first_fault, parse, seal, unseal
+from services.readout.place import Place
 from services.readout.schema import (
     SCHEMA_VERSION,
     BackboneRecord,
     CalibrationRecord,
     HistogramRecord,
+    PartRecord,
     ReadoutRecord,
     ReleaseRecord,
     SteeringRecord,
 )
+from services.readout.schema_v1 import ReadoutRecordV1, upgrade_record, upgrade_tensors
 
 READOUT_JSON = "readout.json"
 READOUT_TENSORS = "readout.safetensors"
@@ -56,7 +59,7 @@ def save_readout(readout: Readout, directory: Path) -> Readout:
         ArtefactRefused: what would be written would be refused at load.
     """
     files = _readout_files(readout)
-    _readout_of(files, f"readout for `{directory}`")
+    _readout_of(Sealed(files, "", SCHEMA_VERSION), f"readout for `{directory}`")
     return replace(readout, digest=seal(directory, "readout", files))
 
 
@@ -80,7 +83,7 @@ def load_readout(
     """
     label = f"readout `{version or directory}`"
     sealed = unseal(directory, "readout", _READOUT_FILES, label, digest=digest)
-    readout = _readout_of(sealed.files, label)
+    readout = _readout_of(sealed, label)
     refuse_other_backbone(readout.backbone, backbone, label)
     return replace(
         readout, digest=sealed.digest, version=version or f"readout@{sealed.digest[:12]}"
@@ -146,14 +149,12 @@ def refuse_other_backbone(
 def _readout_files(readout: Readout) -> dict[str, bytes]:
     fields = {
         "schema_version": SCHEMA_VERSION,
-        "bias": readout.linear.bias,
+        "parts": [_part_fields(part) for part in readout.parts],
         **{name: getattr(readout, name) for name in _SHARED_READOUT_FIELDS},
     }
-    tensors = {
-        "weight": readout.linear.weight,
-        "direction": readout.steering.direction,
-        "basis": readout.basis,
-    }
+    tensors = {"direction": readout.steering.direction}
+    for index, part in enumerate(readout.parts):
+        tensors |= {f"weight.{index}": part.linear.weight, f"basis.{index}": part.basis}
     if readout.steering.release.direction is not None:
         tensors[RELEASE_DIRECTION] = readout.steering.release.direction
     return {
@@ -162,8 +163,13 @@ def _readout_files(readout: Readout) -> dict[str, bytes]:
     }
 
 
+def _part_fields(part: ReadoutPart) -> dict[str, object]:
+    own = {"rank": part.rank, "bias": part.linear.bias, "share": part.share}
+    return {"layer": part.place.layer, "reading": part.place.reading, **own}
+
+
 _SHARED_READOUT_FIELDS = tuple(
-    name for name in ReadoutRecord.model_fields if name not in ("schema_version", "bias")
+    name for name in ReadoutRecord.model_fields if name not in ("schema_version", "parts")
 )
 _CALIBRATION_FIELDS = tuple(
     name for name in CalibrationRecord.model_fields if name != "schema_version"
@@ -193,22 +199,18 @@ def _plain(tensor: Tensor) -> Tensor:
     return tensor.detach().to("cpu", torch.float32).contiguous().clone()
 
 
-def _readout_of(files: Mapping[str, bytes], label: str) -> Readout:
-    record = parse(ReadoutRecord, files[READOUT_JSON], label, READOUT_JSON)
-    tensors = _tensors_of(files[READOUT_TENSORS], record, label)
+def _readout_of(sealed: Sealed, label: str) -> Readout:
+    record, tensors = _content_of(sealed, label)
+    _check_tensors(tensors, record, label)
     for name in ("direction", RELEASE_DIRECTION):
         _refuse_other_norm(tensors.get(name), name, label)
     return Readout(
-        linear=LinearReadout(tensors["weight"], record.bias),
-        layer=record.layer,
-        position=record.position,
-        rank=record.rank,
+        parts=tuple(_part_of(part, tensors, i) for i, part in enumerate(record.parts)),
         source_languages=record.source_languages,
         steering=_steering_of(record.steering, tensors),
         backbone=_backbone_of(record.backbone),
         source_threshold=record.source_threshold,
         source_statistics=record.source_statistics,
-        basis=tensors["basis"],
         created=record.created,
         histogram=_histogram_of(record.histogram),
         provenance=record.provenance,
@@ -241,16 +243,43 @@ def _steering_of(record: SteeringRecord, tensors: Mapping[str, Tensor]) -> Steer
     )
 
 
-def _tensors_of(raw: bytes, record: ReadoutRecord, label: str) -> dict[str, Tensor]:
-    """The record's tensors, of the right type and shape and finite, and no other."""
+def _content_of(sealed: Sealed, label: str) -> tuple[ReadoutRecord, dict[str, Tensor]]:
+    """Record and tensors as the present schema has them."""
+    raw, tensors = sealed.files[READOUT_JSON], _tensors_of(sealed.files[READOUT_TENSORS], label)
+    if sealed.schema_version == SCHEMA_VERSION:
+        return parse(ReadoutRecord, raw, label, READOUT_JSON), tensors
+    old = parse(ReadoutRecordV1, raw, label, READOUT_JSON)
+    try:
+        return upgrade_record(old), upgrade_tensors(tensors)
+    except ValidationError as error:
+        raise ArtefactRefused(f"`{READOUT_JSON}` of {label} {first_fault(error)}") from None
+
+
+def _part_of(record: PartRecord, tensors: Mapping[str, Tensor], index: int) -> ReadoutPart:
+    return ReadoutPart(
+        place=Place(record.layer, record.reading),
+        linear=LinearReadout(tensors[f"weight.{index}"], record.bias),
+        basis=tensors[f"basis.{index}"],
+        share=record.share,
+    )
+
+
+def _tensors_of(raw: bytes, label: str) -> dict[str, Tensor]:
     try:
         tensors: dict[str, Tensor] = safetensors.torch.load(raw)
     except (SafetensorError, ValueError, KeyError, RuntimeError, OverflowError):
         raise ArtefactRefused(
             f"`{READOUT_TENSORS}` of {label} is not a safetensors file; run `recal fit` again"
         ) from None
+    return tensors
+
+
+def _check_tensors(tensors: Mapping[str, Tensor], record: ReadoutRecord, label: str) -> None:
+    """All tensors are there, of the right type and shape and finite, and no other."""
     d_model = record.backbone.d_model
-    shapes = {"weight": (d_model,), "direction": (d_model,), "basis": (d_model, record.rank)}
+    shapes: dict[str, tuple[int, ...]] = {"direction": (d_model,)}
+    for index, part in enumerate(record.parts):
+        shapes |= {f"weight.{index}": (d_model,), f"basis.{index}": (d_model, part.rank)}
     if record.steering.release.layer is not None:
         shapes[RELEASE_DIRECTION] = (d_model,)
     found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
@@ -265,7 +294,6 @@ def _tensors_of(raw: bytes, record: ReadoutRecord, label: str) -> dict[str, Tens
                 f"{int((~torch.isfinite(tensor)).sum())} numbers that are not finite; "
                 "run `recal fit` again"
             )
-    return tensors
 
 
 def _calibration_of(files: Mapping[str, bytes], label: str) -> Calibration:

@@ -9,11 +9,13 @@ from enum import Enum
 from types import MappingProxyType
 from typing import Literal
 
+import torch
 from torch import Tensor
 
 from services.domain import CalibrationSummary
 from services.errors import NoCalibration
-from services.readout.linear import LinearReadout
+from services.readout.linear import ReadoutPart
+from services.readout.place import Place
 
 
 @dataclass(frozen=True)
@@ -231,12 +233,8 @@ class Calibration:
 class Readout:
     """The readout of one backbone with what steering needs. Immutable."""
 
-    linear: LinearReadout
-    layer: int
-    """0-based decoder block whose output is read."""
-    position: int
-    """Token index relative to the end of the rendered prompt; -1 is the last prompt token."""
-    rank: int
+    parts: tuple[ReadoutPart, ...]
+    """One for each place that is read; at least one."""
     source_languages: tuple[str, ...]
     steering: Steering
     backbone: BackboneIdentity
@@ -244,13 +242,61 @@ class Readout:
     """The source languages' own threshold, in the score's units."""
     source_statistics: Mapping[str, float]
     """`mean_harmful`, `mean_harmless`, `sd_within` of source scores; `gap` g of projections."""
-    basis: Tensor
-    """(d_model, rank) float32, orthonormal columns; kept for analyses, not needed to score."""
     created: str
     histogram: ScoreHistogram | None = None
     provenance: Mapping[str, str] = field(default_factory=dict)
     digest: str = ""
     version: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.parts:
+            raise ValueError("a readout reads at least one place")
+        if len(set(self.places)) < len(self.parts):
+            raise ValueError(f"a readout reads each place once, not {self.places}")
+
+    @property
+    def places(self) -> tuple[Place, ...]:
+        """What is read, in the order in which `score` expects it."""
+        return tuple(part.place for part in self.parts)
+
+    @property
+    def layers(self) -> tuple[int, ...]:
+        """The 0-based decoder blocks that are read, rising."""
+        return tuple(sorted({place.layer for place in self.places}))
+
+    @property
+    def deepest_layer(self) -> int:
+        """The last decoder block that is read: no later one need run."""
+        return self.layers[-1]
+
+    @property
+    def reads(self) -> str:
+        """What is read, in words."""
+        return " and ".join(f"block {layer} ({reading})" for layer, reading in self.places)
+
+    def score(self, residuals: Tensor) -> Tensor:
+        """THE score, online and offline; larger is more harmful.
+
+        Args:
+            residuals: (..., len(parts), d_model), any float dtype, at `places` in their order.
+
+        Returns:
+            (...,) float32, in pooled standard deviations of the source languages. A residual that
+            is not finite at any place gives a score that is not.
+
+        Raises:
+            ValueError: it has another number of places or another width.
+        """
+        if residuals.ndim < 2 or residuals.shape[-2] != len(self.parts):
+            raise ValueError(
+                f"residuals of shape {tuple(residuals.shape)} were given to a readout of "
+                f"{len(self.parts)} places; the last but one dimension is the places"
+            )
+        scores = [
+            part.share * part.linear.score(residuals[..., index, :])
+            for index, part in enumerate(self.parts)
+        ]
+        return torch.stack(scores).sum(dim=0)
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,11 +1,14 @@
-"""The readout online: a linear map from the residual at (layer, position) to one number."""
+"""The readout online: linear maps from residuals at places to one number."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+from services.readout.place import Place
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,3 +44,26 @@ class LinearReadout:
                 f"the residual has width {residual.shape[-1]}, the readout {self.weight.shape[0]}"
             )
         return residual.float() @ self.weight.to(residual.device) + self.bias
+
+
+@dataclass(frozen=True, eq=False)
+class ReadoutPart:
+    """What a readout makes of one place; the score is the sum of its parts."""
+
+    place: Place
+    linear: LinearReadout
+    """In pooled standard deviations of the source languages by itself."""
+    basis: Tensor
+    """(d_model, rank) float32, orthonormal columns; kept for analyses, not needed to score."""
+    share: float = 1.0
+    """What this part's score is multiplied with in the sum, above 0. Shares need not sum to 1:
+    they make the sum's unit one pooled standard deviation again."""
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.share) and self.share > 0):
+            raise ValueError(f"`share` is {self.share}; it must be finite and above 0")
+
+    @property
+    def rank(self) -> int:
+        """Of the subspace of the source languages' directions."""
+        return int(self.basis.shape[-1])

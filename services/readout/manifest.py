@@ -28,6 +28,7 @@ class Sealed(NamedTuple):
 
     files: Mapping[str, bytes]
     digest: str
+    schema_version: int
 
 
 def canonical_json(value: object) -> bytes:
@@ -136,7 +137,7 @@ def unseal(
                 f"`{name}` of {label} does not match its manifest: it was changed or cut short; "
                 "fetch or save it again"
             )
-    return Sealed(files, sha256(raw))
+    return Sealed(files, sha256(raw), manifest.schema_version)
 
 
 def _check_manifest(
@@ -201,7 +202,7 @@ def first_fault(error: ValidationError) -> str:
     where = ".".join(str(part) for part in fault["loc"])
     if where == "schema_version":
         return (
-            f"is of another schema version than {SCHEMA_VERSION}, the one that this build reads; "
+            f"is of another schema version than 1 to {SCHEMA_VERSION}, which this build reads; "
             "make it again, or install the build that made it"
         )
     return f"is not valid at `{where or 'top'}`: {fault['msg']}; make it again"

@@ -13,8 +13,10 @@ from pydantic import field_validator as check
 from pydantic.json_schema import models_json_schema
 
 from services.readout.bundle import ReleaseForm, Scope, SteerForm
+from services.readout.place import Reading
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+"""Of what is written. 1 is still read: `services.readout.schema_v1`."""
 
 LANGUAGE = r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*$"
 SHA256 = r"^[0-9a-f]{64}$"
@@ -36,7 +38,7 @@ class Record(BaseModel):
 class Manifest(Record):
     """`manifest.json`: what an artefact is, and the sha256 of each of its files."""
 
-    schema_version: Literal[1]
+    schema_version: Literal[1, 2]
     kind: Literal["readout", "calibration"]
     files: dict[str, Sha256]
 
@@ -149,14 +151,21 @@ def _rfc3339(value: str) -> str:
     return value
 
 
+class PartRecord(Record):
+    """What a readout makes of one place; its weight and basis are tensors."""
+
+    layer: Count
+    reading: Reading
+    rank: Annotated[int, Field(ge=1)]
+    bias: float
+    share: Annotated[float, Field(gt=0.0)]
+
+
 class ReadoutRecord(Record):
     """`readout.json`: everything of a readout that is not a tensor."""
 
-    schema_version: Literal[1]
-    bias: float
-    layer: Count
-    position: Annotated[int, Field(le=-1)]
-    rank: Annotated[int, Field(ge=1)]
+    schema_version: Literal[2]
+    parts: Annotated[tuple[PartRecord, ...], Field(min_length=1)]
     source_languages: Annotated[tuple[Language, ...], Field(min_length=1)]
     steering: SteeringRecord
     backbone: BackboneRecord
@@ -169,9 +178,16 @@ class ReadoutRecord(Record):
     _created = check("created")(_rfc3339)
 
     @model_validator(mode="after")
+    def _places_differ(self) -> Self:
+        places = {(part.layer, part.reading) for part in self.parts}
+        if len(places) < len(self.parts):
+            raise ValueError("it reads the same place twice")
+        return self
+
+    @model_validator(mode="after")
     def _layers_exist(self) -> Self:
         for what, layer in (
-            ("reads", self.layer),
+            ("reads", max(part.layer for part in self.parts)),
             ("steers", self.steering.layer),
             ("releases", self.steering.release.layer),
         ):
@@ -185,7 +201,7 @@ class ReadoutRecord(Record):
 class CalibrationRecord(Record):
     """`calibration.json`: one language's recalibration; hashes of its examples, never texts."""
 
-    schema_version: Literal[1]
+    schema_version: Literal[1, 2]
     language: Language
     thresholds: ThresholdsRecord
     threshold: float

@@ -7,6 +7,7 @@ import numpy as np
 from recal.collect import Activations
 from recal.prompts import Prompt, Split
 from services.readout.bundle import BackboneIdentity
+from services.readout.place import READINGS
 
 D_MODEL = 12
 IDENTITY = BackboneIdentity(
@@ -45,3 +46,24 @@ def activations(
                     row[layer] += tilt * harmful
                 rows.append(row)
     return Activations(tuple(prompts), (0, 1, 2), np.asarray(rows, dtype=np.float32))
+
+
+def complementary(languages: Sequence[str], *, n: int = 60, seed: int = 0) -> Activations:
+    """Three layers and readings; last of 1 and mean of 2 see the classes, each with own noise.
+
+    The last instruction token sees nothing anywhere.
+    """
+    rng = np.random.default_rng(seed)
+    prompts, rows = [], []
+    for language in languages:
+        for harmful in (True, False):
+            for i in range(n):
+                identity = f"train/{seed}/{harmful}/{i}"
+                text = f"{language} {identity}"
+                prompts.append(Prompt(identity, language, harmful, text, "train"))
+                row = rng.normal(0, 1, (3, 3, D_MODEL))
+                row[1, READINGS.index("last"), 0] += 2.0 * harmful
+                row[2, READINGS.index("mean"), 0] += 2.0 * harmful
+                rows.append(row)
+    residuals = np.asarray(rows, dtype=np.float32)
+    return Activations(tuple(prompts), (0, 1, 2), residuals, READINGS)

@@ -1,37 +1,34 @@
-"""Fitting: layer choice, direction and the readout that comes out."""
+"""Fitting: directions, parts, and the readout that comes out."""
+
+from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
-from recal.fit import FitPlan, by_language, choose_layer, direction_at, fit, histogram
-from recal.maths.metrics import balanced_accuracy
+from recal.fit import Candidate, FitPlan, by_language, direction_at, fit, fit_parts, histogram
+from recal.maths.metrics import auroc, balanced_accuracy
+from recal.maths.paper import fit_paper
+from recal.maths.source import pooled_within_sd
 from recal.recalibrate import scores_of
 from services.readout.bundle import Readout, Steering
-from tests.unit.recal.synthetic import D_MODEL, IDENTITY, activations
+from services.readout.place import Place
+from tests.unit.recal.synthetic import D_MODEL, IDENTITY, activations, complementary
 
 PLAN = FitPlan(source_languages=("en", "de", "fr"), development_languages=("ar",), rank=3)
 
 
-def fitted(layer: int = 1) -> Readout:
-    known = activations(("en", "de", "fr", "ar"))
+def steering() -> Steering:
     direction = torch.zeros(D_MODEL)
     direction[0] = 1.0
-    steering = Steering(direction=direction, layer=1, coefficient=2.0, typical_norm=3.0)
-    return fit(known, IDENTITY, layer=layer, steering=steering, plan=PLAN, provenance={})
+    return Steering(direction=direction, layer=1, coefficient=2.0, typical_norm=3.0)
 
 
-@pytest.mark.parametrize("good", [0, 1, 2])
-def test_the_layer_that_carries_to_unseen_languages_is_chosen(good: int) -> None:
-    known = activations(("en", "de", "fr", "ar"), good_layer=good)
-    choice = choose_layer(known, PLAN)
-    assert choice.layer == good
-    assert set(choice.transfer) == {0, 1, 2}
-
-
-def test_a_given_layer_is_not_searched_for() -> None:
-    plan = FitPlan(source_languages=("en", "de"), layer=2, rank=2)
-    assert choose_layer(activations(("en", "de")), plan).layer == 2
+def fitted(layer: int = 1) -> Readout:
+    known = activations(("en", "de", "fr", "ar"))
+    chosen = [Candidate(Place(layer, "last"), 3)]
+    return fit(known, IDENTITY, chosen=chosen, steering=steering(), plan=PLAN, provenance={})
 
 
 def test_the_direction_is_a_unit_vector_along_the_classes() -> None:
@@ -71,3 +68,98 @@ def test_scores_beyond_the_edges_are_counted_in_the_outer_bins() -> None:
 def test_a_plan_that_cannot_be_fitted_is_refused(changes: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="at least"):
         FitPlan(**changes)  # type: ignore[arg-type]
+
+
+BOTH = [Candidate(Place(1, "last"), 3), Candidate(Place(2, "mean"), 2)]
+
+
+def together(chosen: Sequence[Candidate] = BOTH, plan: FitPlan = PLAN) -> Readout:
+    return fit(
+        complementary(("en", "de", "fr")),
+        IDENTITY,
+        chosen=chosen,
+        steering=steering(),
+        plan=plan,
+        provenance={},
+    )
+
+
+def test_an_ensemble_is_in_standard_deviations_of_its_own_score() -> None:
+    known = complementary(("en", "de", "fr"))
+    readout = together()
+    assert readout.source_statistics["sd_within"] == pytest.approx(1.0)
+    scores = {la: scores_of(readout, known, la) for la in ("en", "de", "fr")}
+    assert pooled_within_sd(scores) == pytest.approx(1.0, abs=1e-5)
+
+
+def test_the_parts_of_an_ensemble_are_the_readouts_of_their_places_in_equal_shares() -> None:
+    readout = together()
+    for part, candidate in zip(readout.parts, BOTH, strict=True):
+        (alone,) = together([candidate]).parts
+        assert part.place == candidate.place
+        assert torch.equal(part.linear.weight, alone.linear.weight)
+        assert (alone.share, alone.rank) == (1.0, candidate.rank)
+    assert readout.parts[0].share == readout.parts[1].share > 0.5
+
+
+def test_an_ensemble_of_readings_with_noise_of_their_own_separates_better() -> None:
+    unseen = complementary(("ar",), seed=7)
+    areas = [auroc(*scores_of(together(chosen), unseen, "ar")) for chosen in (BOTH, BOTH[:1])]
+    assert areas[0] > areas[1] + 0.02
+
+
+def test_scores_before_and_after_being_put_together_are_the_same() -> None:
+    known = complementary(("en", "de", "fr"))
+    before = fit_parts(known, BOTH, PLAN).scores(known, "de")
+    after = scores_of(together(), known, "de")
+    np.testing.assert_allclose(before.harmful, after.harmful, atol=1e-5)
+
+
+def test_the_method_of_the_paper_gives_its_own_probe_and_threshold() -> None:
+    known = activations(("en", "de", "fr"))
+    plan = replace(PLAN, method="paper", seed=5)
+    readout = fit(
+        known,
+        IDENTITY,
+        chosen=[Candidate(Place(1, "last"), 3)],
+        steering=steering(),
+        plan=plan,
+        provenance={},
+    )
+    rows = by_language(known, 1, ("en", "de", "fr"))
+    gate = fit_paper(rows, np.random.default_rng(5), rank=3)
+    scale = gate.source.sd_within
+    np.testing.assert_allclose(
+        readout.parts[0].linear.weight.numpy(), gate.folded.weight / scale, rtol=1e-5
+    )
+    assert readout.source_threshold == pytest.approx(gate.threshold / scale, abs=1e-5)
+    assert readout.provenance["method"] == "paper"
+    assert not torch.allclose(readout.parts[0].linear.weight, fitted().parts[0].linear.weight)
+
+
+def test_nothing_chosen_is_no_readout() -> None:
+    with pytest.raises(ValueError, match="no place was chosen"):
+        together([])
+
+
+@pytest.mark.parametrize(
+    ("plan", "ranks"),
+    [
+        (FitPlan(), (1, 2, 4, 8, 10)),
+        (FitPlan(("en", "de", "fr")), (1, 2, 3)),
+        (FitPlan(rank=7), (7,)),
+        (FitPlan(method="paper"), (10,)),
+        (FitPlan(("en", "de"), method="paper"), (2,)),
+    ],
+)
+def test_no_rank_above_the_number_of_source_languages_is_tried(
+    plan: FitPlan, ranks: tuple[int, ...]
+) -> None:
+    assert plan.ranks == ranks
+
+
+def test_a_plan_names_the_places_to_try() -> None:
+    known = complementary(("en", "de"))
+    assert len(list(FitPlan().places(known))) == 9
+    assert list(FitPlan(layer=2, reading="mean").places(known)) == [Place(2, "mean")]
+    assert {p.reading for p in FitPlan(method="paper").places(known)} == {"last"}

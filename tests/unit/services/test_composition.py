@@ -1,19 +1,68 @@
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 
-from services.composition import notice_of, policy_of, request_limits
-from services.domain import Reason
+from services.backbone.load import Backbone, load_backbone
+from services.composition import (
+    load_gate,
+    notice_of,
+    policy_of,
+    refuse_unread_block,
+    request_limits,
+)
+from services.domain import LanguageGuess, Reason
+from services.errors import ArtefactRefused
 from services.gate.policy import Outcome
+from services.readout.artefact import save_calibration, save_readout
+from services.readout.bundle import Readout
 from services.settings import (
     BackboneSettings,
     EdgeSettings,
     GenerationSettings,
     OverrideSettings,
     PolicySettings,
+    RegistrySettings,
     Settings,
     SettingsError,
 )
+from services.telemetry import PrometheusMeter
+from tests.unit.services.tiny import tiny_bundle, tiny_calibration, tiny_readout
+
+
+def of_two_places(backbone: Backbone, *layers: int) -> Readout:
+    """A readout that reads the last token of each of these layers."""
+    parts = [tiny_readout(backbone, layer=layer).parts[0] for layer in layers]
+    return replace(tiny_readout(backbone), parts=tuple(parts))
+
+
+async def test_the_gate_loads_the_blocks_up_to_the_deepest_that_is_read(
+    checkpoints: dict[str, Path], tmp_path: Path
+):
+    whole = load_backbone(str(checkpoints["llama"]))
+    saved = save_readout(of_two_places(whole, 2, 0), tmp_path / "readout")
+    save_calibration(tiny_calibration(saved, "sw"), tmp_path / "calibrations" / "sw")
+    settings = Settings(
+        backbone=BackboneSettings(name_or_path=str(checkpoints["llama"])),
+        registry=RegistrySettings(source="directory", directory=tmp_path),
+    )
+    gate = await load_gate(settings, PrometheusMeter())
+    reading = await gate.service.check("jinsi ya kuoka mkate", LanguageGuess("sw", 0.9))
+    await gate.service.close()
+    assert reading.verdict.reason is Reason.SCORE
+    with pytest.raises(ArtefactRefused, match=r"only blocks 0\.\.2 are loaded"):
+        refuse_unread_block(tiny_bundle(of_two_places(whole, 3, 0)), n_blocks=3)
+
+
+def test_a_readout_is_refused_for_its_deepest_block_wherever_that_stands(
+    backbones: dict[str, Backbone],
+):
+    bundle = tiny_bundle(of_two_places(backbones["qwen2"], 3, 1))
+    with pytest.raises(ArtefactRefused, match="reads block 3"):
+        refuse_unread_block(bundle, n_blocks=3)
+    refuse_unread_block(bundle, n_blocks=4)
 
 
 def with_rows(*rows: OverrideSettings) -> Settings:

@@ -22,7 +22,8 @@ from transformers import (
 
 from services.backbone.load import Backbone
 from services.readout.bundle import Bundle, Calibration, Readout, Steering, Thresholds
-from services.readout.linear import LinearReadout
+from services.readout.linear import LinearReadout, ReadoutPart
+from services.readout.place import Place, Reading
 
 ARCHITECTURES = ("qwen2", "qwen3", "llama", "gemma2")
 PAD, START, END = "<|endoftext|>", "<|im_start|>", "<|im_end|>"
@@ -98,6 +99,7 @@ def tiny_readout(
     backbone: Backbone,
     *,
     layer: int = 1,
+    reading: Reading = "last",
     acts_at: int = 2,
     coefficient: float = 4.0,
     seed: int = 0,
@@ -107,16 +109,16 @@ def tiny_readout(
     generator = torch.Generator().manual_seed(seed)
     weight, vector = torch.randn(2, D_MODEL, generator=generator)
     return Readout(
-        linear=LinearReadout(weight, 0.25),
-        layer=layer,
-        position=-1,
-        rank=1,
+        parts=(
+            ReadoutPart(
+                Place(layer, reading), LinearReadout(weight, 0.25), basis=torch.eye(D_MODEL, 1)
+            ),
+        ),
         source_languages=("en",),
         steering=Steering(vector / vector.norm(), acts_at, coefficient, typical_norm=6.0),
         backbone=backbone.identity,
         source_threshold=0.0,
         source_statistics={},
-        basis=torch.eye(D_MODEL, 1),
         created="2026-01-02T03:04:05Z",
         digest=f"digest of {version}",
         version=version,

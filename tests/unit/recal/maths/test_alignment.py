@@ -1,109 +1,80 @@
-"""Procrustes on projections: the rotation is found, distances stay, folding changes nothing."""
-
 from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy.stats import ortho_group
+from scipy.stats import special_ortho_group
 
-from recal.maths.alignment import fold_aligned, procrustes
-from recal.maths.logistic import Logistic, fold, logits, score
-from recal.maths.metrics import auroc
+from recal.maths.alignment import align, aligned
+from recal.maths.logistic import Folded, score
+from recal.maths.two_class import FloatArray
 
-RANK, D = 4, 9
-
-
-def rotated(rng: np.random.Generator, n: int = 60) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Source projections, the same turned and moved, and the rotation back."""
-    source = rng.normal(size=(n, RANK)) * np.array([3.0, 2.0, 1.0, 0.5]) + 5.0
-    rotation = ortho_group.rvs(RANK, random_state=rng)
-    return source, (source - 5.0) @ rotation.T - 2.0, rotation
+D, RANK, N = 12, 4, 300
+RNG = np.random.default_rng(0)
+BASIS: FloatArray = np.linalg.qr(RNG.normal(size=(D, RANK)))[0]
+FOLDED = Folded(BASIS @ RNG.normal(size=RANK), 0.7)
+TURN = special_ortho_group.rvs(RANK, random_state=1)
+SHIFT = 3.0 * BASIS @ RNG.normal(size=RANK)
 
 
-def test_a_rotation_and_a_shift_are_undone_exactly() -> None:
-    source, target, rotation = rotated(np.random.default_rng(0))
-    found = procrustes(target, source)
-    np.testing.assert_allclose(found.rotation, rotation, atol=1e-9)
-    np.testing.assert_allclose(found(target), source, atol=1e-9)
+def source() -> FloatArray:
+    return np.random.default_rng(2).normal(size=(N, D)) * np.linspace(3, 0.5, D)
 
 
-def test_projections_of_other_prompts_are_not_brought_together() -> None:
-    rng = np.random.default_rng(1)
-    source, target, _ = rotated(rng)
-    found = procrustes(rng.permutation(target), source)
-    assert np.abs(found(target) - source).max() > 1.0
+def turned(rows: FloatArray) -> FloatArray:
+    """Another language: the source's subspace turned and moved, the rest as it is."""
+    inside = rows @ BASIS
+    return rows - inside @ BASIS.T + inside @ TURN.T @ BASIS.T + SHIFT
 
 
-def test_aligning_a_language_with_itself_does_nothing() -> None:
-    source, _, _ = rotated(np.random.default_rng(2))
-    np.testing.assert_allclose(procrustes(source, source)(source), source, atol=1e-9)
+def test_a_language_that_is_turned_and_moved_scores_as_its_source() -> None:
+    rows = source()
+    found = aligned(FOLDED, BASIS, align(turned(rows), rows, BASIS))
+    np.testing.assert_allclose(score(found, turned(rows)), score(FOLDED, rows), atol=1e-9)
+    assert np.abs(score(FOLDED, turned(rows)) - score(FOLDED, rows)).max() > 1.0
 
 
-def test_no_distance_changes() -> None:
-    rng = np.random.default_rng(3)
-    source, target, _ = rotated(rng)
-    noisy = target + rng.normal(size=target.shape)
-    moved = procrustes(noisy, source)(noisy)
-    before = np.linalg.norm(noisy[:, None] - noisy[None], axis=-1)
-    np.testing.assert_allclose(np.linalg.norm(moved[:, None] - moved[None], axis=-1), before)
+def test_unseen_prompts_are_carried_along() -> None:
+    rows = source()
+    found = aligned(FOLDED, BASIS, align(turned(rows[:200]), rows[:200], BASIS))
+    np.testing.assert_allclose(
+        score(found, turned(rows[200:])), score(FOLDED, rows[200:]), atol=1e-9
+    )
 
 
-def a_logistic(rng: np.random.Generator) -> Logistic:
-    return Logistic(rng.normal(size=RANK), rng.uniform(0.5, 2, RANK), rng.normal(size=RANK), 0.7)
+def test_prompts_that_are_not_translations_of_one_another_align_nothing() -> None:
+    rows = source()
+    mixed = np.random.default_rng(3).permutation(rows)
+    found = aligned(FOLDED, BASIS, align(turned(rows), mixed, BASIS))
+    assert np.corrcoef(score(found, turned(rows)), score(FOLDED, rows))[0, 1] < 0.9
 
 
-def test_the_folded_readout_scores_as_aligning_and_scoring_do() -> None:
-    rng = np.random.default_rng(4)
-    basis = np.linalg.qr(rng.normal(size=(D, RANK)))[0]
-    source, target, _ = rotated(rng)
-    alignment, logistic = procrustes(target, source), a_logistic(rng)
-    residuals = rng.normal(size=(20, D))
-    folded = fold_aligned(alignment, basis, logistic, unit=2.5)
-    by_steps = logits(logistic, alignment(residuals @ basis)) / 2.5
-    np.testing.assert_allclose(score(folded, residuals), by_steps, atol=1e-9)
-    unaligned = score(fold(basis, logistic, unit=2.5), residuals)
-    assert np.abs(unaligned - by_steps).max() > 0.1
+def test_a_rotation_is_orthogonal() -> None:
+    rows = source()
+    noisy = turned(rows) + np.random.default_rng(4).normal(size=rows.shape)
+    rotation = align(noisy, rows, BASIS).rotation
+    np.testing.assert_allclose(rotation @ rotation.T, np.eye(RANK), atol=1e-12)
 
 
-def test_a_language_whose_harmfulness_is_turned_away_is_read_again() -> None:
-    rng = np.random.default_rng(5)
-    harmful = np.repeat([True, False], 100)
-    source = rng.normal(size=(200, RANK))
-    source[:, 0] += np.where(harmful, 1.5, -1.5)
-    target = source @ ortho_group.rvs(RANK, random_state=rng) + 0.3 * rng.normal(size=(200, RANK))
-    readout = Logistic(np.zeros(RANK), np.ones(RANK), np.array([1.0, 0, 0, 0]), 0.0)
-    found = procrustes(target[::2], source[::2])
-    unseen, labels = target[1::2], harmful[1::2]
-
-    def auc(projections: np.ndarray) -> float:
-        scored = logits(readout, projections)
-        return auroc(scored[labels], scored[~labels])
-
-    assert auc(found(unseen)) > max(0.95, auc(unseen) + 0.02)
+def test_a_shift_alone_moves_every_score_by_the_same() -> None:
+    rows = source()
+    found = aligned(FOLDED, BASIS, align(turned(rows), rows, BASIS, rotate=False))
+    moved = score(found, turned(rows)) - score(FOLDED, turned(rows))
+    assert np.ptp(moved) < 1e-9
+    assert score(found, turned(rows)).mean() == pytest.approx(score(FOLDED, rows).mean())
 
 
-@pytest.mark.parametrize(
-    ("target", "source", "named"),
-    [
-        (np.zeros((5, 4)), np.zeros((6, 4)), "the same prompts in both languages"),
-        (np.zeros((4, 4)), np.zeros((4, 4)), "4 pairs do not fix a rotation of rank 4"),
-        (np.full((9, 2), np.nan), np.zeros((9, 2)), "`target` holds nan"),
-    ],
-)
-def test_pairs_that_cannot_be_aligned_are_named(
-    target: np.ndarray, source: np.ndarray, named: str
-) -> None:
-    with pytest.raises(ValueError, match=named):
-        procrustes(target, source)
+def test_a_language_that_is_the_source_stays_as_it_is() -> None:
+    found = aligned(FOLDED, BASIS, align(source(), source(), BASIS))
+    np.testing.assert_allclose(found.weight, FOLDED.weight, atol=1e-9)
+    assert found.bias == pytest.approx(FOLDED.bias)
 
 
-def test_ranks_that_differ_are_named() -> None:
-    rng = np.random.default_rng(6)
-    source, target, _ = rotated(rng)
-    found = procrustes(target, source)
-    with pytest.raises(ValueError, match="projections have rank 3, the alignment 4"):
-        found(np.zeros((2, 3)))
-    with pytest.raises(ValueError, match=r"have the ranks \[3, 4\]"):
-        fold_aligned(found, np.eye(D)[:, :3], a_logistic(rng), unit=1.0)
-    with pytest.raises(ValueError, match="`unit` is 0"):
-        fold_aligned(found, np.eye(D)[:, :4], a_logistic(rng), unit=0.0)
+def test_rows_that_are_not_paired_are_refused() -> None:
+    with pytest.raises(ValueError, match="300 rows cannot be paired with 299"):
+        align(source(), source()[1:], BASIS)
+
+
+def test_a_readout_of_another_subspace_is_refused() -> None:
+    outside = Folded(np.random.default_rng(5).normal(size=D), 0.0)
+    with pytest.raises(ValueError, match="does not lie in the span"):
+        aligned(outside, BASIS, align(source(), source(), BASIS))

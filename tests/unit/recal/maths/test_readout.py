@@ -5,7 +5,7 @@ import pytest
 
 from recal.maths.logistic import score
 from recal.maths.metrics import auroc, balanced_accuracy
-from recal.maths.readout import fit_readout
+from recal.maths.readout import fit_ranks, fit_readout, fit_wide
 from recal.maths.source import pooled_within_sd
 from recal.maths.two_class import TwoClass
 from tests.unit.recal.maths.samples import residuals
@@ -75,3 +75,45 @@ def test_languages_weigh_the_same_only_where_that_was_asked() -> None:
         fit_readout(repeated, equal_languages=equal).logistic.weights for equal in (True, False)
     )
     assert np.abs(equal - unequal).max() > 0.01
+
+
+def test_readouts_of_several_ranks_are_those_that_each_rank_gives_alone() -> None:
+    rows = residuals(n_languages=5)
+    found = fit_ranks(rows, (1, 3, 5))
+    for rank, fitted in found.items():
+        alone = fit_readout(rows, rank=rank)
+        np.testing.assert_allclose(fitted.folded.weight, alone.folded.weight, atol=1e-7)
+        assert fitted.basis.shape == (12, rank)
+    assert np.abs(found[1].folded.weight - found[5].folded.weight).max() > 1e-2
+
+
+def test_a_rank_above_the_number_of_languages_is_the_whole_span() -> None:
+    rows = residuals(n_languages=3)
+    found = fit_ranks(rows, (3, 10))
+    np.testing.assert_allclose(found[10].folded.weight, found[3].folded.weight)
+    assert found[10].basis.shape == (12, 3)
+
+
+def test_a_wide_readout_sees_what_lies_outside_of_the_directions() -> None:
+    """Noise that both coordinates share: only their difference is clean."""
+    rng = np.random.default_rng(0)
+
+    def pair(n: int) -> TwoClass:
+        shared = 3 * rng.normal(size=(2, n, 1))
+        rows = 0.3 * rng.normal(size=(2, n, 2)) + shared
+        rows[0, :, 0] += 1.0
+        return TwoClass(*rows)
+
+    fitted_on, unseen = {"a": pair(400), "b": pair(400)}, {"new": pair(400)}
+    wide, narrow = fit_wide(fitted_on, c=1.0), fit_readout(fitted_on, rank=1)
+    assert auroc(*scored(wide, unseen)["new"]) > 0.95
+    assert auroc(*scored(narrow, unseen)["new"]) < 0.7
+
+
+def test_a_wide_readout_is_in_standard_deviations_along_one_direction() -> None:
+    rows = residuals()
+    fitted = fit_wide(rows)
+    assert pooled_within_sd(scored(fitted, rows)) == pytest.approx(1.0)
+    assert fitted.basis.shape == (12, 1)
+    along = fitted.basis[:, 0] @ fitted.folded.weight
+    np.testing.assert_allclose(along * fitted.basis[:, 0], fitted.folded.weight)

@@ -3,7 +3,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from recal.maths.two_class import TwoClass, checked_flags, checked_rows, checked_scores, stacked
+from recal.maths.two_class import (
+    TwoClass,
+    checked_flags,
+    checked_rows,
+    checked_scores,
+    pooled_scores,
+    stacked,
+)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
@@ -51,3 +58,17 @@ def test_stacking_nothing_is_an_error() -> None:
 def test_an_empty_class_is_named_with_its_language() -> None:
     with pytest.raises(ValueError, match="`harmless of `sw`` is empty"):
         stacked({"sw": TwoClass(np.ones((2, 3)), np.ones((0, 3)))})
+
+
+def test_pooled_scores_keep_the_order_of_languages_and_rows() -> None:
+    by_language = {"b": TwoClass([1.0, 2.0], [3.0]), "a": TwoClass([4.0], [5.0, 6.0])}
+    pooled = pooled_scores(by_language)
+    assert pooled.harmful.tolist() == [1.0, 2.0, 4.0]
+    assert pooled.harmless.tolist() == [3.0, 5.0, 6.0]
+
+
+def test_a_language_without_scores_cannot_be_pooled() -> None:
+    with pytest.raises(ValueError, match="`harmless of `a`` is empty"):
+        pooled_scores({"a": TwoClass([1.0], [])})
+    with pytest.raises(ValueError, match="no languages"):
+        pooled_scores({})

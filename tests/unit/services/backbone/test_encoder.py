@@ -3,7 +3,7 @@ import threading
 
 import pytest
 
-from services.backbone.chat import encode
+from services.backbone.chat import encode_prompt
 from services.backbone.encoder import PromptEncoder
 from services.errors import InvalidRequest, ServiceUnavailable
 from tests.unit.services.tiny import TEXTS, build_tokenizer
@@ -15,7 +15,7 @@ async def test_prompts_are_encoded_as_everywhere_and_in_a_thread():
     found = await asyncio.gather(*map(encoder.encode, TEXTS))
     assert [t.name for t in threading.enumerate() if t.name.startswith("test-encoder")]
     encoder.close()
-    assert found == [encode(tokenizer, text) for text in TEXTS]
+    assert found == [encode_prompt(tokenizer, text) for text in TEXTS]
 
 
 async def test_a_bad_prompt_is_the_callers_error():

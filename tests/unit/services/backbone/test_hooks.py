@@ -32,7 +32,7 @@ def test_a_captured_residual_is_the_output_of_that_block(backbone: Backbone):
 
 
 def test_a_position_keeps_one_token():
-    with capture(BLOCKS, [1], position=-1) as found:
+    with capture(BLOCKS, [1], keep=lambda residual: residual[:, -1]) as found:
         BLOCKS[1](RESIDUAL)
     assert found[1].shape == (1, 2)
 

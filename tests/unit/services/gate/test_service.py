@@ -6,7 +6,7 @@ import threading
 import pytest
 import torch
 
-from services.backbone.chat import encode
+from services.backbone.chat import encode_prompt
 from services.backbone.load import Backbone
 from services.domain import Abstention, Action, GateRequest, LanguageGuess, Reason
 from services.errors import (
@@ -21,7 +21,7 @@ from services.errors import (
 from services.gate.extract import residuals
 from services.gate.policy import Outcome, Override, Policy
 from services.gate.service import GateService
-from services.readout.bundle import Bundle
+from services.readout.bundle import Bundle, Readout
 from services.readout.linear import LinearReadout
 from services.telemetry import PrometheusMeter
 from tests.unit.services.tiny import tiny_bundle, tiny_calibration, tiny_readout
@@ -64,18 +64,23 @@ async def gate(qwen2, bundle, meter):
     await service.close()
 
 
+def with_linear(readout: Readout, linear: LinearReadout) -> Readout:
+    parts = (dataclasses.replace(readout.parts[0], linear=linear),)
+    return dataclasses.replace(readout, parts=parts)
+
+
 def counted(meter: PrometheusMeter, name: str, **labels: str) -> float | None:
     return meter.registry.get_sample_value(name, labels)
 
 
 async def test_a_verdict_comes_from_the_readouts_score_of_the_prompt(gate, qwen2, bundle):
     reading = await gate.check(PROMPT, SW)
-    token_ids = encode(qwen2.tokenizer, PROMPT)
-    [[residual]] = residuals(qwen2, [token_ids], layers=[bundle.readout.layer])
-    assert reading.verdict.score == pytest.approx(float(bundle.readout.linear.score(residual)))
+    prompt = encode_prompt(qwen2.tokenizer, PROMPT)
+    [read] = residuals(qwen2, [prompt], places=bundle.readout.places)
+    assert reading.verdict.score == pytest.approx(float(bundle.readout.score(read)))
     assert reading.verdict.reason is Reason.SCORE
     assert reading.verdict.readout_version == "tiny@1"
-    assert reading.n_prompt_tokens == len(token_ids)
+    assert reading.n_prompt_tokens == len(prompt.token_ids)
 
 
 async def test_many_prompts_get_the_verdicts_that_each_gets_alone(gate):
@@ -141,8 +146,7 @@ async def test_an_operator_may_refuse_when_time_runs_out(qwen2, bundle, meter):
 
 
 async def test_a_score_that_is_not_finite_is_refused(qwen2, bundle, meter):
-    broken = LinearReadout(torch.full((32,), float("nan")), 0.0)
-    readout = dataclasses.replace(bundle.readout, linear=broken)
+    readout = with_linear(bundle.readout, LinearReadout(torch.full((32,), float("nan")), 0.0))
     gate = GateService(qwen2, Held(Bundle(readout, bundle.calibrations)), Policy(), meter)
     reading = await gate.check(PROMPT, SW)
     await gate.close()
@@ -156,8 +160,7 @@ async def test_a_score_that_is_not_finite_is_refused(qwen2, bundle, meter):
 async def test_a_model_that_fails_ends_the_call_and_neither_log_nor_error_shows_the_prompt(
     qwen2, bundle, meter, caplog
 ):
-    short = LinearReadout(torch.zeros(8), 0.0)
-    readout = dataclasses.replace(bundle.readout, linear=short)
+    readout = with_linear(bundle.readout, LinearReadout(torch.zeros(8), 0.0))
     gate = GateService(qwen2, Held(Bundle(readout, bundle.calibrations)), Policy(), meter)
     with caplog.at_level(logging.DEBUG), pytest.raises(ServiceError, match="could not") as caught:
         await gate.check("secret bread", SW)

@@ -18,7 +18,8 @@ from services.readout.bundle import (
     Steering,
     Thresholds,
 )
-from services.readout.linear import LinearReadout
+from services.readout.linear import LinearReadout, ReadoutPart
+from services.readout.place import Place
 
 D_MODEL = 8
 BACKBONE = BackboneIdentity(
@@ -43,17 +44,18 @@ def a_readout(
     generator = torch.Generator().manual_seed(seed)
     basis, _ = torch.linalg.qr(torch.randn(D_MODEL, 2, generator=generator))
     direction = basis[:, 0] / basis[:, 0].norm()
+    first = LinearReadout(torch.randn(D_MODEL, generator=generator), 0.25)
+    second = LinearReadout(torch.randn(D_MODEL, generator=generator), -0.5)
     return Readout(
-        linear=LinearReadout(torch.randn(D_MODEL, generator=generator), 0.25),
-        layer=2,
-        position=-1,
-        rank=2,
+        parts=(
+            ReadoutPart(Place(2, "last"), first, basis, share=0.6),
+            ReadoutPart(Place(1, "mean"), second, basis[:, :1].contiguous(), share=0.6),
+        ),
         source_languages=("en", "de"),
         steering=Steering(direction, layer=2, coefficient=3.5, typical_norm=7.0),
         backbone=backbone,
         source_threshold=0.1,
         source_statistics={"mean_harmful": 1.0, "mean_harmless": -1.0, "gap": 2.0},
-        basis=basis,
         created="2026-01-02T03:04:05+00:00",
         histogram=ScoreHistogram((-1.0, 0.0, 1.0), (1, 4), (5, 2)),
         provenance={"seed": str(seed)},

@@ -20,9 +20,10 @@ from services.readout.artefact import (
     save_calibration,
     save_readout,
 )
-from services.readout.bundle import Calibration, Readout
-from services.readout.linear import LinearReadout
+from services.readout.bundle import Bundle, Calibration, Readout
+from services.readout.linear import LinearReadout, ReadoutPart
 from services.readout.manifest import MANIFEST, canonical_json, seal, sha256
+from services.readout.place import Place
 from tests.unit.services.readout.factories import (
     BACKBONE,
     a_calibration,
@@ -30,6 +31,9 @@ from tests.unit.services.readout.factories import (
     saved_calibration,
     saved_readout,
 )
+
+V1 = Path(__file__).with_name("v1")
+"""A readout and a calibration as the first schema version saved them."""
 
 
 def rewritten(directory: Path, name: str, change: Callable[[dict[str, object]], None]) -> None:
@@ -46,13 +50,22 @@ def vouch(directory: Path) -> None:
     (directory / MANIFEST).write_bytes(canonical_json(manifest))
 
 
+def parts_with(**fields: object) -> tuple[ReadoutPart, ...]:
+    """The parts of a readout, the second of which has other fields."""
+    first, second = a_readout().parts
+    return (first, replace(second, **fields))  # type: ignore[arg-type]
+
+
 def test_a_readout_comes_back_as_it_was_saved(tmp_path: Path) -> None:
     saved = saved_readout(tmp_path / "readout")
     loaded = load_readout(tmp_path / "readout", backbone=BACKBONE)
-    assert torch.equal(loaded.linear.weight, saved.linear.weight)
-    assert torch.equal(loaded.basis, saved.basis)
+    for mine, theirs in zip(loaded.parts, saved.parts, strict=True):
+        assert torch.equal(mine.linear.weight, theirs.linear.weight)
+        assert torch.equal(mine.basis, theirs.basis)
+        assert (mine.place, mine.share, mine.rank) == (theirs.place, theirs.share, theirs.rank)
+        assert mine.linear.bias == theirs.linear.bias
     assert torch.equal(loaded.steering.direction, saved.steering.direction)
-    plain = ("layer", "position", "rank", "source_languages", "source_statistics", "histogram")
+    plain = ("places", "source_languages", "source_statistics", "histogram")
     assert all(getattr(loaded, name) == getattr(saved, name) for name in plain)
     assert (loaded.digest, loaded.version) == (saved.digest, f"readout@{saved.digest[:12]}")
 
@@ -154,14 +167,15 @@ def test_a_calibration_that_would_be_refused_is_not_saved(
 @pytest.mark.parametrize(
     "broken",
     [
-        {"linear": LinearReadout(torch.full((8,), math.nan), 0.0)},
-        {"linear": LinearReadout(torch.zeros(7), 0.0)},
-        {"linear": LinearReadout(torch.zeros(8), math.inf)},
+        {"parts": parts_with(linear=LinearReadout(torch.full((8,), math.nan), 0.0))},
+        {"parts": parts_with(linear=LinearReadout(torch.zeros(7), 0.0))},
+        {"parts": parts_with(linear=LinearReadout(torch.zeros(8), math.inf))},
+        {"parts": parts_with(basis=torch.full((8, 2), math.nan))},
+        {"parts": parts_with(basis=torch.zeros(7, 2))},
+        {"parts": parts_with(place=Place(4, "last"))},
+        {"parts": parts_with(place=Place(0, "first"))},  # type: ignore[arg-type]
         {"steering": replace(a_readout().steering, direction=torch.ones(8))},
         {"steering": replace(a_readout().steering, layer=4)},
-        {"basis": torch.zeros(8, 3)},
-        {"layer": 4},
-        {"position": 0},
         {"source_languages": ()},
     ],
     ids=lambda fields: next(iter(fields)),
@@ -202,8 +216,37 @@ def test_another_digest_than_expected_is_refused(tmp_path: Path) -> None:
 
 def test_an_unknown_schema_version_is_refused(tmp_path: Path) -> None:
     saved_readout(tmp_path / "readout")
-    rewritten(tmp_path / "readout", "readout.json", lambda record: record.update(schema_version=2))
-    with pytest.raises(ArtefactRefused, match="another schema version than 1"):
+    rewritten(tmp_path / "readout", "readout.json", lambda record: record.update(schema_version=3))
+    with pytest.raises(ArtefactRefused, match="another schema version than 1 to 2"):
+        load_readout(tmp_path / "readout")
+
+
+def test_a_readout_of_schema_version_1_still_loads(tmp_path: Path) -> None:
+    old = load_readout(V1 / "readout", backbone=BACKBONE)
+    assert old.digest == "9a08378888dd1f4385a3ad4262db5b9123c7497048e8f79b1828a9b3084b1ab7"
+    assert old.places == (Place(2, "last"),)
+    assert float(old.score(torch.arange(8.0)[None])) == pytest.approx(-4.2924, abs=1e-4)
+    assert (old.steering.coefficient, old.steering.decodes) == (3.5, True)
+    again = save_readout(old, tmp_path / "readout")
+    assert json.loads((tmp_path / "readout" / "readout.json").read_bytes())["schema_version"] == 2
+    assert load_readout(tmp_path / "readout").places == again.places
+
+
+def test_a_calibration_of_schema_version_1_still_belongs_to_its_readout() -> None:
+    old = load_calibration(V1 / "sw", backbone=BACKBONE)
+    Bundle(load_readout(V1 / "readout"), {"sw": old})
+    assert (old.thresholds.steer, old.k) == (0.4, 4)
+
+
+@pytest.mark.parametrize(
+    "broken", [{"position": -3}, {"layer": 4}, {"share": 1.0}, {"schema_version": 2}], ids=str
+)
+def test_a_broken_readout_of_schema_version_1_is_refused(
+    broken: dict[str, object], tmp_path: Path
+) -> None:
+    shutil.copytree(V1 / "readout", tmp_path / "readout")
+    rewritten(tmp_path / "readout", "readout.json", lambda record: record.update(broken))
+    with pytest.raises(ArtefactRefused, match=r"`readout\.json`"):
         load_readout(tmp_path / "readout")
 
 

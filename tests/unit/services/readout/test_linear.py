@@ -12,7 +12,8 @@ from torch import Tensor
 from recal.maths.logistic import score
 from recal.maths.metrics import auroc
 from recal.maths.readout import fit_readout
-from services.readout.linear import LinearReadout
+from services.readout.linear import LinearReadout, ReadoutPart
+from services.readout.place import Place
 from tests.unit.recal.maths.samples import residuals
 
 WEIGHT = torch.tensor([2.0, 0.0, -1.0])
@@ -86,6 +87,12 @@ def test_a_non_finite_residual_never_looks_like_a_score(bad: float) -> None:
 def test_a_residual_of_another_width_is_refused() -> None:
     with pytest.raises(ValueError, match="the residual has width 4, the readout 3"):
         READOUT.score(torch.zeros(4))
+
+
+@pytest.mark.parametrize("share", [0.0, -1.0, math.nan, math.inf])
+def test_a_part_without_a_share_is_refused(share: float) -> None:
+    with pytest.raises(ValueError, match="`share` is"):
+        ReadoutPart(Place(0, "last"), READOUT, torch.eye(3, 1), share=share)
 
 
 @pytest.mark.parametrize("weight", [torch.zeros(3, 1), torch.zeros(3).double()])

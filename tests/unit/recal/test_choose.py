@@ -1,0 +1,102 @@
+"""Choosing what is read: only languages that the fit has not seen have a say."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from recal.choose import choose
+from recal.collect import Activations
+from recal.fit import Candidate, FitPlan
+from services.readout.place import READINGS, Place
+from tests.unit.recal.synthetic import activations, complementary
+from tests.unit.recal.test_fit import PLAN
+
+OPEN = replace(PLAN, rank=None)
+LANGUAGES = ("en", "de", "fr", "ar")
+
+
+@pytest.mark.parametrize("good", [0, 1, 2])
+def test_the_layer_that_carries_to_unseen_languages_is_chosen(good: int) -> None:
+    choice = choose(activations(LANGUAGES, good_layer=good), PLAN)
+    assert [member.place for member in choice.members] == [Place(good, "last")]
+    assert len(choice.tried) == 3
+
+
+def test_every_place_and_rank_is_tried_and_told() -> None:
+    told: list[tuple[int, int]] = []
+    choice = choose(complementary(LANGUAGES), OPEN, report=lambda d, t: told.append((d, t)))
+    singles = [tried for tried in choice.tried if len(tried.members) == 1]
+    assert len({tried.members for tried in singles}) == 3 * 3 * len(OPEN.ranks)
+    assert told[-1] == (9, 9)
+    assert all(0 <= tried.transfer <= 1 for tried in choice.tried)
+
+
+def test_readings_that_see_different_things_are_read_together() -> None:
+    choice = choose(complementary(LANGUAGES), OPEN)
+    assert {member.place for member in choice.members} == {Place(1, "last"), Place(2, "mean")}
+    best_single = max(t.transfer for t in choice.tried if len(t.members) == 1)
+    assert choice.chosen.transfer > best_single + 0.02
+
+
+def test_a_reading_is_not_taken_along_where_it_does_not_help() -> None:
+    known = complementary(LANGUAGES)
+    assert isinstance(known.residuals, np.ndarray)
+    one = known.residuals.copy()
+    one[:, :, 1:] = np.random.default_rng(1).normal(size=one[:, :, 1:].shape)
+    one[:, 1, 0, 0] *= 3.0
+    choice = choose(replace(known, residuals=one), OPEN)
+    assert [member.place for member in choice.members] == [Place(1, "last")]
+
+
+def test_of_equals_the_smaller_rank_and_then_the_earlier_layer_wins() -> None:
+    known = activations(LANGUAGES)
+    assert isinstance(known.residuals, np.ndarray)
+    apart = known.residuals.copy()
+    for i, prompt in enumerate(known.prompts):
+        apart[i, :, 0] += 50.0 * prompt.harmful
+    choice = choose(Activations(known.prompts, known.layers, apart), OPEN)
+    assert choice.members == (Candidate(Place(0, "last"), 1),)
+    assert choice.chosen.transfer == 1.0
+
+
+def test_what_is_given_is_not_searched_for() -> None:
+    plan = replace(OPEN, layer=0, reading="mean", rank=2)
+    choice = choose(complementary(LANGUAGES), plan)
+    assert choice.members == (Candidate(Place(0, "mean"), 2),)
+    assert len(choice.tried) == 1
+
+
+def test_low_resource_languages_have_no_say() -> None:
+    known = complementary((*LANGUAGES, "sw"))
+    assert isinstance(known.residuals, np.ndarray)
+    misleading = known.residuals.copy()
+    for i, prompt in enumerate(known.prompts):
+        if prompt.language == "sw":
+            misleading[i, 0, 1, 0] += 99.0 * prompt.harmful
+    with_sw = choose(replace(known, residuals=misleading), OPEN)
+    assert with_sw.tried == choose(replace(known, residuals=known.residuals), OPEN).tried
+
+
+def test_the_paper_reads_the_last_token_at_rank_ten() -> None:
+    plan = FitPlan(("en", "de", "fr"), ("ar",), method="paper")
+    choice = choose(complementary(LANGUAGES), plan)
+    assert {member.place.reading for tried in choice.tried for member in tried.members} == {"last"}
+    assert choice.members == (Candidate(Place(1, "last"), 3),)
+
+
+def test_a_development_language_without_a_class_is_named() -> None:
+    known = activations(LANGUAGES)
+    kept = [i for i, p in enumerate(known.prompts) if p.language != "ar" or p.harmful]
+    assert isinstance(known.residuals, np.ndarray)
+    half = Activations(
+        tuple(known.prompts[i] for i in kept), known.layers, known.residuals[kept], ("last",)
+    )
+    with pytest.raises(ValueError, match="no harmless prompts of `ar`"):
+        choose(half, PLAN)
+
+
+def test_readings_of_the_serving_extractor_are_all_tried() -> None:
+    choice = choose(complementary(LANGUAGES), OPEN)
+    tried = {m.place.reading for t in choice.tried for m in t.members}
+    assert tried == set(READINGS)

@@ -1,0 +1,84 @@
+"""From prompts alone to a saved readout."""
+
+from pathlib import Path
+
+import pytest
+
+from recal.collect import collect
+from recal.fit import FitPlan
+from recal.generate import Generator
+from recal.judge import PhraseJudge
+from recal.prompts import Prompt
+from recal.readouts import MadeReadout, ReadoutPlan, make_readout
+from recal.search import SearchPlan
+from services.backbone.load import Backbone, load_backbone
+from services.readout.artefact import load_readout
+from tests.unit.services.tiny import build_checkpoint
+
+LANGUAGES = ("en", "de", "fr")
+
+
+@pytest.fixture(scope="module")
+def backbone(tmp_path_factory: pytest.TempPathFactory) -> Backbone:
+    checkpoint = build_checkpoint("qwen2", tmp_path_factory.mktemp("tiny") / "tiny")
+    return load_backbone(str(checkpoint))
+
+
+def _prompts(splits: tuple[str, ...] = ("train", "validation")) -> list[Prompt]:
+    return [
+        Prompt(f"{split}{i}{harmful}", la, harmful, f"{la} {split} {harmful} thing {i}", split)
+        for la in LANGUAGES
+        for split in splits
+        for harmful in (True, False)
+        for i in range(8)
+    ]
+
+
+def _make(
+    backbone: Backbone, prompts: list[Prompt], directory: Path, cache: Path | None = None
+) -> MadeReadout:
+    plan = ReadoutPlan(
+        fit=FitPlan(LANGUAGES[:2], LANGUAGES[2:], rank=2),
+        search=SearchPlan(multiples=(0.5,), max_degenerate=1.0),
+        n_fit=8,
+        n_search=1,
+    )
+    return make_readout(
+        backbone,
+        prompts,
+        directory,
+        plan=plan,
+        generate=Generator(backbone),
+        judge=PhraseJudge(),
+        cache=cache,
+    )
+
+
+def test_a_readout_is_made_and_saved_from_prompts_alone(backbone: Backbone, tmp_path: Path) -> None:
+    made = _make(backbone, _prompts(), tmp_path / "readout")
+    loaded = load_readout(tmp_path / "readout", backbone=backbone.identity)
+    assert loaded.digest == made.readout.digest
+    assert loaded.places == tuple(member.place for member in made.choice.members)
+    assert loaded.source_languages == ("en", "de")
+    assert loaded.provenance["judge"] == "phrases"
+    assert f"of {len(made.choice.tried)} candidates" in loaded.provenance["choice"]
+
+
+def test_a_cache_changes_nothing_but_the_time(backbone: Backbone, tmp_path: Path) -> None:
+    prompts = _prompts()
+    collect(backbone, [p for p in prompts if p.split == "train"][:20], cache=tmp_path / "cache")
+    fresh = _make(backbone, prompts, tmp_path / "fresh")
+    cached = _make(backbone, prompts, tmp_path / "cached", tmp_path / "cache")
+    assert cached.readout.places == fresh.readout.places
+    for one, other in zip(cached.readout.parts, fresh.readout.parts, strict=True):
+        assert one.linear.weight.tolist() == pytest.approx(other.linear.weight.tolist(), abs=1e-3)
+
+
+def test_missing_prompts_are_named_by_language_class_and_split(
+    backbone: Backbone, tmp_path: Path
+) -> None:
+    without = [p for p in _prompts() if p.language != "de" or p.harmful]
+    with pytest.raises(ValueError, match="no harmless train prompts of de"):
+        _make(backbone, without, tmp_path)
+    with pytest.raises(ValueError, match="no harmful validation prompts of en, de"):
+        _make(backbone, _prompts(("train",)), tmp_path)
