@@ -11,7 +11,7 @@ import typer
 from recal.commands import options
 
 if TYPE_CHECKING:
-    from recal.evaluate import LanguageResult
+    from recal.evaluation.behaviour import LanguageResult
     from recal.registry import Promotion, Registry
 
 What = Annotated[
@@ -101,7 +101,7 @@ def _model_name(what: str, backbone: str) -> str:
 
 
 def _evaluation(report: Path, language: str) -> LanguageResult:
-    from recal.evaluate import Behaviour, LanguageResult
+    from recal.evaluation.behaviour import Behaviour, LanguageResult
 
     rows = json.loads(report.read_text(encoding="utf-8"))["results"]
     for row in rows:

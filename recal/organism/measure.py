@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from recal.collect import Activations, collect
-from recal.evaluate import behaviour_of
+from recal.evaluation.behaviour import behaviour_of
 from recal.fit import FitPlan, by_language, choose_layer
 from recal.judge import OrganismJudge
 from recal.languages import ALL, HIGH, LOW, tier_of
