@@ -108,7 +108,10 @@ def _evaluation(report: Path, language: str) -> LanguageResult:
         if row["language"] == language:
             untouched, gated = Behaviour(**row.pop("untouched")), Behaviour(**row.pop("gated"))
             return LanguageResult(**row, untouched=untouched, gated=gated)
-    raise ValueError(f"`{report}` evaluates no `{language}`; evaluate it first")
+    raise ValueError(
+        f"`{report}` holds no evaluation of a saved calibration of `{language}`; run "
+        "`recal evaluate` with the method `saved` first"
+    )
 
 
 def _tell(what: str, promotion: Promotion) -> None:

@@ -170,7 +170,8 @@ class Comparison:
     p: float
     """Two-sided, by the bootstrap."""
     p_holm: float
-    """The same after Holm over the other arms of this tier."""
+    """The same after Holm over the other arms of this tier that can be deployed, or, for a bound,
+    over the bounds."""
 
 
 @dataclass(frozen=True)
@@ -187,7 +188,7 @@ class PromptTest:
     other_only: int
     p: float
     p_holm: float
-    """After Holm over the other arms in this language."""
+    """After Holm over the other arms in this language, as in `Comparison`."""
 
 
 @dataclass(frozen=True)

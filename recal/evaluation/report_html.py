@@ -189,8 +189,9 @@ def _comparisons(report: EvaluationReport) -> Section:
         "comparisons",
         "Comparisons",
         "Differences are paired by language, draw and prompt. p is the bootstrap's, two-sided; "
-        "Holm's correction is over the other arms. McNemar's test counts the prompts of one "
-        "language that one arm alone gets right in most draws.",
+        "Holm's correction is over the other arms that can be deployed, and apart from them over "
+        "the bounds. McNemar's test counts the prompts of one language that one arm alone gets "
+        "right in most draws.",
         tables=comparison_tables(report)[:1],
         folded=(*comparison_tables(report)[1:], prompt_test_table(report)),
     )

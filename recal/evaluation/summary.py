@@ -74,7 +74,7 @@ def _found(report: EvaluationReport) -> Iterator[str]:
     for arm in dict.fromkeys((report.untouched.key, report.reference)):
         found = report.arm(arm).tier(tier)
         yield (
-            f"{report.arm(arm).title.capitalize()}, {tier_name(tier)}: "
+            f"{_capital(report.arm(arm).title)}, {tier_name(tier)}: "
             f"{points(found.harmful.value)} % of harmful and {points(found.harmless.value)} % of "
             f"harmless prompts refused, Δ {interval(found.delta)}; {points(found.degenerate)} % of "
             "the answers degenerate."
@@ -93,10 +93,14 @@ def _compared(report: EvaluationReport) -> Iterator[str]:
         same_k = other.k in (0, reference.k) and other.method != reference.method
         if found.tier == tier and same_k and not other.sees_labels:
             yield (
-                f"{reference.title} against {other.title}, {tier_name(tier)}: "
+                f"{_capital(reference.title)} against {other.title}, {tier_name(tier)}: "
                 f"{signed(found.difference.value)} points of Δ ({points(found.difference.low)} to "
                 f"{points(found.difference.high)}), {_verdict(found)}."
             )
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _verdict(found: Comparison) -> str:

@@ -112,7 +112,7 @@ def _arm_result(this: Tallied, arm: Arm, part: HeldOut) -> ArmResult:
     return ArmResult(
         language=part.language,
         tier=part.tier,
-        k=arm.k_of(part.language),
+        k=_k(arm, part.language),
         n_draws=len(cell.refused),
         harmful=estimate(harmful, this.resamples.harmful(arm.key, language)),
         harmless=estimate(harmless, this.resamples.harmless(arm.key, language)),
@@ -124,6 +124,12 @@ def _arm_result(this: Tallied, arm: Arm, part: HeldOut) -> ArmResult:
         gate=cell.gate,
         reply_languages=cell.reply_languages,
     )
+
+
+def _k(arm: Arm, language: str) -> int:
+    if isinstance(arm.method, Saved):
+        return arm.method.calibrations[language].k
+    return arm.k_of(language)
 
 
 def _tier_result(this: Tallied, arm: str, tier: str, results: Sequence[ArmResult]) -> TierResult:

@@ -100,8 +100,13 @@ def test_the_reference_is_recal_at_its_largest_k_and_differs_from_untouched() ->
     low = {c.other: c for c in REPORT.comparisons if c.tier == "low"}
     assert set(low) == {arm.key for arm in REPORT.arms} - {"recal@4"}
     assert low["untouched"].difference.low > 30
-    assert low["untouched"].p_holm == pytest.approx(8 * 2 / 201)
     assert low["untouched"].p == pytest.approx(2 / 201)
+
+
+def test_holm_corrects_what_can_be_deployed_apart_from_the_bounds() -> None:
+    low = {c.other: c for c in REPORT.comparisons if c.tier == "low"}
+    assert low["untouched"].p_holm == pytest.approx(6 * 2 / 201)
+    assert low["oracle"].p_holm == pytest.approx(2 * low["oracle"].p)
 
 
 def test_mcnemar_counts_prompts_that_one_arm_alone_gets_right() -> None:
