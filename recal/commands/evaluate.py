@@ -30,7 +30,7 @@ def evaluate(
     draws: Annotated[int, typer.Option(help="Draws whose answers are generated.")] = 5,
     gate_draws: Annotated[int, typer.Option(help="Draws for the gate alone; 50 or more.")] = 50,
     against: Annotated[
-        str, typer.Option(help="Method that the others are compared with; recal, else saved.")
+        str, typer.Option(help="What others are compared with, e.g. recal@4; recal, else saved.")
     ] = "",
     readout: options.ReadoutDirectory = Path("var/readout"),
     calibrations: options.CalibrationsDirectory = Path("var/calibrations"),

@@ -16,18 +16,18 @@ _REFERENCES = ("recal", SAVED, UNTOUCHED)
 
 
 def reference_of(arms: Sequence[Arm], plan: EvaluationPlan) -> Arm:
-    """The arm that the others are compared with: the named method's, at its largest k.
+    """The arm that the others are compared with: by its key, or a method's at its largest k.
 
     Raises:
-        ValueError: the plan names a method that is not run.
+        ValueError: the plan names one that is not run.
     """
     for name in (plan.reference,) if plan.reference else _REFERENCES:
-        mine = [arm for arm in arms if arm.method.name == name]
+        mine = [arm for arm in arms if name in (arm.key, arm.method.name)]
         if mine:
             return max(mine, key=lambda arm: arm.k)
-    names = dict.fromkeys(arm.method.name for arm in arms)
     raise ValueError(
-        f"the method `{plan.reference}` to compare with is not run; choose from {', '.join(names)}"
+        f"`{plan.reference}` to compare with is not run; choose a method or one of "
+        f"{', '.join(arm.key for arm in arms)}"
     )
 
 

@@ -12,6 +12,9 @@ from recal.maths.components import Components, principal_components
 from recal.maths.two_class import BoolArray, TwoClass
 from services.readout.bundle import Readout
 
+MOST_POINTS = 1000
+"""Points of one picture; more only make the file larger."""
+
 
 @dataclass(frozen=True, eq=False)
 class Exhibits:
@@ -24,11 +27,13 @@ class Exhibits:
     layer: int
     """Block whose residuals the components are of."""
     components: Components
-    """Of all languages' residuals together, (n, 2)."""
+    """(n, 2) of all languages' residuals together; of very many prompts only some are shown."""
     languages: tuple[str, ...]
     """(n,) of the rows of `components`."""
     harmful: BoolArray
     """(n,) of the same."""
+    n_prompts: int
+    """How many prompts the axes were found on."""
 
 
 def exhibits_of(parts: Sequence[HeldOut], readout: Readout) -> Exhibits:
@@ -38,11 +43,15 @@ def exhibits_of(parts: Sequence[HeldOut], readout: Readout) -> Exhibits:
         ValueError: a score or residual is not finite, or all residuals are the same.
     """
     rows = np.concatenate([part.activations.at(readout.layer) for part in parts])
+    found = principal_components(rows, k=2)
+    shown = np.unique(np.linspace(0, len(rows) - 1, MOST_POINTS).round().astype(np.int64))
+    languages = [p.language for part in parts for p in part.prompts]
     return Exhibits(
         scores={part.language: part.scores(readout) for part in parts},
         source_threshold=readout.source_threshold,
         layer=readout.layer,
-        components=principal_components(rows, k=2),
-        languages=tuple(p.language for part in parts for p in part.prompts),
-        harmful=np.concatenate([part.harmful for part in parts]),
+        components=Components(found.coordinates[shown], found.shares),
+        languages=tuple(languages[row] for row in shown),
+        harmful=np.concatenate([part.harmful for part in parts])[shown],
+        n_prompts=len(rows),
     )

@@ -88,10 +88,12 @@ def _found(report: EvaluationReport) -> Iterator[str]:
 def _compared(report: EvaluationReport) -> Iterator[str]:
     tier = leading_tier(report)
     reference = report.arm(report.reference)
+    most = {arm.method: arm.k for arm in report.arms}
     for found in report.comparisons:
         other = report.arm(found.other)
-        same_k = other.k in (0, reference.k) and other.method != reference.method
-        if found.tier == tier and same_k and not other.sees_labels:
+        # at its own k, and at the k at which the other has most to go by
+        told = other.method != reference.method and other.k in (reference.k, most[other.method])
+        if found.tier == tier and told and not other.sees_labels:
             yield (
                 f"{_capital(reference.title)} against {other.title}, {tier_name(tier)}: "
                 f"{signed(found.difference.value)} points of Δ ({points(found.difference.low)} to "
@@ -178,6 +180,11 @@ def _cautions(report: EvaluationReport) -> Iterator[str]:
             f"{MIN_GATE_DRAWS} or more."
         )
     n = min(min(r.n_harmful, r.n_harmless) for r in report.readouts)
+    if 100 / n > report.plan.tolerated_drop:
+        yield (
+            f"One prompt of {n} is {points(100 / n)} points, more than the drop that counts as less "
+            "safe: ask more prompts before a language is called so."
+        )
     yield (
         f"An interval without width says that all of these prompts went one way; with {n} of them "
         f"a rate may still be off by {100 * error_bound_after_no_errors(n):.0f} points."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -10,7 +10,8 @@ from numpy.typing import ArrayLike
 from recal.maths.two_class import checked_scores
 
 
-class Spread(NamedTuple):
+@dataclass(frozen=True)
+class Spread:
     """A number over draws, where larger is better."""
 
     mean: float

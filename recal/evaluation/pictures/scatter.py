@@ -42,10 +42,13 @@ def by_class(exhibits: Exhibits) -> Picture:
             axes,
             name="scatter-class",
             alt=(
-                f"{len(exhibits.languages)} prompts' residuals at block {exhibits.layer} on two "
+                f"{exhibits.n_prompts} prompts' residuals at block {exhibits.layer} on two "
                 f"principal axes, by class.{_between(exhibits)}"
             ),
-            caption=f"By class: residuals at block {exhibits.layer}, all languages together.",
+            caption=(
+                f"By class: residuals at block {exhibits.layer}, all languages together; "
+                f"{len(exhibits.languages)} of {exhibits.n_prompts} prompts are drawn."
+            ),
         )
 
 

@@ -23,6 +23,7 @@ def test_every_arm_language_and_draw_is_in_the_file(tmp_path: Path) -> None:
     assert set(arms) == {arm.key for arm in REPORT.arms}
     sw = arms["recal@1"]["results"][0]
     assert len(sw["gate"]["steer_thresholds"]) == 6
+    assert sw["gate"]["j"]["worst"] == REPORT.arm("recal@1").of("sw").gate.j.worst
     assert sw["delta"]["value"] == REPORT.arm("recal@1").of("sw").delta.value
     assert arms["release_all"]["less_safe"] == ["en"]
     assert found["plan"]["seed"] == 0  # type: ignore[index]

@@ -120,6 +120,7 @@ def test_mcnemar_counts_prompts_that_one_arm_alone_gets_right() -> None:
 def test_another_reference_can_be_named_and_an_unknown_one_is_refused() -> None:
     named = run(plan=replace(PLAN, reference="paper")).report
     assert named.reference == "paper@4"
+    assert run(plan=replace(PLAN, reference="recal@1")).report.reference == "recal@1"
     with pytest.raises(ValueError, match="`guess` to compare with is not run"):
         run(plan=replace(PLAN, reference="guess"))
 

@@ -47,11 +47,14 @@ def test_it_names_every_language_that_became_less_safe() -> None:
     assert "points of harmful refusal: no language under any arm." in safe
 
 
-def test_it_compares_methods_at_the_same_k_alone() -> None:
+def test_it_compares_methods_at_the_same_k_and_at_the_others_largest() -> None:
     text = words()
     assert "Recal, k = 4 against paper's rule, k = 4, low-resource languages:" in text
     assert "against paper's rule, k = 1" not in text
     assert "against oracle" not in text
+    fewer = words(run(plan=replace(PLAN, reference="recal@1")).report)
+    assert "Recal, k = 1 against paper's rule, k = 1" in fewer
+    assert "Recal, k = 1 against paper's rule, k = 4" in fewer
 
 
 def test_it_says_when_a_difference_cannot_be_told() -> None:
@@ -83,3 +86,6 @@ def test_few_examples_and_few_draws_are_cautioned_against() -> None:
     many = run(("recal",), plan=replace(PLAN, gate_draws=50)).report
     assert "gate draws:" not in words(many)
     assert "with 20 of them a rate may still be off by 14 points" in text
+    assert "One prompt of 20 is 5.0 points" in text
+    lenient = run(("recal",), plan=replace(PLAN, tolerated_drop=5.0)).report
+    assert "One prompt of" not in words(lenient)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from recal.maths.spread import spread
+from recal.maths.spread import Spread, spread
 
 
 def test_a_spread_by_hand() -> None:
@@ -13,7 +13,7 @@ def test_a_spread_by_hand() -> None:
 
 
 def test_a_single_draw_has_no_spread() -> None:
-    assert spread([7.0]) == (7.0, 0.0, 7.0, 7.0, 1)
+    assert spread([7.0]) == Spread(mean=7.0, sd=0.0, p5=7.0, worst=7.0, n=1)
 
 
 @pytest.mark.parametrize("values", [[], [np.nan]])
