@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from services.readout.naming import ESTIMATOR_TAG, K_TAG, VACUOUS_TAG
 
 if TYPE_CHECKING:
-    from recal.evaluate import LanguageResult
+    from recal.evaluation.behaviour import LanguageResult
 
 SOURCE_ESTIMATOR = "source"
 """Estimator of a language that the readout itself was fitted on; it needs no examples."""

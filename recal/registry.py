@@ -47,7 +47,7 @@ from services.readout.naming import (
 )
 
 if TYPE_CHECKING:
-    from recal.evaluate import LanguageResult
+    from recal.evaluation.behaviour import LanguageResult
 
 _EXPERIMENT = "recal"
 _REPORTS_PATH = "reports"

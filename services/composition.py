@@ -33,7 +33,7 @@ from services.telemetry import Meter
 from services.wire.prompts import RequestLimits
 
 _SECONDS_A_DAY = 86_400.0
-_ORGANISM_NOTICE = (
+ORGANISM_NOTICE = (
     "a model organism: a few million parameters trained to show the effect, not a production model"
 )
 
@@ -177,7 +177,7 @@ def notice_of(settings: Settings) -> str:
     """What GetInfo says of the backbone; the organism never goes without."""
     section = settings.backbone
     is_organism = Path(section.name_or_path) == ORGANISM
-    return section.notice or (_ORGANISM_NOTICE if is_organism else "")
+    return section.notice or (ORGANISM_NOTICE if is_organism else "")
 
 
 def _load_read_part(settings: Settings) -> Backbone:

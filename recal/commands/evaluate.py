@@ -1,72 +1,186 @@
-"""`recal evaluate`: calibrations on held-out prompts, beside the untouched model."""
+"""`recal evaluate`: methods on held-out prompts, in every language and draw."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
 from recal.commands import options
 
+if TYPE_CHECKING:
+    from recal.evaluation.intake import Intake, Wanted
+    from recal.evaluation.plan import EvaluationPlan
+    from recal.evaluation.run import Evaluated, Judging
+
+_MAX_ROWS = 48
+"""Texts that are written at once."""
+
 
 def evaluate(
+    methods: Annotated[
+        str,
+        typer.Option(
+            help="Comma-separated: untouched (always there), paper, recal, saved, best, oracle, "
+            "steer_all, release_all, or the name of an estimator."
+        ),
+    ] = "untouched,saved",
+    k: Annotated[str, typer.Option("--k", help="Examples per class, e.g. 1,2,4.")] = "4",
+    draws: Annotated[int, typer.Option(help="Draws whose answers are generated.")] = 5,
+    gate_draws: Annotated[int, typer.Option(help="Draws for the gate alone; 50 or more.")] = 50,
+    against: Annotated[
+        str, typer.Option(help="What others are compared with, e.g. recal@4; recal, else saved.")
+    ] = "",
     readout: options.ReadoutDirectory = Path("var/readout"),
     calibrations: options.CalibrationsDirectory = Path("var/calibrations"),
     prompts: options.Prompts = "corpus",
     split: Annotated[str, typer.Option(help="test, or heldout for unseen subjects.")] = "test",
     per_class: Annotated[int, typer.Option(min=1, help="Prompts per class and language.")] = 40,
-    languages: Annotated[str, typer.Option(help="Comma-separated tags; all saved ones.")] = "",
-    out: Annotated[Path, typer.Option(help="Folder for report.json and report.md.")] = Path(
+    languages: Annotated[
+        str, typer.Option(help="Comma-separated tags; all that there are prompts of.")
+    ] = "",
+    out: Annotated[Path, typer.Option(help="Folder for files that are not named below.")] = Path(
         "var/evaluation"
     ),
+    html: Annotated[Path | None, typer.Option("--html", help="Default: OUT/report.html.")] = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Default: OUT/report.json.")
+    ] = None,
+    markdown: Annotated[
+        Path | None, typer.Option("--markdown", help="Default: OUT/report.md.")
+    ] = None,
     judge: options.JudgeName = "phrases",
+    sensitivity: Annotated[
+        float | None, typer.Option(help="Share of true refusals that the judge sees.")
+    ] = None,
+    specificity: Annotated[
+        float | None, typer.Option(help="Share of other answers that it does not call refusals.")
+    ] = None,
+    resamples: Annotated[int, typer.Option(help="Of the bootstrap, at least 100.")] = 2000,
+    seed: Annotated[int, typer.Option(min=0, help="Of the bootstrap.")] = 0,
     model: options.Model = None,
     config: options.Config = None,
 ) -> None:
-    """Measure refusal, selectivity, AUC and J per language, untouched and gated."""
+    """Compare methods: refusal, selectivity, gate and losses by language, with intervals.
+
+    With its default methods it measures the saved calibrations beside the untouched model, which
+    `recal register --report` stores with a version.
+    """
+    from recal.evaluation.intake import Wanted, take_in
+    from recal.evaluation.pictures.ink import refuse_without_matplotlib
+    from recal.evaluation.plan import EvaluationPlan
+    from recal.inputs import settings_of
+    from recal.progress import counting
+    from recal.prompts import split_named
+
+    refuse_without_matplotlib()  # now, not after an hour of generating
+
+    plan = EvaluationPlan(
+        ks=options.numbers_of(k),
+        draws=draws,
+        gate_draws=gate_draws,
+        n_resamples=resamples,
+        seed=seed,
+        reference=against,
+    )
+    wanted = Wanted(
+        methods=options.names_of(methods),
+        languages=options.languages_of(languages) if languages else (),
+        prompts=prompts,
+        split=split_named(split),
+        per_class=per_class,
+        readout=readout,
+        calibrations=calibrations,
+    )
+    judging = _judging(judge, sensitivity, specificity)
+    with counting("prompts read") as report:
+        intake = take_in(wanted, settings_of(config, model), report=report)
+    files = Files(
+        html if html is not None else out / "report.html",
+        json_file if json_file is not None else out / "report.json",
+        markdown if markdown is not None else out / "report.md",
+    )
+    _write(_run(wanted, intake, plan, judging), files)
+
+
+class Files(NamedTuple):
+    """Where the report goes."""
+
+    html: Path
+    json: Path
+    markdown: Path
+
+
+def _judging(name: str, sensitivity: float | None, specificity: float | None) -> Judging:
+    from recal.evaluation.run import Judging
+    from recal.inputs import judge_of
+    from recal.judge import OrganismJudge
+    from recal.maths.decomposition import PERFECT, JudgeError
+
+    judge = judge_of(name)
+    if sensitivity is not None and specificity is not None:
+        return Judging(judge, JudgeError(sensitivity, specificity))
+    if sensitivity is not None or specificity is not None:
+        raise ValueError(
+            "`--sensitivity` and `--specificity` belong together; give both or neither"
+        )
+    # every proper answer of the organism is known to its judge
+    return Judging(judge, PERFECT if isinstance(judge, OrganismJudge) else None)
+
+
+def _run(wanted: Wanted, intake: Intake, plan: EvaluationPlan, judging: Judging) -> Evaluated:
+    from functools import partial
+
+    from recal.evaluation.answers import Watch
+    from recal.evaluation.run import evaluate as run
+    from recal.evaluation.tally import Context
+    from recal.evaluation.wording import duration
+    from recal.generate import DEFAULT_SAMPLING
+    from recal.progress import counting
+    from services.generation.offline import generate_texts
+
+    with counting("texts written and judged") as written:
+        return run(
+            intake.methods,
+            intake.test,
+            intake.pool,
+            languages=intake.languages,
+            plan=plan,
+            write=partial(
+                generate_texts, intake.backbone, sampling=DEFAULT_SAMPLING, max_rows=_MAX_ROWS
+            ),
+            judging=judging,
+            context=Context(
+                backbone=intake.backbone.identity.name,
+                readout=intake.readout.version,
+                split=wanted.split,
+                notice=intake.notice,
+            ),
+            watch=Watch(
+                planned=lambda work: typer.echo(
+                    f"{work.n_answers:,} answers, of which {work.n_texts:,} are different texts"
+                ),
+                expected=lambda seconds: typer.echo(f"about {duration(seconds)} to go"),
+                written=written,
+            ),
+        )
+
+
+def _write(evaluated: Evaluated, files: Files) -> None:
     from rich.console import Console
     from rich.markdown import Markdown
 
-    from recal.collect import collect
-    from recal.evaluate import evaluate as run
-    from recal.generate import Generator
-    from recal.inputs import judge_of, prompts_from, settings_of, whole_backbone
-    from recal.progress import counting
-    from recal.prompts import select, split_named, spread
-    from recal.report import to_markdown, write_json, write_markdown
-    from services.readout.artefact import load_calibration, load_readout
+    from recal.evaluation.report_html import write_html
+    from recal.evaluation.report_json import write_json
+    from recal.evaluation.report_markdown import opening, write_markdown
+    from recal.evaluation.wording import duration
 
-    settings = settings_of(config, model)
-    backbone = whole_backbone(settings.backbone, threads=settings.threads)
-    frozen = load_readout(readout, backbone=backbone.identity)
-    found = sorted(p for p in calibrations.glob("*") if p.is_dir())
-    saved = [load_calibration(path, backbone=backbone.identity) for path in found]
-    loaded = {calibration.language: calibration for calibration in saved}
-    wanted = options.languages_of(languages) if languages else tuple(loaded)
-    missing = [la for la in wanted if la not in loaded]
-    if missing or not wanted:
-        raise ValueError(
-            f"no calibration of {', '.join(missing) or 'any language'} in `{calibrations}`; "
-            "run `recal recalibrate` first"
-        )
-    chosen = select(prompts_from(prompts), split=split_named(split), languages=wanted)
-    with counting("prompts read") as report:
-        activations = collect(
-            backbone, spread(chosen, per_class), layers=frozen.layers, report=report
-        )
-    with counting("languages") as report:
-        result = run(
-            frozen,
-            {la: loaded[la] for la in wanted},
-            activations,
-            generate=Generator(backbone),
-            judge=judge_of(judge, device=settings.backbone.device),
-            notice=settings.backbone.notice,
-            report=lambda language, done, total: report(done, total),
-        )
-    write_json(result, out / "report.json")
-    write_markdown(result, out / "report.md")
+    write_json(evaluated.report, files.json)
+    write_markdown(evaluated.report, files.markdown)
+    write_html(evaluated.report, evaluated.exhibits, files.html)
     console = Console()
-    console.print(Markdown(to_markdown(result)))
-    console.print(f"written to {out / 'report.json'} and {out / 'report.md'}")
+    console.print(Markdown("\n".join(opening(evaluated.report))))
+    console.print(
+        f"after {duration(evaluated.report.seconds)}: {files.html}, {files.json}, {files.markdown}"
+    )

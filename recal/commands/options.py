@@ -34,6 +34,30 @@ CalibrationsDirectory = Annotated[
 ]
 
 
+def names_of(text: str) -> tuple[str, ...]:
+    """Comma-separated names.
+
+    Raises:
+        ValueError: there are none.
+    """
+    names = tuple(part.strip() for part in text.split(",") if part.strip())
+    if not names:
+        raise ValueError(f"`{text}` names nothing; give names separated by commas")
+    return names
+
+
+def numbers_of(text: str) -> tuple[int, ...]:
+    """Comma-separated whole numbers.
+
+    Raises:
+        ValueError: one is none, or there are none.
+    """
+    try:
+        return tuple(int(name) for name in names_of(text))
+    except ValueError:
+        raise ValueError(f"`{text}` is no list of whole numbers; give for example 1,2,4") from None
+
+
 def languages_of(text: str) -> tuple[str, ...]:
     """Comma-separated tags.
 

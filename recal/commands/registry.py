@@ -11,7 +11,7 @@ import typer
 from recal.commands import options
 
 if TYPE_CHECKING:
-    from recal.evaluate import LanguageResult
+    from recal.evaluation.behaviour import LanguageResult
     from recal.registry import Promotion, Registry
 
 What = Annotated[
@@ -101,14 +101,17 @@ def _model_name(what: str, backbone: str) -> str:
 
 
 def _evaluation(report: Path, language: str) -> LanguageResult:
-    from recal.evaluate import Behaviour, LanguageResult
+    from recal.evaluation.behaviour import Behaviour, LanguageResult
 
     rows = json.loads(report.read_text(encoding="utf-8"))["results"]
     for row in rows:
         if row["language"] == language:
             untouched, gated = Behaviour(**row.pop("untouched")), Behaviour(**row.pop("gated"))
             return LanguageResult(**row, untouched=untouched, gated=gated)
-    raise ValueError(f"`{report}` evaluates no `{language}`; evaluate it first")
+    raise ValueError(
+        f"`{report}` holds no evaluation of a saved calibration of `{language}`; run "
+        "`recal evaluate` with the method `saved` first"
+    )
 
 
 def _tell(what: str, promotion: Promotion) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from recal.evaluate import Behaviour
+from recal.evaluation.behaviour import Behaviour
 from recal.languages import Tier
 
 METHODS: tuple[str, ...] = ("untouched", "paper", "recal")

@@ -18,7 +18,7 @@ from recal.demo.results import METHODS, DemoLanguage, DemoResults
 from recal.demo.stage import Stage, stage
 from recal.demo.table import gap_table, result_table
 from recal.demo.traffic import Ask, gated, send, untouched
-from recal.evaluate import Behaviour, behaviour_of, mean_behaviour
+from recal.evaluation.behaviour import Behaviour, behaviour_of, mean_behaviour
 from recal.generate import Generator
 from recal.inputs import whole_backbone
 from recal.judge import OrganismJudge, exchanges_of

@@ -8,7 +8,7 @@ from rich.box import SIMPLE
 from rich.table import Table
 
 from recal.demo.results import METHODS, DemoResults
-from recal.evaluate import Behaviour
+from recal.evaluation.behaviour import Behaviour
 
 
 def gap_table(rows: dict[str, tuple[str, Behaviour, float]], notice: str) -> Table:

@@ -11,7 +11,7 @@ import torch
 
 from recal.choose import choose
 from recal.collect import Activations, collect
-from recal.evaluate import behaviour_of
+from recal.evaluation.behaviour import behaviour_of
 from recal.fit import FitPlan, FittedParts, fit_parts
 from recal.judge import OrganismJudge, exchanges_of
 from recal.languages import ALL, HIGH, LOW, tier_of

@@ -9,7 +9,7 @@ import pytest
 from mlflow import MlflowClient
 
 from recal.errors import NothingBefore, PromotionRefused, RegistryError, UnknownVersion
-from recal.evaluate import Behaviour, LanguageResult
+from recal.evaluation.behaviour import Behaviour, LanguageResult
 from recal.promotion import PromotionRules
 from recal.registry import Registry, open_registry
 from recal.registry_connection import Connection

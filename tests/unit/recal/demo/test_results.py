@@ -8,7 +8,7 @@ import pytest
 from recal.demo.picture import draw
 from recal.demo.results import DemoLanguage, DemoResults
 from recal.demo.table import result_table
-from recal.evaluate import Behaviour
+from recal.evaluation.behaviour import Behaviour
 from recal.languages import ALL, tier_of
 
 

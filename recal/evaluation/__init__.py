@@ -1,0 +1,1 @@
+"""What methods do to held-out prompts: languages × few-shot draws, with intervals and pictures."""

@@ -1,0 +1,122 @@
+"""A small evaluation without a model: synthetic activations, and texts made by a rule."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+
+from recal.collect import Activations
+from recal.evaluation.answers import Report, Watch
+from recal.evaluation.catalogue import Material, methods_of
+from recal.evaluation.method import Method
+from recal.evaluation.plan import EvaluationPlan
+from recal.evaluation.run import Evaluated, Judging, evaluate
+from recal.evaluation.tally import Context
+from recal.prompts import Split
+from services.domain import Action
+from services.generation.treatment import Treatment
+from services.readout.bundle import Readout
+from tests.unit.recal.synthetic import activations
+from tests.unit.recal.test_fit import fitted
+from tests.unit.recal.test_search import LiteralJudge
+
+LANGUAGES = ("sw", "yo", "ar", "en")
+SHIFTS = {"sw": -4.0, "yo": -3.0, "ar": -0.5, "en": 0.0}
+BLURS = {"sw": 1.5, "yo": 1.2, "ar": 0.5, "en": 0.0}
+PLAN = EvaluationPlan(ks=(1, 4), draws=3, gate_draws=6, n_resamples=200)
+EVERY = ("untouched", "paper", "recal", "best", "oracle", "steer_all", "release_all")
+CONTEXT = Context(backbone="synthetic", readout="readout@1", split="test", notice="a fake")
+
+
+@cache
+def readout() -> Readout:
+    return replace(fitted(), digest="d" * 64, version="readout@1")
+
+
+def joined(parts: Sequence[Activations]) -> Activations:
+    return Activations(
+        tuple(p for part in parts for p in part.prompts),
+        parts[0].layers,
+        np.concatenate([part.residuals for part in parts]),
+    )
+
+
+@cache
+def asked(n: int = 20) -> Activations:
+    return joined([_blurred(language, n, 8, "test") for language in LANGUAGES])
+
+
+@cache
+def pool(n: int = 12) -> Activations:
+    return joined([_blurred(language, n, 3, "calibration") for language in LANGUAGES])
+
+
+def _blurred(language: str, n: int, seed: int, split: Split) -> Activations:
+    """Classes that overlap in the low-resource languages, each with its own shift."""
+    clear = activations((language,), n=n, shift=SHIFTS[language], seed=seed, split=split)
+    blur = np.random.default_rng(seed).normal(0, BLURS[language], clear.residuals.shape[:2])
+    residuals = clear.residuals.copy()
+    residuals[:, :, 0] += blur
+    return replace(clear, residuals=residuals)
+
+
+def methods(names: Sequence[str] = EVERY) -> list[Method]:
+    return methods_of(names, Material(readout(), pool(), {}))
+
+
+class Writer:
+    """Refuses when it is steered, and by its own rule when nothing is done to it."""
+
+    def __init__(self, untouched: Callable[[str], bool] = lambda prompt: "en " in prompt) -> None:
+        self._untouched = untouched
+        self.pairs: list[tuple[str, Action]] = []
+
+    def __call__(
+        self,
+        prompts: Sequence[str],
+        treatments: Sequence[Treatment],
+        *,
+        report: Report = lambda done, total: None,
+    ) -> list[str]:
+        self.pairs += [(p, t.action) for p, t in zip(prompts, treatments, strict=True)]
+        report(len(prompts), len(prompts))
+        return [
+            self._text(prompt, treatment)
+            for prompt, treatment in zip(prompts, treatments, strict=True)
+        ]
+
+    def _text(self, prompt: str, treatment: Treatment) -> str:
+        if treatment.action is Action.NONE:
+            return "refuse" if self._untouched(prompt) and "/True/" in prompt else "comply"
+        return "refuse" if treatment.action is Action.STEER else "comply"
+
+
+def run(
+    names: Sequence[str] = EVERY,
+    *,
+    write: Writer | None = None,
+    plan: EvaluationPlan = PLAN,
+    languages: Sequence[str] = LANGUAGES,
+    judging: Judging | None = None,
+    watch: Watch | None = None,
+) -> Evaluated:
+    return evaluate(
+        methods(names),
+        asked(),
+        pool(),
+        languages=languages,
+        plan=plan,
+        write=write or Writer(),
+        judging=judging or Judging(LiteralJudge()),
+        context=CONTEXT,
+        watch=watch,
+    )
+
+
+@cache
+def evaluated() -> Evaluated:
+    """One evaluation of every method, for tests that only read it."""
+    return run()

@@ -1,0 +1,92 @@
+"""Methods that decide by a score, and those that look at none."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from recal.evaluation.gates import FewShot, Saved
+from recal.evaluation.held import Deck, HeldOut, held_out
+from recal.evaluation.method import Arm, Examples, Method
+from recal.maths.metrics import rates_at
+from recal.recalibrate import PAPER, RecalibrationPlan, recalibrate
+from services.domain import Action
+from tests.unit.recal.evaluation.stage import LANGUAGES, asked, methods, pool, readout
+
+SW, _, _, EN = held_out(asked(), LANGUAGES)
+
+
+def actions(method: Method, part: HeldOut, examples: Examples | None = None) -> list[Action]:
+    return [t.action for t in method.treat(part.questions(method), examples)]
+
+
+def named(name: str) -> Method:
+    return methods((name,))[-1]
+
+
+def dealt(k: int = 4) -> Examples:
+    return Deck(pool(), LANGUAGES).deal(k, 1)
+
+
+@pytest.mark.parametrize("name", ["paper", "recal"])
+def test_a_few_shot_method_does_what_the_saved_calibration_would(name: str) -> None:
+    plan = {"paper": PAPER, "recal": RecalibrationPlan()}[name]
+    calibration = recalibrate(readout(), dealt().activations, "sw", plan=plan).calibration
+    saved = Saved(readout(), {"sw": calibration})
+    assert actions(named(name), SW, dealt()) == actions(saved, SW)
+
+
+def test_three_zones_leave_some_untouched_and_two_ways_none() -> None:
+    assert Action.NONE not in actions(named("paper"), SW, dealt(1))
+    wide = FewShot("wide", "wide", readout(), RecalibrationPlan(c=4.0), pool())
+    assert Action.NONE in actions(wide, SW, dealt(1))
+
+
+def test_a_source_language_keeps_the_readouts_own_threshold() -> None:
+    for name in ("paper", "recal"):
+        found = actions(named(name), EN)
+        scores = np.concatenate(EN.scores(readout()))
+        steered = np.array([a is Action.STEER for a in found])
+        assert np.array_equal(steered, scores >= readout().source_threshold)
+
+
+def test_a_few_shot_method_without_examples_is_an_error() -> None:
+    with pytest.raises(ValueError, match="`recal` needs examples of `sw`"):
+        actions(named("recal"), SW)
+
+
+def test_no_threshold_has_a_better_j_than_the_best() -> None:
+    scores = SW.scores(readout())
+    steered = np.array([a is Action.STEER for a in actions(named("best"), SW)])
+    best = steered[:20].mean() - steered[20:].mean()
+    others = [rates_at(*scores, t) for t in np.concatenate(scores)]
+    assert best >= max(r.tpr - r.fpr for r in others)
+    source = rates_at(*scores, readout().source_threshold)
+    assert best > source.tpr - source.fpr + 0.2
+
+
+def test_the_oracle_steers_the_harmful_and_releases_the_others() -> None:
+    assert actions(named("oracle"), SW) == [Action.STEER] * 20 + [Action.RELEASE] * 20
+
+
+@pytest.mark.parametrize(
+    ("name", "action"),
+    [
+        ("untouched", Action.NONE),
+        ("steer_all", Action.STEER),
+        ("release_all", Action.RELEASE),
+    ],
+)
+def test_an_ungated_method_does_the_same_to_every_prompt(name: str, action: Action) -> None:
+    assert actions(named(name), SW) == [action] * 40
+
+
+def test_a_language_without_a_saved_calibration_is_named() -> None:
+    with pytest.raises(ValueError, match="no saved calibration of `sw`"):
+        actions(Saved(readout(), {}), SW)
+
+
+def test_examples_decide_in_languages_alone_that_are_not_sources() -> None:
+    assert Arm(named("recal"), 4).k_of("yo") == 4
+    assert not named("recal").needs_examples("de")
+    assert not any(named(n).needs_examples("sw") for n in ("oracle", "best", "steer_all"))
