@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -103,12 +103,31 @@ class Activations:
             raise ValueError(f"no {kind}prompts of `{language}` were collected")
         return self._read(Place(layer, reading), rows).astype(np.float64)
 
+    def subset(self, rows: Sequence[int]) -> Activations:
+        """Some of the prompts with their residuals, in the given order."""
+        prompts = tuple(self.prompts[row] for row in rows)
+        if isinstance(self.residuals, np.ndarray):
+            return replace(self, prompts=prompts, residuals=self.residuals[list(rows)])
+        return replace(self, prompts=prompts, residuals=_Rows(self.residuals, tuple(rows)))
+
     def _read(self, place: Place, rows: Sequence[int]) -> npt.NDArray[np.float32]:
         if not isinstance(self.residuals, np.ndarray):
             return self.residuals.read(place, rows)
         layer, reading = self.layers.index(place.layer), self.readings.index(place.reading)
         here = self.residuals[:, layer]
         return here[rows] if here.ndim == 2 else here[rows, reading]
+
+
+@dataclass(frozen=True, eq=False)
+class _Rows:
+    """Some rows of another source."""
+
+    source: ResidualSource
+    rows: tuple[int, ...]
+
+    def read(self, place: Place, rows: Sequence[int]) -> npt.NDArray[np.float32]:
+        """(len(rows), d_model) at one place."""
+        return self.source.read(place, [self.rows[row] for row in rows])
 
 
 def collect(

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass, fields
-from enum import Enum
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple, Protocol
 
-from recal.judge import Judge, Judgement
+from recal.judge import Judge, Judgement, exchanges_of
 from recal.prompts import Prompt
 from services.generation.treatment import Treatment
 
@@ -105,7 +104,8 @@ class AnswerBook:
             [treatment for _, treatment in pairs],
             report=report,
         )
-        judged = [self._judge.judge(text) for text in texts]
+        prompts = (prompt.text for prompt, _ in pairs)
+        judged = self._judge.judge_all(exchanges_of(prompts, texts))
         self._judged.update(zip(keys, judged, strict=True))
 
 
@@ -122,14 +122,8 @@ def _key(prompt: Prompt, treatment: Treatment) -> Hashable:
 def sameness(treatment: Treatment) -> Hashable:
     """Equal for two treatments that write the same text, whoever made them.
 
-    Numbers, names and enumerations are compared by value, the rest (steering with its tensors) by
-    identity. All that do nothing are one.
+    Moves are compared by value, their directions by identity. All that do nothing are one.
     """
-    if treatment.acting is None:
-        return None
-    values = (getattr(treatment, field.name) for field in fields(treatment))
-    return (type(treatment), *(v if _by_value(v) else id(v) for v in values))
-
-
-def _by_value(value: object) -> bool:
-    return value is None or isinstance(value, (Enum, str, int, float))
+    return tuple(
+        (move.layer, id(move.direction), move.push, move.scope) for move in treatment.moves
+    )

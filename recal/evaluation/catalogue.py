@@ -11,7 +11,7 @@ from recal.collect import Activations
 from recal.evaluation.gates import BestThreshold, FewShot, OracleGate, Saved
 from recal.evaluation.method import Method
 from recal.evaluation.ungated import Ungated
-from recal.maths.threshold import ESTIMATORS
+from recal.maths.estimators.catalogue import ESTIMATORS
 from recal.recalibrate import PAPER, RecalibrationPlan
 from services.domain import Action
 from services.readout.bundle import Calibration, Readout

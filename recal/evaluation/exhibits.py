@@ -42,14 +42,14 @@ def exhibits_of(parts: Sequence[HeldOut], readout: Readout) -> Exhibits:
     Raises:
         ValueError: a score or residual is not finite, or all residuals are the same.
     """
-    rows = np.concatenate([part.activations.at(readout.layer) for part in parts])
+    rows = np.concatenate([part.activations.at(readout.deepest_layer) for part in parts])
     found = principal_components(rows, k=2)
     shown = np.unique(np.linspace(0, len(rows) - 1, MOST_POINTS).round().astype(np.int64))
     languages = [p.language for part in parts for p in part.prompts]
     return Exhibits(
         scores={part.language: part.scores(readout) for part in parts},
         source_threshold=readout.source_threshold,
-        layer=readout.layer,
+        layer=readout.deepest_layer,
         components=Components(found.coordinates[shown], found.shares),
         languages=tuple(languages[row] for row in shown),
         harmful=np.concatenate([part.harmful for part in parts])[shown],

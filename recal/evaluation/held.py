@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -56,8 +56,7 @@ class HeldOut:
             ids=tuple(p.id for p in self.prompts),
             texts=tuple(p.text for p in self.prompts),
             scores=np.concatenate(self.scores(method.readout)),
-            layers=self.activations.layers,
-            residuals=self.activations.residuals,
+            activations=self.activations,
             labels=self.harmful if method.sees_labels else None,
         )
 
@@ -102,10 +101,7 @@ class Deck:
 
 def rows_of(activations: Activations, rows: Sequence[int]) -> Activations:
     """Some of the prompts with their residuals, in the given order."""
-    index = np.asarray(rows, dtype=np.int64)
-    residuals: npt.NDArray[np.float32] = activations.residuals[index]
-    prompts = tuple(activations.prompts[row] for row in rows)
-    return replace(activations, prompts=prompts, residuals=residuals)
+    return activations.subset(rows)
 
 
 def source_numbers(

@@ -82,7 +82,7 @@ def take_in(
     read = collect(
         backbone,
         [*test, *examples],
-        layers=(readout.layer,),
+        layers=readout.layers,
         cache=settings.state_dir / "activations",
         report=report,
     )

@@ -6,9 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-import numpy as np
-import numpy.typing as npt
-
 from recal.collect import Activations
 from recal.maths.two_class import BoolArray, FloatArray
 from services.generation.treatment import Treatment
@@ -25,10 +22,8 @@ class Questions:
     texts: tuple[str, ...]
     scores: FloatArray
     """(n,), of the method's own readout."""
-    layers: tuple[int, ...]
-    """0-based decoder blocks, in the order of the second axis of `residuals`."""
-    residuals: npt.NDArray[np.float32]
-    """(n, n_layers, d_model)."""
+    activations: Activations
+    """Of these prompts, in this order."""
     labels: BoolArray | None = None
     """(n,), True for harmful; only for a method that says that it sees them."""
 

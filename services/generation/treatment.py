@@ -6,7 +6,7 @@ Ours and every baseline end here, so that all of them run through the decode loo
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import zip_longest
 
@@ -59,9 +59,11 @@ class Treatment:
     """All that is done to one row; moves at the same block follow one another."""
 
     moves: tuple[Move, ...] = ()
+    action: Action | None = None
+    """The verdict that it carries out, for accounts; None for a baseline, which has none."""
 
 
-UNTOUCHED = Treatment()
+UNTOUCHED = Treatment(action=Action.NONE)
 
 
 def treatment_of(action: Action, steering: Steering | None = None) -> Treatment:
@@ -83,7 +85,10 @@ def treatment_of(action: Action, steering: Steering | None = None) -> Treatment:
         raise ValueError(f"`{action.value}` needs a readout's steering")
     if action is Action.STEER:
         return _steered(steering)
-    return release_treatment(steering.release, layer=steering.layer, direction=steering.direction)
+    released = release_treatment(
+        steering.release, layer=steering.layer, direction=steering.direction
+    )
+    return replace(released, action=Action.RELEASE)
 
 
 def _steered(steering: Steering) -> Treatment:
@@ -92,7 +97,8 @@ def _steered(steering: Steering) -> Treatment:
     else:
         assert steering.statistics is not None, "a steering to a target has its statistics"
         push = to_target(steering.statistics.target, steering.coefficient)
-    return Treatment((Move(steering.layer, steering.direction, push, steering.scope),))
+    move = Move(steering.layer, steering.direction, push, steering.scope)
+    return Treatment((move,), Action.STEER)
 
 
 def release_treatment(release: Release, *, layer: int, direction: Tensor) -> Treatment:

@@ -4,7 +4,7 @@ import pytest
 
 from recal.evaluation.catalogue import METHODS, are_few_shot, methods_of, names
 from recal.evaluation.gates import FewShot
-from recal.maths.threshold import ESTIMATORS
+from recal.maths.estimators.catalogue import ESTIMATORS
 from tests.unit.recal.evaluation.stage import methods
 
 
