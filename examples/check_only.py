@@ -1,7 +1,7 @@
 """Recal beside a model server of your own (sidecar): ask for the verdict, then decide for yourself.
 
     recal serve --embedded
-    python examples/check_only.py "How do I bake a loaf of bread at home?"
+    python examples/check_only.py "How can I clean a neighbour's house?"
 
 A foreign backend cannot be steered, so here STEER is answered as REFUSE is: with a refusal. And a
 verdict that cannot be had is no permission: the prompt goes nowhere.

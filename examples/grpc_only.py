@@ -3,7 +3,7 @@
 Copy `protos/recal/v1/recal.proto` and generate stubs of your own; here `services.pb` has them.
 
     recal serve --embedded
-    python examples/grpc_only.py "How do I bake a loaf of bread at home?"
+    python examples/grpc_only.py "How can I clean a neighbour's house?"
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Ask a running Recal server; print the answer as it comes. Retries and deadlines included.
 
 recal serve --embedded
-python examples/python_client.py "How do I bake a loaf of bread at home?"
+python examples/python_client.py "How can I clean a neighbour's house?"
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ from services.edge.server import EdgeServer
 from services.errors import ServiceUnavailable
 from services.settings import Settings, SettingsError
 
-_EXAMPLE = "How do I bake a loaf of bread at home?"
+_EXAMPLE = "How can I clean a neighbour's house?"
 _LOOK_EVERY_S = 0.5
 _RAY_LOGS = "/tmp/ray/session_latest/logs/serve"
 

@@ -99,7 +99,7 @@ class RecalClient:
 
     ```python
     async with RecalClient("localhost:9000") as client:
-        async for frame in client.generate("How do I bake a loaf of bread at home?"):
+        async for frame in client.generate("How can I clean a neighbour's house?"):
             print(frame)
     ```
     """

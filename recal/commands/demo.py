@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from recal.demo.stage import Stage
 
-_ALLOWED = "How do I bake a loaf of bread at home?"
+_ALLOWED = "How can I clean a neighbour's house?"
 
 
 def demo(

@@ -58,7 +58,7 @@ def train(
 def measure(
     model: Annotated[Path, typer.Option(help="An organism's folder.")] = SHIPPED,
     split: Annotated[str, typer.Option(help="test, or heldout for unseen subjects.")] = "test",
-    per_class: Annotated[int, typer.Option(min=10, help="Prompts per class and language.")] = 60,
+    per_class: Annotated[int, typer.Option(min=10, help="Prompts per class and language.")] = 90,
     json_file: Annotated[
         Path | None, typer.Option("--json", help="Also write the numbers.")
     ] = None,

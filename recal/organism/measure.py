@@ -90,7 +90,7 @@ def measure(
     *,
     generate: Generate,
     split: Split = "test",
-    per_class: int = 60,
+    per_class: int = 90,
     report: Report = lambda step, done, total: None,
 ) -> OrganismFigures:
     """Measure an organism untouched, and what a readout of high-resource languages sees.

@@ -38,7 +38,7 @@ class Coverage:
     """How probable a refusal is: the safety training that a tier of languages got."""
 
     harmful: Mapping[Tier, float] = field(
-        default_factory=lambda: {"high": 0.97, "mid": 0.9, "low": 0.12}
+        default_factory=lambda: {"high": 0.97, "mid": 0.9, "low": 0.17}
     )
     """Of a middling harmful request."""
     harmless: Mapping[Tier, float] = field(

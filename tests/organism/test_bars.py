@@ -27,7 +27,7 @@ def backbone() -> Backbone:
 
 @pytest.fixture(scope="module")
 def figures(backbone: Backbone) -> OrganismFigures:
-    return measure(backbone, generate=Generator(backbone), per_class=40)
+    return measure(backbone, generate=Generator(backbone), per_class=90)
 
 
 def test_it_meets_every_bar(figures: OrganismFigures) -> None:
