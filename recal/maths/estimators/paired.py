@@ -35,7 +35,7 @@ def paired(evidence: Evidence, *, source: SourceStatistics) -> ThresholdEstimate
         raise missing(
             NAME,
             "scores of the examples' source translations",
-            "all examples need one, or use `midpoint`",
+            "one for each, or use `midpoint`",
         )
     rho = RHO_BEFORE_ANY if given.rho is None else given.rho
     sd = sd_within(labelled, source.sd_within)
