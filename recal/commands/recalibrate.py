@@ -90,8 +90,7 @@ def recalibrate(
 ) -> None:
     """Set one language's thresholds from 1 to 4 examples per class (more, or none, do too).
 
-    `auto` takes whatever is given, and other languages' calibrations, and weighs each by its
-    precision.
+    `auto` weighs whatever is given, other languages' calibrations too, by its precision.
     """
     from dataclasses import replace
 
@@ -100,18 +99,19 @@ def recalibrate(
     from recal.evidence_files import EvidenceFiles, collect_evidence
     from recal.inputs import settings_of, whole_backbone
     from recal.languages import refuse_unknown_tag
+    from recal.maths.estimators.catalogue import estimator_of
     from recal.prior import own_thresholds, prior_for, rho_for
     from recal.recalibrate import RecalibrationPlan, zone_width_of
     from recal.recalibrate import recalibrate as run
     from services.readout.artefact import load_readout
 
     refuse_unknown_tag(language)
+    estimator_of(estimator)
+    plan = RecalibrationPlan(estimator, routing, c if c is not None else 1.0, bound)
     console = Console()
     settings = settings_of(config, model)
     backbone = whole_backbone(settings.backbone, threads=settings.threads)
     frozen = load_readout(readout, backbone=backbone.identity)
-    width = c if c is not None else zone_width_of(frozen)
-    plan = RecalibrationPlan(estimator=estimator, routing=routing, c=width, bound=bound)
     folder = out if out is not None else settings.state_dir / "calibrations" / language
     others = _others(prior, settings, backbone, console)
     known = prior_for(language, own_thresholds(others, frozen))
@@ -123,7 +123,7 @@ def recalibrate(
         frozen,
         found.examples,
         language,
-        plan=plan,
+        plan=plan if c is not None else replace(plan, c=zone_width_of(frozen)),
         beside=replace(found.beside, prior=known, rho=rho_for(language, others, frozen)),
         held_out=found.held_out,
     )

@@ -71,7 +71,8 @@ def _rows(evidence: Evidence, needed: int, *, harmful: bool) -> tuple[FloatArray
 
 def _note(what: str, label: str, origin: str, n: int, needed: int, alpha: float) -> str:
     if n >= needed:
-        return f"{what} are bounded at {alpha:g} by {n} {origin} {label} prompts"
+        spread = spread_of_bound(n, alpha)
+        return f"{what} are bounded at {alpha:g} ± {spread:.2g} by {n} {origin} {label} prompts"
     return f"the bound on {what} is vacuous: {n} {label} prompts, {alpha:g} needs {needed}"
 
 

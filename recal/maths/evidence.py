@@ -155,7 +155,7 @@ class Evidence:
 
 def missing(estimator: str, what: str, instead: str) -> ValueError:
     """The error of an estimator that lacks what it cannot do without."""
-    return ValueError(f"`{estimator}` needs {what}, and there are none; {instead}")
+    return ValueError(f"`{estimator}` needs {what}, and there are none; give some: {instead}")
 
 
 def _freeze(owner: object, name: str, called: str, *, may_be_empty: bool = False) -> None:

@@ -26,7 +26,9 @@ def empirical_bayes(evidence: Evidence, *, source: SourceStatistics) -> Threshol
     labelled = evidence.labels_for(NAME)
     if evidence.prior is None:
         raise missing(
-            NAME, "thresholds of other languages", "recalibrate some of them first, or use `auto`"
+            NAME,
+            "thresholds of other languages",
+            "recalibrating some of them first, or use `midpoint`",
         )
     sd = sd_within(labelled, source.sd_within)
     prior = Part(PRIOR, evidence.prior.mean, evidence.prior.sd)

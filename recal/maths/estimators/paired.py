@@ -32,7 +32,11 @@ def paired(evidence: Evidence, *, source: SourceStatistics) -> ThresholdEstimate
     labelled = evidence.labels_for(NAME)
     given = evidence.sources
     if given is None:
-        raise missing(NAME, "scores of the examples' source translations", "or use `midpoint`")
+        raise missing(
+            NAME,
+            "scores of the examples' source translations",
+            "one for each, or use `midpoint`",
+        )
     rho = RHO_BEFORE_ANY if given.rho is None else given.rho
     sd = sd_within(labelled, source.sd_within)
     c = rho * sd / source.sd_within

@@ -30,7 +30,7 @@ def parallel(evidence: Evidence, *, source: SourceStatistics) -> ThresholdEstima
     """
     given = evidence.parallel
     if given is None:
-        raise missing(NAME, "prompts with their source translations", "give some, better 100")
+        raise missing(NAME, "prompts with their source translations", "better 100")
     verdicts = given.source >= source.threshold
     n_harmful, n_harmless = int(verdicts.sum()), int((~verdicts).sum())
     if min(n_harmful, n_harmless) < _MIN_PER_VERDICT:

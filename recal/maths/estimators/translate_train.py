@@ -27,9 +27,7 @@ def translate_train(evidence: Evidence, *, source: SourceStatistics) -> Threshol
     """
     given = evidence.translated
     if given is None:
-        raise missing(
-            NAME, "scores of translated labelled prompts", "translate some, a hundred a class"
-        )
+        raise missing(NAME, "scores of translated labelled prompts", "a hundred a class")
     found = crossing(given, source.sd_within)
     return ThresholdEstimate(
         threshold=found.threshold,

@@ -24,7 +24,7 @@ def unlabelled(evidence: Evidence, *, source: SourceStatistics) -> ThresholdEsti
     """
     given = evidence.unlabelled
     if given is None:
-        raise missing(NAME, "scores of unlabelled prompts", "give some, at least 100 if possible")
+        raise missing(NAME, "scores of unlabelled prompts", "at least 100 if possible")
     mean, sd = float(given.scores.mean()), float(given.scores.std())
     if sd <= 0:
         raise ValueError(

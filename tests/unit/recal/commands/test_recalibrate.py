@@ -1,0 +1,93 @@
+"""Where the command finds other languages' calibrations, and what it says of what it made."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from rich.console import Console
+
+from recal.commands.recalibrate import _others, _save
+from recal.recalibrate import Recalibrated
+from services.readout.artefact import save_calibration
+from services.settings import Settings
+from tests.unit.services.readout.factories import BACKBONE, a_calibration, a_readout
+
+RUNNING = SimpleNamespace(identity=BACKBONE)
+
+
+def console() -> Console:
+    return Console(file=io.StringIO(), width=400)
+
+
+def said(by: Console) -> str:
+    return by.file.getvalue()  # type: ignore[attr-defined]
+
+
+def others(prior: str, tmp_path: Path, to: Console) -> list[str]:
+    settings = Settings(state_dir=tmp_path)
+    found = _others(prior, settings, RUNNING, to)  # type: ignore[arg-type]
+    return [calibration.language for calibration in found]
+
+
+def test_calibrations_beside_it_are_the_prior_by_default(tmp_path: Path) -> None:
+    for language in ("am", "yo"):
+        save_calibration(a_calibration(language), tmp_path / "calibrations" / language)
+    assert others("", tmp_path, console()) == ["am", "yo"]
+
+
+def test_no_calibration_is_no_prior_and_no_error(tmp_path: Path) -> None:
+    assert others("", tmp_path, console()) == []
+
+
+def test_a_folder_can_be_named(tmp_path: Path) -> None:
+    save_calibration(a_calibration("my"), tmp_path / "elsewhere" / "my")
+    assert others(str(tmp_path / "elsewhere"), tmp_path, console()) == ["my"]
+
+
+def test_a_folder_that_is_not_there_is_an_error_with_the_way_out(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="is no folder; name one with saved calibrations"):
+        others(str(tmp_path / "nowhere"), tmp_path, console())
+
+
+def test_the_prior_can_be_left_out(tmp_path: Path) -> None:
+    save_calibration(a_calibration("am"), tmp_path / "calibrations" / "am")
+    assert others("none", tmp_path, console()) == []
+
+
+def test_a_calibration_of_another_backbone_is_left_out_and_named(tmp_path: Path) -> None:
+    strange = replace(a_calibration("am"), backbone=replace(BACKBONE, weights_digest="9" * 64))
+    save_calibration(strange, tmp_path / "calibrations" / "am")
+    save_calibration(a_calibration("yo"), tmp_path / "calibrations" / "yo")
+    to = console()
+    assert others("", tmp_path, to) == ["yo"]
+    assert "no prior from `am`" in said(to)
+
+
+def test_what_was_made_is_said_with_its_parts_and_every_warning(tmp_path: Path) -> None:
+    made = replace(
+        a_calibration("sw", estimator="auto"),
+        evidence={
+            "labels": -1.0,
+            "labels_sd": 0.5,
+            "own_threshold": -1.0,
+            "own_sd": 0.5,
+            "rho": 0.3,
+        },
+    )
+    to = console()
+    _save(
+        Recalibrated(made, ("the classes overlap",)),
+        tmp_path / "sw",
+        a_readout(),
+        to,
+        warnings=["example `b` reads as `en`"],
+    )
+    lines = said(to).splitlines()
+    assert lines[:2] == ["warning: the classes overlap", "warning: example `b` reads as `en`"]
+    assert "sw: threshold +0.40 ± 0.30 from k = 4 (auto;" in lines[2]
+    assert lines[3] == "made of: labels -1.00 ± 0.50"
+    assert (tmp_path / "sw" / "calibration.json").is_file()
