@@ -24,7 +24,7 @@ help:  ## list the targets
 $(VENV)/installed: pyproject.toml constraints/cpu.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet $(TORCH_SOURCE_$(TORCH)) -e ".[model,registry,report,dev]"
+	$(BIN)/python -m pip install --quiet $(TORCH_SOURCE_$(TORCH)) -e ".[model,registry,report,utility,dev]"
 	touch $@
 
 install: $(VENV)/installed  ## make .venv with everything in it

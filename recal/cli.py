@@ -30,6 +30,7 @@ from recal.commands import (
     recalibrate,
     registry,
     serve,
+    utility,
 )
 from recal.terminal import printable
 from services.errors import ServiceError
@@ -50,6 +51,7 @@ app.command("collect")(collect.collect)
 app.command("fit")(fit.fit)
 app.command("recalibrate")(recalibrate.recalibrate)
 app.command("evaluate")(evaluate.evaluate)
+app.command("utility")(utility.utility)
 app.command("register")(registry.register)
 app.command("promote")(registry.promote)
 app.command("rollback")(registry.rollback)

@@ -22,6 +22,7 @@ BREAKS = {
     "ray stops at services.on_ray": ("services/gate/service.py", "import ray"),
     "mlflow stops at its source and its registry": ("recal/fit.py", "import mlflow"),
     "the http client stops at the judge's endpoint": ("recal/search.py", "import httpx2"),
+    "the harness stops at recal.utility": ("recal/search.py", "import lm_eval"),
     "recal is layered": ("recal/languages.py", "import recal.cli"),
 }
 
