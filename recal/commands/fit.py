@@ -23,9 +23,7 @@ def fit(
     rank: Annotated[int, typer.Option(min=1)] = 10,
     layer: Annotated[int | None, typer.Option(min=0, help="Block to read; else chosen.")] = None,
     per_class: Annotated[int, typer.Option(min=2, help="Training prompts per class.")] = 96,
-    search_per_class: Annotated[
-        int, typer.Option(min=1, help="Validation prompts per class and language.")
-    ] = 2,
+    search_per_class: Annotated[int, typer.Option(min=1, help="Validation prompts.")] = 2,
     calibrations: Annotated[
         Path | None, typer.Option(help="Also save the source languages' calibrations here.")
     ] = None,
@@ -63,11 +61,7 @@ def fit(
             generate=Generator(backbone),
             judge=judge_of(judge),
             cache=settings.state_dir / "activations",
-            watch=Watch(
-                collected=collected,
-                searched=searched,
-                tried=lambda trial: console.print(trial.in_words),
-            ),
+            watch=Watch(collected, searched, lambda trial: console.print(trial.in_words)),
         )
     console.print(_summary(made))
     if calibrations is not None:

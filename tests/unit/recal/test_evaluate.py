@@ -13,7 +13,7 @@ from services.domain import Action
 from services.readout.bundle import Calibration, Readout, Steering
 from tests.unit.recal.synthetic import activations
 from tests.unit.recal.test_fit import fitted
-from tests.unit.recal.test_search import LiteralJudge
+from tests.unit.recal.treated import LiteralJudge
 
 
 def _complies(prompts: Sequence[Prompt], action: Action, steering: Steering) -> list[str]:

@@ -10,7 +10,7 @@ from recal.languages import HIGH, LOW, MID
 from recal.prompts import Prompt
 from recal.search import Found, Kind, SearchPlan, SearchWatch, Trial, search, steering_of
 from services.domain import Action
-from services.generation.treatment import Move, Treatment, treatment_of
+from services.generation.treatment import Move, Treatment
 from services.readout.bundle import ReleaseForm, Scope, SteerForm
 from tests.unit.recal.synthetic import activations
 from tests.unit.recal.test_fit import PLAN
@@ -159,7 +159,7 @@ def test_a_strength_of_zero_is_the_untouched_model() -> None:
     places = {1: direction_at(KNOWN, 1, PLAN)}
     for form in SteerForm:
         steering = steering_of(Kind(1, form, Scope.LAST), 0.0, places)
-        (move,) = treatment_of(Action.STEER, steering).moves
+        (move,) = Treatment(Action.STEER, steering).moves
         assert (move.push.shift, abs(move.push.scale)) == (0.0, 0.0)
 
 

@@ -3,12 +3,13 @@
 import pytest
 
 from recal.trials import Case, TrialRun, thinned, with_neighbours
+from services.domain import Action
 from services.generation.treatment import UNTOUCHED, Treatment
 from tests.unit.recal.synthetic import activations
 from tests.unit.recal.treated import LiteralJudge, Says
 
 PROMPTS = activations(("en", "de"), n=4).prompts
-OTHER = Treatment()
+OTHER = Treatment(Action.NONE)
 
 
 def by_treatment(refusing: Treatment) -> Says:
