@@ -11,7 +11,7 @@ from recal.prompts import Prompt
 from services.backbone.load import Backbone
 from services.domain import Action, Sampling
 from services.generation.offline import first_token_logits, generate_texts
-from services.generation.treatment import Treatment, treatment_of
+from services.generation.treatment import Treatment
 from services.readout.bundle import Steering
 
 DEFAULT_SAMPLING = Sampling(max_tokens=48)
@@ -31,7 +31,7 @@ class Generator:
 
     def __call__(self, prompts: Sequence[Prompt], action: Action, steering: Steering) -> list[str]:
         """Texts of the prompts, all under `action`; errors as `texts`."""
-        return self.texts(prompts, [treatment_of(action, steering)] * len(prompts))
+        return self.texts(prompts, [Treatment(action, steering)] * len(prompts))
 
     def texts(
         self,

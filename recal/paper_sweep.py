@@ -12,6 +12,7 @@ from recal.fit import FoundDirection
 from recal.maths.divergence import mean_kl
 from recal.prompts import Prompt
 from recal.trials import Case, TrialRun
+from services.domain import Action
 from services.generation.intervention import ablation
 from services.generation.treatment import UNTOUCHED, Move, Treatment
 from services.readout.bundle import Scope, Steering, SteeringStatistics
@@ -92,4 +93,4 @@ def paper_choice(swept: Sequence[SweptLayer], places: Mapping[int, FoundDirectio
 
 def _ablated(layer: int, place: FoundDirection) -> Treatment:
     direction = torch.tensor(place.direction, dtype=torch.float32)
-    return Treatment((Move(layer, direction, ablation(), Scope.ALL),))
+    return Treatment(Action.RELEASE, own=(Move(layer, direction, ablation(), Scope.ALL),))

@@ -18,8 +18,9 @@ from recal.fit import FoundDirection
 from recal.maths.direction import difference_in_means, surgical_direction
 from recal.prompts import Prompt
 from recal.trials import Case, TrialRun, thinned
-from services.generation.treatment import UNTOUCHED, Treatment, release_treatment
-from services.readout.bundle import Release, ReleaseForm, Scope
+from services.domain import Action
+from services.generation.treatment import UNTOUCHED, Treatment
+from services.readout.bundle import Release, ReleaseForm, Scope, Steering
 
 _FEWEST_FOR_A_DIRECTION = 4
 
@@ -194,7 +195,9 @@ def _false_refusal_direction(
 
 
 def _treatment(release: Release, places: Mapping[int, FoundDirection]) -> Treatment:
-    # every candidate has a block of its own, so the steering's is never used
+    # every candidate that acts has a block of its own, so where the steering acts does not matter
     layer = min(places)
-    direction = torch.tensor(places[layer].direction, dtype=torch.float32)
-    return release_treatment(release, layer=layer, direction=direction)
+    place = places[layer]
+    direction = torch.tensor(place.direction, dtype=torch.float32)
+    steering = Steering(direction, layer, 0.0, place.typical_norm, release=release)
+    return Treatment(Action.RELEASE, steering)

@@ -23,7 +23,7 @@ from recal.prompts import Prompt, select, spread
 from recal.release_search import FoundRelease, ReleasePlan, find_release
 from recal.trials import Case, Outcome, Report, TreatedModel, TrialRun, thinned, with_neighbours
 from services.domain import Action
-from services.generation.treatment import Treatment, treatment_of
+from services.generation.treatment import Treatment
 from services.readout.bundle import Release, Scope, SteerForm, Steering, SteeringStatistics
 
 _PAPERS_MULTIPLE = 1.0
@@ -253,7 +253,7 @@ def _close_look(
 
 
 def _treatment(kind: Kind, multiple: float, places: Mapping[int, FoundDirection]) -> Treatment:
-    return treatment_of(Action.STEER, steering_of(kind, multiple, places))
+    return Treatment(Action.STEER, steering_of(kind, multiple, places))
 
 
 def _trial(kind: Kind, multiple: float, harmful: Outcome, harmless: Outcome) -> Trial:

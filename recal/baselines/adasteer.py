@@ -20,8 +20,9 @@ from recal.maths.metrics import auroc
 from recal.maths.two_class import FloatArray, TwoClass, stacked
 from recal.prompts import Prompt
 from recal.trials import TrialRun
+from services.domain import Action
 from services.generation.intervention import add
-from services.generation.treatment import Move, Treatment
+from services.generation.treatment import UNTOUCHED, Move, Treatment
 from services.readout.bundle import Scope
 
 REACHES = (0.05, 0.1, 0.2, 0.3, 0.4, 0.6, 0.8)
@@ -127,12 +128,15 @@ def fit_adasteer(
 def pushed_everywhere(
     vectors: Mapping[int, BlockVector], coefficient: float, scope: Scope
 ) -> Treatment:
-    """The same multiple of every block's vector."""
+    """The same multiple of every block's vector; none at all is no treatment."""
+    if coefficient == 0.0:
+        return UNTOUCHED
     return Treatment(
-        tuple(
+        Action.STEER,
+        own=tuple(
             Move(layer, vector.direction, add(coefficient * vector.norm), scope)
             for layer, vector in vectors.items()
-        )
+        ),
     )
 
 

@@ -25,6 +25,7 @@ from recal.prompts import Prompt, select
 from recal.trials import TrialRun
 from services.backbone.chat import encode
 from services.backbone.load import Backbone
+from services.domain import Action
 from services.generation.intervention import add
 from services.generation.treatment import UNTOUCHED, Move, Treatment
 from services.readout.bundle import Scope
@@ -187,10 +188,11 @@ def _behaviour(
     for layers in plan.ranges(n_layers):
         treatments = [
             Treatment(
-                tuple(
+                Action.STEER,
+                own=tuple(
                     Move(layer, pushes[layer][0], add(strength * pushes[layer][1]), plan.scope)
                     for layer in layers
-                )
+                ),
             )
             for strength in plan.strengths
         ]

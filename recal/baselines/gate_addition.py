@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from recal.baselines.method import Decide
 from recal.prompts import Prompt
 from services.domain import Action
-from services.generation.treatment import UNTOUCHED, Treatment, treatment_of
+from services.generation.treatment import UNTOUCHED, Treatment
 from services.readout.bundle import Steering
 
 
@@ -26,6 +26,6 @@ class GateAddition:
         Raises:
             ValueError: the gate does not decide on every prompt.
         """
-        steered = treatment_of(Action.STEER, self.steering)
+        steered = Treatment(Action.STEER, self.steering)
         decided = zip(prompts, self.decide(prompts), strict=True)
         return [steered if action is Action.STEER else UNTOUCHED for _, action in decided]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from recal.prompts import Prompt
 from services.domain import Action
-from services.generation.treatment import Treatment, treatment_of
+from services.generation.treatment import Treatment
 from services.readout.bundle import Steering
 
 
@@ -21,7 +21,7 @@ class OracleGate:
     def treatments(self, prompts: Sequence[Prompt]) -> list[Treatment]:
         """One for each prompt, in order."""
         by_label = {
-            True: treatment_of(Action.STEER, self.steering),
-            False: treatment_of(Action.RELEASE, self.steering),
+            True: Treatment(Action.STEER, self.steering),
+            False: Treatment(Action.RELEASE, self.steering),
         }
         return [by_label[prompt.harmful] for prompt in prompts]

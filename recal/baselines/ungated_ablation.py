@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from recal.prompts import Prompt
-from services.generation.treatment import Treatment, release_treatment
+from services.domain import Action
+from services.generation.treatment import Treatment
 from services.readout.bundle import Release, Steering
 
 
@@ -19,7 +20,5 @@ class UngatedAblation:
 
     def treatments(self, prompts: Sequence[Prompt]) -> list[Treatment]:
         """One for each prompt, in order."""
-        ablated = release_treatment(
-            Release(), layer=self.steering.layer, direction=self.steering.direction
-        )
-        return [ablated] * len(prompts)
+        steering = replace(self.steering, release=Release())
+        return [Treatment(Action.RELEASE, steering)] * len(prompts)

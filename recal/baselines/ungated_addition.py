@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from recal.prompts import Prompt
 from services.domain import Action
-from services.generation.treatment import Treatment, treatment_of
+from services.generation.treatment import Treatment
 from services.readout.bundle import Steering
 
 
@@ -20,4 +20,4 @@ class UngatedAddition:
 
     def treatments(self, prompts: Sequence[Prompt]) -> list[Treatment]:
         """One for each prompt, in order."""
-        return [treatment_of(Action.STEER, self.steering)] * len(prompts)
+        return [Treatment(Action.STEER, self.steering)] * len(prompts)

@@ -66,9 +66,7 @@ def fit(
     layer: Annotated[int | None, typer.Option(min=0, help="Block to read.")] = None,
     rank: Annotated[int | None, typer.Option(min=1, help="Of the subspace of directions.")] = None,
     per_class: Annotated[int, typer.Option(min=2, help="Training prompts per class.")] = 96,
-    search_per_class: Annotated[
-        int, typer.Option(min=1, help="Validation prompts per class and language.")
-    ] = 2,
+    search_per_class: Annotated[int, typer.Option(min=1, help="Validation prompts.")] = 2,
     calibrations: Annotated[
         Path | None, typer.Option(help="Also save the source languages' calibrations here.")
     ] = None,

@@ -11,13 +11,13 @@ from recal.maths.threshold import source_threshold
 from recal.recalibrate import RecalibrationPlan, calibrate_source, recalibrate
 from services.domain import Action
 from services.gate.policy import action_of_score
-from services.generation.treatment import Treatment, treatment_of
+from services.generation.treatment import Treatment
 from services.readout.bundle import Calibration, Readout, Thresholds
 
 
 def treatments_of(actions: Sequence[Action], readout: Readout) -> list[Treatment]:
     """Each action with the readout's steering."""
-    known = {action: treatment_of(action, readout.steering) for action in set(actions)}
+    known = {action: Treatment(action, readout.steering) for action in set(actions)}
     return [known[action] for action in actions]
 
 

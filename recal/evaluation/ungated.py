@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from recal.evaluation.method import Examples, Questions
 from services.domain import Action
-from services.generation.treatment import Treatment, treatment_of
+from services.generation.treatment import Treatment
 from services.readout.bundle import Readout
 
 
@@ -26,4 +26,4 @@ class Ungated:
 
     def treat(self, questions: Questions, examples: Examples | None) -> list[Treatment]:
         """The same treatment for each prompt."""
-        return [treatment_of(self.action, self.readout.steering)] * len(questions.texts)
+        return [Treatment(self.action, self.readout.steering)] * len(questions.texts)

@@ -21,7 +21,7 @@ from services.errors import (
 )
 from services.generation.engine import Engine, EngineLimits, Request
 from services.generation.row import Row
-from services.generation.treatment import UNTOUCHED, Treatment, treatment_of
+from services.generation.treatment import UNTOUCHED, Treatment
 from services.readout.bundle import Readout
 from services.telemetry import QUEUE_DEPTH, Meter
 
@@ -144,7 +144,7 @@ class GenerationService:
             raise InvalidRequest(f"`{action.value}` must name a readout version")
         readout = self._readouts.readout(intervention.readout_version)
         try:
-            treatment = treatment_of(action, readout.steering)
+            treatment = Treatment(action, readout.steering)
         except ValueError as error:
             raise ArtefactRefused(f"readout `{readout.version}` cannot be used: {error}") from None
         last = max((move.layer for move in treatment.moves), default=0)

@@ -5,10 +5,11 @@ Ours and every baseline end here, so that all of them run through the decode loo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
 from itertools import zip_longest
+from types import MappingProxyType
 
 import torch
 from torch import Tensor
@@ -27,7 +28,7 @@ from services.generation.intervention import (
     rank_one,
     to_target,
 )
-from services.readout.bundle import Release, ReleaseForm, Scope, SteerForm, Steering
+from services.readout.bundle import ReleaseForm, Scope, SteerForm, Steering
 
 _STILL = Push()
 
@@ -58,66 +59,62 @@ class Move:
 class Treatment:
     """All that is done to one row; moves at the same block follow one another."""
 
-    moves: tuple[Move, ...] = ()
-    action: Action | None = None
-    """The verdict that it carries out, for accounts; None for a baseline, which has none."""
+    action: Action
+    """What it is meant as."""
+    steering: Steering | None = None
+    """Of the readout that the verdict names; None where nothing is done, or `own` says what."""
+    own: tuple[Move, ...] = ()
+    """Moves of a method that does not act by a readout's steering."""
+
+    def __post_init__(self) -> None:
+        if self.action is Action.REFUSE:
+            raise ValueError("`refuse` is answered with the fixed refusal, without the model")
+        if self.action is Action.NONE and self.own:
+            raise ValueError("`none` leaves the model alone; give no moves")
+        if self.action is not Action.NONE and self.steering is None and not self.own:
+            raise ValueError(f"`{self.action.value}` needs a readout's steering")
+        _ = self.moves  # a steering that cannot be used is refused here, not in the batch
+
+    @cached_property
+    def moves(self) -> tuple[Move, ...]:
+        """What is done, in order; empty where the model is left alone."""
+        if self.own or self.steering is None or self.action is Action.NONE:
+            return self.own
+        return _STEPS[self.action](self.steering)
+
+    @property
+    def acting(self) -> tuple[Move, ...] | None:
+        """The moves, where something is done."""
+        return self.moves or None
 
 
-UNTOUCHED = Treatment(action=Action.NONE)
-
-
-def treatment_of(action: Action, steering: Steering | None = None) -> Treatment:
-    """What an action means by the steering of the readout that its verdict names.
-
-    Args:
-        action: of a verdict.
-        steering: may be None only where nothing is done.
-
-    Raises:
-        ValueError: the action is REFUSE, which is answered without the model; or the steering is
-            missing or cannot be used.
-    """
-    if action is Action.REFUSE:
-        raise ValueError("`refuse` is answered with the fixed refusal, without the model")
-    if action is Action.NONE:
-        return UNTOUCHED
-    if steering is None:
-        raise ValueError(f"`{action.value}` needs a readout's steering")
-    if action is Action.STEER:
-        return _steered(steering)
-    released = release_treatment(
-        steering.release, layer=steering.layer, direction=steering.direction
-    )
-    return replace(released, action=Action.RELEASE)
-
-
-def _steered(steering: Steering) -> Treatment:
+def _steered(steering: Steering) -> tuple[Move, ...]:
     if steering.form is SteerForm.ADD:
         push = add(steering.coefficient)
     else:
         assert steering.statistics is not None, "a steering to a target has its statistics"
         push = to_target(steering.statistics.target, steering.coefficient)
-    move = Move(steering.layer, steering.direction, push, steering.scope)
-    return Treatment((move,), Action.STEER)
+    return (Move(steering.layer, steering.direction, push, steering.scope),)
 
 
-def release_treatment(release: Release, *, layer: int, direction: Tensor) -> Treatment:
-    """What RELEASE means.
-
-    Args:
-        release: form, scope and, where it has one, a block and direction of its own.
-        layer: where STEER acts; used where the release has no block of its own.
-        direction: (d_model,), what STEER acts along; likewise.
-    """
+def _released(steering: Steering) -> tuple[Move, ...]:
+    release, layer, direction = steering.release, steering.layer, steering.direction
     if release.form is ReleaseForm.NOTHING:
-        return UNTOUCHED
+        return ()
     if release.layer is not None and release.direction is not None:
         layer, direction = release.layer, release.direction
     push = ablation()
     if release.form is ReleaseForm.AFFINE:
         assert release.centre is not None, "an affine release has its centre"
         push = down_to(release.centre)
-    return Treatment((Move(layer, direction, push, release.scope),))
+    return (Move(layer, direction, push, release.scope),)
+
+
+_STEPS: Mapping[Action, Callable[[Steering], tuple[Move, ...]]] = MappingProxyType(
+    {Action.STEER: _steered, Action.RELEASE: _released}
+)
+
+UNTOUCHED = Treatment(Action.NONE)
 
 
 def edits_of(treatments: Sequence[Treatment], phase: Phase, tokens: Tensor) -> dict[int, Edit]:

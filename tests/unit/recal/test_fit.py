@@ -35,7 +35,7 @@ def test_the_direction_is_a_unit_vector_along_the_classes() -> None:
     found = direction_at(activations(("en", "de", "fr")), 1, PLAN)
     assert np.linalg.norm(found.direction) == pytest.approx(1.0)
     assert found.direction[0] > 0.9
-    assert found.gap > 4
+    assert found.statistics.gap > 4
 
 
 def test_the_readout_separates_unseen_prompts_and_its_unit_is_one_within_class_sd() -> None:

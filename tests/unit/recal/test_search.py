@@ -1,107 +1,175 @@
-"""The search for the acting layer and the coefficient."""
+"""The search for how to steer: layer, form, scope and strength."""
 
-from collections.abc import Sequence
+from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
-from recal.judge import Exchange, Judgement
+from recal.fit import direction_at
+from recal.languages import HIGH, LOW, MID
 from recal.prompts import Prompt
-from recal.search import Found, SearchPlan, search
+from recal.search import Found, Kind, SearchPlan, SearchWatch, Trial, search, steering_of
 from services.domain import Action
-from services.readout.bundle import Steering
+from services.generation.treatment import Move, Treatment
+from services.readout.bundle import ReleaseForm, Scope, SteerForm
 from tests.unit.recal.synthetic import activations
 from tests.unit.recal.test_fit import PLAN
+from tests.unit.recal.treated import LiteralJudge, Says
+
+KNOWN = activations(("en", "de", "fr"))
+VALIDATION = activations(("en", "ar"), n=5, seed=4, split="validation").prompts
+EVERY_LAYER = SearchPlan(layers=(0, 1, 2))
+GAPS = {layer: direction_at(KNOWN, layer, PLAN).statistics.gap for layer in (0, 1, 2)}
 
 
-class LiteralJudge:
-    """Reads the fake model's own words."""
-
-    name = "literal"
-
-    def judge_all(self, exchanges: Sequence[Exchange]) -> list[Judgement]:
-        return [Judgement(e.text == "refuse", e.text == "noise", None) for e in exchanges]
+def multiple_of(move: Move) -> float:
+    """λ of a steering move; releasing moves have none."""
+    if move.push.scale == 0.0:
+        return move.push.shift / GAPS[move.layer]
+    return -move.push.scale if move.push.low == 0.0 else 0.0
 
 
-class Window:
-    """A fake model that refuses when pushed enough at one layer, and breaks when pushed too far."""
+def window(
+    layer: int, *, enough: float, too_much: float, only: Callable[[Move], bool] = lambda m: True
+) -> Says:
+    """Refuses when pushed enough at one layer, and breaks when pushed too far anywhere."""
 
-    def __init__(self, *, layer: int, enough: float, too_much: float) -> None:
-        self._layer, self._enough, self._too_much = layer, enough, too_much
+    def answer(prompt: Prompt, treatment: Treatment) -> str:
+        pushed = [m for m in treatment.moves if multiple_of(m) > 0.0]
+        if any(multiple_of(m) >= too_much for m in pushed):
+            return "noise"
+        acts = any(m.layer == layer and multiple_of(m) >= enough and only(m) for m in pushed)
+        return "refuse" if acts else "comply"
 
-    def __call__(self, prompts: Sequence[Prompt], action: Action, steering: Steering) -> list[str]:
-        if action is Action.STEER and steering.coefficient >= self._too_much:
-            return ["noise"] * len(prompts)
-        pushed = action is Action.STEER and steering.layer == self._layer
-        refuses = pushed and steering.coefficient >= self._enough
-        return ["refuse" if refuses else "comply"] * len(prompts)
+    return Says(answer)
 
 
-def _run(model: Window, plan: SearchPlan | None = None) -> Found:
-    known = activations(("en", "de", "fr"))
-    validation = activations(("en",), n=5, seed=4, split="validation").prompts
+def run(model: Says, plan: SearchPlan = EVERY_LAYER, watch: SearchWatch | None = None) -> Found:
     return search(
-        known,
-        validation,
-        generate=model,
+        KNOWN,
+        VALIDATION,
+        model=model,
         judge=LiteralJudge(),
-        plan=plan or SearchPlan(layers=(0, 1, 2)),
+        plan=plan,
         fit_plan=PLAN,
+        watch=watch,
     )
 
 
 def test_the_layer_and_strength_that_act_without_breaking_the_text_are_found() -> None:
-    found = _run(Window(layer=1, enough=4.0, too_much=9.0))
+    found = run(window(1, enough=0.7, too_much=1.4))
     assert found.steering.layer == 1
-    assert 4.0 <= found.steering.coefficient < 9.0
+    assert 0.7 <= found.chosen.multiple < 1.4
+    assert found.steering.coefficient == pytest.approx(found.chosen.multiple * GAPS[1])
     assert (found.chosen.steered_harmless, found.chosen.degenerate) == (1.0, 0.0)
 
 
-def test_among_equals_the_papers_own_strength_is_chosen() -> None:
-    found = _run(Window(layer=1, enough=0.0, too_much=99.0))
+@pytest.mark.parametrize(("enough", "too_much", "middle"), [(0.5, 1.2, 0.75), (0.7, 1.9, 1.0)])
+def test_the_middle_of_the_window_is_chosen(enough: float, too_much: float, middle: float) -> None:
+    assert run(window(2, enough=enough, too_much=too_much)).chosen.multiple == middle
+
+
+def test_among_equals_the_papers_own_strength_form_and_scope_are_chosen_and_the_latest_layer() -> (
+    None
+):
+    found = run(Says(lambda prompt, treatment: "refuse"))
     assert found.chosen.multiple == 1.0
+    assert found.chosen.kind == Kind(2, SteerForm.ADD, Scope.LAST_THEN_DECODE)
 
 
-def test_every_trial_is_reported() -> None:
-    found = _run(Window(layer=1, enough=4.0, too_much=99.0))
-    assert len(found.trials) == SearchPlan(layers=(0, 1, 2)).n_trials(3) > 3
+@pytest.mark.parametrize("scope", [Scope.LAST, Scope.PROMPT])
+def test_the_scope_that_alone_works_is_found(scope: Scope) -> None:
+    found = run(window(1, enough=0.7, too_much=9.0, only=lambda m: m.scope is scope))
+    assert (found.steering.scope, found.steering.form) == (scope, SteerForm.ADD)
 
 
-def test_text_that_breaks_when_every_token_is_pushed_is_steered_at_the_last_prompt_token() -> None:
-    class Fragile(Window):
-        def __call__(
-            self, prompts: Sequence[Prompt], action: Action, steering: Steering
-        ) -> list[str]:
-            if action is Action.STEER and steering.decodes:
-                return ["noise"] * len(prompts)
-            return super().__call__(prompts, action, steering)
+def test_steering_to_the_target_is_found_where_adding_breaks_the_text() -> None:
+    def answer(prompt: Prompt, treatment: Treatment) -> str:
+        adds = any(m.push.scale == 0.0 for m in treatment.moves)
+        return "noise" if adds else "refuse"
 
-    found = _run(Fragile(layer=1, enough=4.0, too_much=99.0))
-    assert not found.steering.decodes
+    found = run(Says(answer))
+    assert found.steering.form is SteerForm.TO_TARGET
+    assert found.steering.coefficient == found.chosen.multiple
+    assert found.steering.statistics is not None
 
 
-def test_the_papers_scope_wins_where_both_do_the_same() -> None:
-    assert _run(Window(layer=1, enough=4.0, too_much=99.0)).steering.decodes
+def test_every_trial_of_the_close_look_is_told_and_texts_are_counted_to_the_end() -> None:
+    trials: list[Trial] = []
+    counts: list[tuple[int, int]] = []
+    model = window(1, enough=0.7, too_much=99.0)
+    watch = SearchWatch(texts=lambda *n: counts.append(n), tried=trials.append)
+    found = run(model, watch=watch)
+    assert tuple(trials) == found.trials
+    assert len(trials) == EVERY_LAYER.n_finalists * len(EVERY_LAYER.multiples)
+    assert counts[-1] == (model.n_texts, model.n_texts)
+    assert counts == sorted(counts, key=lambda n: n[0])
+    assert counts[0][1] >= model.n_texts
 
 
 def test_nothing_is_chosen_when_everything_degenerates() -> None:
     with pytest.raises(ValueError, match="degenerate text"):
-        _run(Window(layer=1, enough=0.0, too_much=0.0))
+        run(window(1, enough=0.0, too_much=0.0))
+
+
+def test_one_degenerate_text_in_fifty_is_allowed_and_two_are_not() -> None:
+    texts = activations(("en", "ar"), n=25, seed=4, split="validation").prompts
+
+    def breaking(n: int) -> Says:
+        broken = {p.text for p in [p for p in texts if not p.harmful][:n]}
+        return Says(lambda p, t: "noise" if p.text in broken else "refuse")
+
+    def tried(n: int) -> Found:
+        plan = replace(EVERY_LAYER, layers=(1,))
+        return search(
+            KNOWN, texts, model=breaking(n), judge=LiteralJudge(), plan=plan, fit_plan=PLAN
+        )
+
+    assert tried(1).chosen.degenerate == 0.02
+    with pytest.raises(ValueError, match="degenerate text"):
+        tried(2)
 
 
 def test_validation_prompts_of_one_class_are_not_enough() -> None:
-    known = activations(("en", "de", "fr"))
-    harmful = [p for p in known.prompts if p.harmful]
     with pytest.raises(ValueError, match="both classes"):
         search(
-            known,
-            harmful,
-            generate=Window(layer=1, enough=1.0, too_much=9.0),
+            KNOWN,
+            [p for p in VALIDATION if p.harmful],
+            model=window(1, enough=1.0, too_much=9.0),
             judge=LiteralJudge(),
             plan=SearchPlan(),
             fit_plan=PLAN,
         )
 
 
-def test_the_layers_tried_by_default_leave_out_both_ends() -> None:
+def test_the_layers_tried_by_default_leave_out_both_ends_and_are_not_many() -> None:
     assert SearchPlan().layers_of(6) == (1, 2, 3, 4)
-    assert SearchPlan().layers_of(28)[0] == 5
+    assert SearchPlan().layers_of(28) == (5, 8, 11, 14, 17, 20, 23, 26)
+    assert SearchPlan().layers_of(1) == (0,)
+
+
+def test_the_coarse_round_tries_every_second_strength() -> None:
+    assert SearchPlan().coarse == (0.5, 1.0, 1.5)
+    assert SearchPlan(multiples=(0.5,)).coarse == (0.5,)
+    with pytest.raises(ValueError, match="do not rise"):
+        SearchPlan(multiples=(1.0, 0.5))
+
+
+def test_a_strength_of_zero_is_the_untouched_model() -> None:
+    places = {1: direction_at(KNOWN, 1, PLAN)}
+    for form in SteerForm:
+        steering = steering_of(Kind(1, form, Scope.LAST), 0.0, places)
+        (move,) = Treatment(Action.STEER, steering).moves
+        assert (move.push.shift, abs(move.push.scale)) == (0.0, 0.0)
+
+
+def test_what_releases_and_what_the_paper_would_choose_come_along() -> None:
+    found = run(window(1, enough=0.7, too_much=9.0))
+    assert found.steering.release is found.release.release
+    assert found.release.release.form is ReleaseForm.NOTHING
+    assert found.paper.steering.scope is Scope.LAST_THEN_DECODE
+    assert "block 1" in found.chosen.in_words
+
+
+def test_low_resource_languages_are_no_development_languages() -> None:
+    assert not set(LOW) & set(HIGH + MID)

@@ -21,7 +21,7 @@ from services.generation.treatment import Treatment
 from services.readout.bundle import Readout
 from tests.unit.recal.synthetic import activations
 from tests.unit.recal.test_fit import fitted
-from tests.unit.recal.test_search import LiteralJudge
+from tests.unit.recal.treated import LiteralJudge
 
 LANGUAGES = ("sw", "yo", "ar", "en")
 SHIFTS = {"sw": -4.0, "yo": -3.0, "ar": -0.5, "en": 0.0}

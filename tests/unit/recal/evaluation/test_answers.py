@@ -9,28 +9,26 @@ import pytest
 from recal.evaluation.answers import AnswerBook, Watch, Work, sameness
 from recal.prompts import Prompt
 from services.domain import Action
-from services.generation.treatment import UNTOUCHED, Treatment, treatment_of
+from services.generation.treatment import UNTOUCHED, Treatment
 from tests.unit.recal.evaluation.stage import Writer, readout
-from tests.unit.recal.test_search import LiteralJudge
+from tests.unit.recal.treated import LiteralJudge
 
 STEERING = readout().steering
 PROMPTS = [Prompt(f"{i}", "sw", True, f"prompt {i}", "test") for i in range(3)]
 
 
 def steer() -> Treatment:
-    return treatment_of(Action.STEER, STEERING)
+    return Treatment(Action.STEER, STEERING)
 
 
 def test_treatments_that_write_the_same_text_are_the_same_whoever_made_them() -> None:
     assert sameness(steer()) == sameness(steer())
-    assert sameness(UNTOUCHED) == sameness(treatment_of(Action.NONE, STEERING))
+    assert sameness(UNTOUCHED) == sameness(Treatment(Action.NONE, STEERING))
 
 
 def test_another_action_or_steering_is_another_treatment() -> None:
-    weaker = treatment_of(Action.STEER, replace(STEERING, coefficient=0.1))
-    kinds = {
-        sameness(t) for t in (steer(), weaker, treatment_of(Action.RELEASE, STEERING), UNTOUCHED)
-    }
+    weaker = Treatment(Action.STEER, replace(STEERING, coefficient=0.1))
+    kinds = {sameness(t) for t in (steer(), weaker, Treatment(Action.RELEASE, STEERING), UNTOUCHED)}
     assert len(kinds) == 4
 
 

@@ -16,7 +16,7 @@ from recal.maths.metrics import auroc
 from services.domain import Action
 from tests.unit.recal.evaluation import stage
 from tests.unit.recal.evaluation.stage import PLAN, Writer, evaluated, run
-from tests.unit.recal.test_search import LiteralJudge
+from tests.unit.recal.treated import LiteralJudge
 
 REPORT = evaluated().report
 PARTS = held_out(stage.asked(), stage.LANGUAGES)

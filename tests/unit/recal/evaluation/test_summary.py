@@ -10,7 +10,7 @@ from recal.evaluation.summary import leading_tier, summary
 from recal.evaluation.wording import interval, points
 from recal.maths.decomposition import PERFECT, JudgeError
 from tests.unit.recal.evaluation.stage import PLAN, evaluated, run
-from tests.unit.recal.test_search import LiteralJudge
+from tests.unit.recal.treated import LiteralJudge
 
 REPORT = evaluated().report
 

@@ -17,7 +17,7 @@ from recal.evaluation.tables import (
 from recal.evaluation.wording import interval
 from recal.maths.decomposition import JudgeError
 from tests.unit.recal.evaluation.stage import evaluated, run
-from tests.unit.recal.test_search import LiteralJudge
+from tests.unit.recal.treated import LiteralJudge
 
 REPORT = evaluated().report
 TABLES = [*all_tables(REPORT), *(arm_table(REPORT, arm) for arm in REPORT.arms)]

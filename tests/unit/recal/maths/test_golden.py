@@ -17,7 +17,7 @@ from recal.maths.threshold import source_threshold
 from recal.maths.two_class import TwoClass
 from services.domain import Action
 from services.generation.intervention import Phase
-from services.generation.treatment import edits_of, treatment_of
+from services.generation.treatment import Treatment, edits_of
 from services.readout.bundle import Steering
 from tests.unit.recal.maths.golden import values
 from tests.unit.recal.maths.golden.values import N_HARMFUL_SOURCE, Golden
@@ -124,7 +124,7 @@ def edited(golden: Golden, residual: np.ndarray, phase: Phase) -> np.ndarray:
     direction = torch.from_numpy(golden.pooled_direction)
     steering = Steering(direction, 0, float(golden.coefficient[0]), typical_norm=1.0)
     treatments = [
-        treatment_of(Action.STEER if harmful else Action.RELEASE, steering)
+        Treatment(Action.STEER if harmful else Action.RELEASE, steering)
         for harmful in golden.hook_harmful
     ]
     edits = edits_of(treatments, phase, torch.ones(residual.shape[:2]))

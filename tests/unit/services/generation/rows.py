@@ -15,7 +15,7 @@ from services.domain import Action, Sampling
 from services.generation.decode import Batch
 from services.generation.intervention import add
 from services.generation.row import Row
-from services.generation.treatment import UNTOUCHED, Move, Treatment, treatment_of
+from services.generation.treatment import UNTOUCHED, Move, Treatment
 from services.readout.bundle import (
     Readout,
     Release,
@@ -55,7 +55,7 @@ def a_row(
 def mixed(*readouts: Readout) -> list[Treatment]:
     """Every action by every readout, and an untouched row between."""
     acting = [
-        treatment_of(action, readout.steering)
+        Treatment(action, readout.steering)
         for readout in readouts
         for action in (Action.STEER, Action.RELEASE)
     ]
@@ -74,12 +74,16 @@ def every_form(readout: Readout) -> list[Treatment]:
         for scope in (Scope.ALL, Scope.LAST_THEN_DECODE)
     ]
     return [
-        *(treatment_of(Action.STEER, replace(steering, scope=scope)) for scope in Scope),
-        *(treatment_of(Action.STEER, replace(to_target, scope=scope)) for scope in Scope),
-        *(treatment_of(Action.RELEASE, replace(steering, release=each)) for each in releases),
-        Treatment(tuple(Move(block, own, add(5.0), Scope.PROMPT) for block in range(4))),
-        Treatment(tuple(Move(block, own, add(5.0), Scope.DECODE) for block in (1, 2, 2))),
+        *(Treatment(Action.STEER, replace(steering, scope=scope)) for scope in Scope),
+        *(Treatment(Action.STEER, replace(to_target, scope=scope)) for scope in Scope),
+        *(Treatment(Action.RELEASE, replace(steering, release=each)) for each in releases),
+        Treatment(Action.STEER, own=_at_blocks(own, (0, 1, 2, 3), Scope.PROMPT)),
+        Treatment(Action.STEER, own=_at_blocks(own, (1, 2, 2), Scope.DECODE)),
     ]
+
+
+def _at_blocks(direction: torch.Tensor, blocks: Sequence[int], scope: Scope) -> tuple[Move, ...]:
+    return tuple(Move(block, direction, add(5.0), scope) for block in blocks)
 
 
 def tokens_of(batch: Batch, joins: Sequence[Sequence[Row]]) -> dict[Row, list[int]]:

@@ -11,7 +11,7 @@ from services.backbone.load import Backbone
 from services.domain import Action
 from services.generation.decode import Batch
 from services.generation.row import Row
-from services.generation.treatment import UNTOUCHED, treatment_of
+from services.generation.treatment import UNTOUCHED, Treatment
 from tests.unit.services.generation.rows import (
     PROMPTS,
     a_row,
@@ -82,8 +82,8 @@ def test_rows_are_treated_at_all(backbone: Backbone):
         tuple(tokens_alone(backbone, a_row(backbone, treatment=treatment)))
         for treatment in (
             UNTOUCHED,
-            treatment_of(Action.STEER, steering),
-            treatment_of(Action.RELEASE, steering),
+            Treatment(Action.STEER, steering),
+            Treatment(Action.RELEASE, steering),
         )
     ]
     assert len(set(texts)) == 3
@@ -120,7 +120,7 @@ def test_an_untouched_row_is_bit_identical_to_a_run_without_hooks(backbone: Back
     steering = tiny_readout(backbone).steering
     actions = (Action.NONE, Action.STEER, Action.RELEASE)
     hooked = [
-        a_row(backbone, prompt, treatment_of(action, steering))
+        a_row(backbone, prompt, Treatment(action, steering))
         for prompt, action in zip(PROMPTS, actions, strict=False)
     ]
     plain = [a_row(backbone, p) for p in PROMPTS[:3]]
@@ -131,7 +131,7 @@ def test_an_untouched_row_is_bit_identical_to_a_run_without_hooks(backbone: Back
 
 def test_a_released_row_has_no_component_left_and_a_steered_one_is_moved(backbone: Backbone):
     steering = dataclasses.replace(tiny_readout(backbone).steering, coefficient=100.0)
-    released, steered = (treatment_of(a, steering) for a in (Action.RELEASE, Action.STEER))
+    released, steered = (Treatment(a, steering) for a in (Action.RELEASE, Action.STEER))
     rows = [a_row(backbone, PROMPTS[0], released), a_row(backbone, PROMPTS[1], steered)]
     batch = Batch(backbone)
     # a hook on the block itself would run before the batch's own, so the next one's input is read

@@ -7,14 +7,7 @@ import torch
 
 from services.domain import Action
 from services.generation.intervention import Phase, Push, ablation, add, down_to, to_target
-from services.generation.treatment import (
-    UNTOUCHED,
-    Move,
-    Treatment,
-    edits_of,
-    release_treatment,
-    treatment_of,
-)
+from services.generation.treatment import UNTOUCHED, Move, Treatment, edits_of
 from services.readout.bundle import (
     Release,
     ReleaseForm,
@@ -46,6 +39,10 @@ def move(treatment: Treatment) -> Move:
     return only
 
 
+def of(*moves: Move) -> Treatment:
+    return Treatment(Action.STEER, own=moves)
+
+
 def run(treatments: list[Treatment], phase: Phase = Phase.PREFILL, n_tokens: int = 3):
     """What every edited block makes of a residual of ones."""
     residual = torch.ones(len(treatments), n_tokens, WIDTH)
@@ -54,49 +51,57 @@ def run(treatments: list[Treatment], phase: Phase = Phase.PREFILL, n_tokens: int
 
 
 def test_steering_adds_by_default_at_the_readouts_block():
-    found = move(treatment_of(Action.STEER, STEERING))
+    found = move(Treatment(Action.STEER, STEERING))
     assert (found.layer, found.push, found.scope) == (1, add(2.0), Scope.LAST_THEN_DECODE)
 
 
 def test_steering_goes_to_the_target_where_the_readout_says_so():
     steering = replace(STEERING, form=SteerForm.TO_TARGET, coefficient=0.5, scope=Scope.LAST)
-    found = move(treatment_of(Action.STEER, steering))
+    found = move(Treatment(Action.STEER, steering))
     assert (found.push, found.scope) == (to_target(5.0, 0.5), Scope.LAST)
 
 
 def test_releasing_ablates_everywhere_by_default():
-    found = move(treatment_of(Action.RELEASE, STEERING))
+    found = move(Treatment(Action.RELEASE, STEERING))
     assert (found.layer, found.push, found.scope) == (1, ablation(), Scope.ALL)
     assert torch.equal(found.direction, axis(0))
 
 
 def test_releasing_brings_down_to_the_harmless_centre_where_the_readout_says_so():
     release = Release(ReleaseForm.AFFINE, Scope.LAST_THEN_DECODE, centre=-1.0)
-    found = move(treatment_of(Action.RELEASE, replace(STEERING, release=release)))
+    found = move(Treatment(Action.RELEASE, replace(STEERING, release=release)))
     assert (found.push, found.scope) == (down_to(-1.0), Scope.LAST_THEN_DECODE)
 
 
 def test_surgical_releasing_has_a_block_and_a_direction_of_its_own():
-    found = move(treatment_of(Action.RELEASE, replace(STEERING, release=OWN)))
+    found = move(Treatment(Action.RELEASE, replace(STEERING, release=OWN)))
     assert (found.layer, found.push, found.scope) == (3, ablation(), Scope.LAST)
     assert torch.equal(found.direction, axis(1))
 
 
 def test_a_release_that_does_nothing_leaves_the_model_untouched():
-    release = Release(ReleaseForm.NOTHING)
-    assert treatment_of(Action.RELEASE, replace(STEERING, release=release)) is UNTOUCHED
-    assert release_treatment(OWN, layer=1, direction=axis(0)) is not UNTOUCHED
+    nothing = replace(STEERING, release=Release(ReleaseForm.NOTHING))
+    assert Treatment(Action.RELEASE, nothing).acting is None
+    assert Treatment(Action.RELEASE, STEERING).acting is not None
 
 
-def test_no_action_needs_no_steering_and_the_others_do():
-    assert treatment_of(Action.NONE) is UNTOUCHED
+def test_no_action_needs_no_steering_and_leaves_one_unused():
+    assert UNTOUCHED.moves == Treatment(Action.NONE, STEERING).moves == ()
+
+
+def test_an_action_needs_a_steering_or_moves_of_its_own():
+    mine = Move(2, axis(2), add(1.0), Scope.ALL)
+    assert Treatment(Action.STEER, own=(mine,)).moves == (mine,)
+    assert Treatment(Action.STEER, STEERING, own=(mine,)).moves == (mine,)
     with pytest.raises(ValueError, match="`steer` needs a readout's steering"):
-        treatment_of(Action.STEER)
+        Treatment(Action.STEER)
+    with pytest.raises(ValueError, match="`none` leaves the model alone"):
+        Treatment(Action.NONE, own=(mine,))
 
 
 def test_refuse_never_reaches_generation():
     with pytest.raises(ValueError, match="`refuse` is answered with the fixed refusal"):
-        treatment_of(Action.REFUSE, STEERING)
+        Treatment(Action.REFUSE, STEERING)
 
 
 @pytest.mark.parametrize(
@@ -115,15 +120,15 @@ def test_a_move_that_makes_no_sense_is_refused(broken: dict[str, object], words:
 
 
 def test_nothing_to_do_is_no_edit():
-    last = treatment_of(Action.STEER, replace(STEERING, scope=Scope.LAST))
+    last = Treatment(Action.STEER, replace(STEERING, scope=Scope.LAST))
     assert run([UNTOUCHED, UNTOUCHED]) == {}
     assert run([last], Phase.DECODE, n_tokens=1) == {}
     assert set(run([last])) == {1}
 
 
 def test_a_treatment_may_act_on_several_blocks_and_each_row_on_others():
-    both = Treatment((Move(0, axis(0), add(1.0), Scope.ALL), Move(2, axis(1), add(3.0), Scope.ALL)))
-    one = Treatment((Move(2, axis(2), ablation(), Scope.LAST),))
+    both = of(Move(0, axis(0), add(1.0), Scope.ALL), Move(2, axis(1), add(3.0), Scope.ALL))
+    one = of(Move(2, axis(2), ablation(), Scope.LAST))
     found = run([both, one, UNTOUCHED])
     assert set(found) == {0, 2}
     assert found[0][:, :, 0].tolist() == [[2, 2, 2], [1, 1, 1], [1, 1, 1]]
@@ -136,12 +141,12 @@ def test_moves_at_the_same_block_follow_one_another():
         Move(1, axis(0), add(5.0), Scope.ALL),
         Move(1, axis(0), ablation(), Scope.LAST),
     )
-    found = run([Treatment(add_then_ablate), Treatment(add_then_ablate[::-1]), UNTOUCHED])
+    found = run([of(*add_then_ablate), of(*add_then_ablate[::-1]), UNTOUCHED])
     assert found[1][:, :, 0].tolist() == [[6, 6, 0], [6, 6, 5], [1, 1, 1]]
 
 
 def test_rows_of_two_readouts_at_one_block_keep_their_own_directions():
     other = replace(STEERING, direction=axis(3), coefficient=7.0)
-    found = run([treatment_of(Action.STEER, each) for each in (STEERING, other, STEERING)])
+    found = run([Treatment(Action.STEER, each) for each in (STEERING, other, STEERING)])
     assert found[1][:, -1, 0].tolist() == [3, 1, 3]
     assert found[1][:, -1, 3].tolist() == [1, 8, 1]

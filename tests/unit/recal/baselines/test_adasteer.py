@@ -1,0 +1,104 @@
+"""AdaSteer: every block, with a strength that the prompt's place between anchors decides."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+from recal.baselines.adasteer import AdaSteer, fit_adasteer
+from recal.collect import Activations
+from recal.prompts import Prompt
+from recal.trials import TrialRun
+from services.generation.treatment import Treatment
+from services.readout.bundle import Scope
+from tests.unit.recal.synthetic import activations
+from tests.unit.recal.treated import LiteralJudge, Says
+
+SOURCES = ("en", "de")
+KNOWN = activations((*SOURCES, "ar"))
+VALIDATION = activations(("en",), n=4, seed=4, split="validation").prompts
+NEW = activations(("fr",), seed=7, split="test")
+
+
+class Reads:
+    """States from activations, by prompt."""
+
+    def __init__(self, known: Activations) -> None:
+        self._known = known
+
+    def __call__(self, prompts: Sequence[Prompt], layers: Sequence[int]) -> np.ndarray:
+        rows = [self._known.prompts.index(prompt) for prompt in prompts]
+        return self._known.residuals[rows][:, list(layers)].astype(float)
+
+
+def pushed(treatment: Treatment) -> float:
+    """The multiple of block 1's difference in means."""
+    (move,) = [m for m in treatment.moves if m.layer == 1]
+    return move.push.shift
+
+
+def answer(prompt: Prompt, treatment: Treatment) -> str:
+    return "noise" if pushed(treatment) > 3.5 else "refuse" if pushed(treatment) > 2 else "comply"
+
+
+def fitted(scope: Scope = Scope.PROMPT) -> AdaSteer:
+    return fit_adasteer(
+        KNOWN,
+        VALIDATION,
+        languages=SOURCES,
+        development=("ar",),
+        read=Reads(NEW),
+        run=TrialRun(Says(answer), LiteralJudge()),
+        scope=scope,
+    )
+
+
+@pytest.fixture(scope="module")
+def method() -> AdaSteer:
+    return fitted()
+
+
+def test_harmful_prompts_are_pushed_more_than_harmless_ones(method) -> None:
+    amounts = np.array([pushed(t) for t in method.treatments(NEW.prompts)])
+    harmful = np.array([p.harmful for p in NEW.prompts])
+    assert amounts.min() >= 0.0
+    assert np.median(amounts[harmful]) > 2 * np.median(amounts[~harmful])
+    assert method.beta.law.of([0.0, 100.0]).tolist() == [0.0, method.beta.law.high]
+
+
+def test_it_acts_at_every_block_on_every_prompt_token_and_on_no_new_one(method) -> None:
+    moves = method.treatments(NEW.prompts[:1])[0].moves
+    assert [move.layer for move in moves] == [0, 1, 2]
+    assert {move.scope for move in moves} == {Scope.PROMPT}
+    assert method.name == "AdaSteer (prefill)"
+
+
+def test_the_other_variant_acts_on_new_tokens_alone() -> None:
+    method = fitted(Scope.DECODE)
+    assert {m.scope for m in method.treatments(NEW.prompts[:1])[0].moves} == {Scope.DECODE}
+    assert method.name == "AdaSteer (decode)"
+
+
+def test_each_block_is_pushed_by_the_same_share_of_its_own_difference_in_means(method) -> None:
+    moves = method.treatments(NEW.prompts[:1])[0].moves
+    shares = [m.push.shift / method.vectors[m.layer].norm for m in moves]
+    assert shares == pytest.approx([shares[0]] * 3)
+    rows = {h: KNOWN.at(1, harmful=h) for h in (True, False)}
+    sources = np.array([p.language in SOURCES for p in KNOWN.prompts])
+    of = {h: sources[[p.harmful is h for p in KNOWN.prompts]] for h in rows}
+    way = rows[True][of[True]].mean(axis=0) - rows[False][of[False]].mean(axis=0)
+    assert method.vectors[1].norm == pytest.approx(np.linalg.norm(way))
+
+
+def test_positions_are_read_at_the_two_blocks_that_tell_new_languages_apart(method) -> None:
+    assert 1 in (method.alpha.layer, method.beta.layer)
+    assert method.alpha.layer < method.beta.layer
+
+
+def test_the_reach_is_the_one_that_acts_and_keeps_the_text_whole(method) -> None:
+    assert method.strength is not None
+    reach = method.strength.chosen
+    assert 2.0 < reach * method.vectors[1].norm <= 3.5
+    assert method.alpha.law.high + method.beta.law.high == pytest.approx(reach)
