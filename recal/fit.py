@@ -18,7 +18,7 @@ from recal.maths.evidence import Evidence
 from recal.maths.logistic import Folded, score_pair
 from recal.maths.paper import RANK as PAPERS_RANK
 from recal.maths.paper import fit_paper
-from recal.maths.readout import fit_ranks, source_of
+from recal.maths.readout import fit_ranks, fit_wide, source_of
 from recal.maths.source import SourceStatistics, pooled_within_sd, source_statistics
 from recal.maths.transfer import summed
 from recal.maths.two_class import FloatArray, TwoClass, pooled_scores
@@ -198,16 +198,39 @@ def fit_parts(activations: Activations, chosen: Sequence[Candidate], plan: FitPl
     for place, rank in chosen:
         rows = by_language(activations, place.layer, plan.source_languages, place.reading)
         parts.append(fit_place(rows, place, (rank,), plan)[rank])
-    share = 1.0
-    scores = _scores(parts, share, activations, plan.source_languages)
-    if len(parts) > 1:
-        share = 1.0 / pooled_within_sd(scores)
-        scores = _scores(parts, share, activations, plan.source_languages)
-    source = source_of(scores)
-    if plan.method == "paper":
-        threshold = paper_f1(Evidence(*pooled_scores(scores)), source=source).threshold
-        source = source_statistics(scores, threshold=threshold)
-    return FittedParts(tuple(parts), share, source)
+    fitted = _put_together(parts, activations, plan.source_languages)
+    if plan.method == "recal":
+        return fitted
+    scores = _scores(fitted.parts, fitted.share, activations, plan.source_languages)
+    threshold = paper_f1(Evidence(*pooled_scores(scores)), source=fitted.source).threshold
+    return fitted._replace(source=source_statistics(scores, threshold=threshold))
+
+
+def fit_translations(
+    activations: Activations, language: str, places: Sequence[Place], *, c: float = 0.1
+) -> FittedParts:
+    """`translate_train`: a readout of one language from translations of labelled prompts.
+
+    A few hundred rows of one language have one direction between their class means, so the
+    logistic is over every coordinate.
+
+    Args:
+        activations: of the translations, at these places.
+        language: the only one that is fitted on.
+        places: to read together.
+        c: inverse strength of the penalty.
+
+    Raises:
+        ValueError: no place is given, the language lacks a class, or as `fit_wide`.
+    """
+    if not places:
+        raise ValueError("no place was given to read; at least one is needed")
+    parts = []
+    for place in places:
+        rows = by_language(activations, place.layer, (language,), place.reading)
+        fitted = fit_wide(rows, c=c)
+        parts.append(FittedPart(place, fitted.folded, fitted.basis))
+    return _put_together(parts, activations, (language,))
 
 
 def fit(
@@ -249,6 +272,18 @@ def fit(
         histogram=histogram(*pooled_scores(scores)),
         provenance={"method": plan.method, **provenance},
     )
+
+
+def _put_together(
+    parts: Sequence[FittedPart], activations: Activations, languages: Sequence[str]
+) -> FittedParts:
+    """Equal shares that make the sum's unit one standard deviation within these languages."""
+    share = 1.0
+    scores = _scores(parts, share, activations, languages)
+    if len(parts) > 1:
+        share = 1.0 / pooled_within_sd(scores)
+        scores = _scores(parts, share, activations, languages)
+    return FittedParts(tuple(parts), share, source_of(scores))
 
 
 def _part_of(part: FittedPart, share: float) -> ReadoutPart:

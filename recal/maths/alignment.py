@@ -1,10 +1,11 @@
-"""Parallel prompts to an alignment: a language's residuals turned onto the source languages'.
+"""Parallel prompts to a language's own readout, without a label: turned onto the source, or taught.
 
-Kept for the comparison of readouts: no label is needed, and every language gets a map of its own.
+Kept for the comparison of readouts. What is learned belongs to one language.
 """
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -12,7 +13,7 @@ from numpy.typing import ArrayLike
 from scipy.linalg import orthogonal_procrustes
 
 from recal.maths.logistic import Folded
-from recal.maths.two_class import FloatArray, checked_rows
+from recal.maths.two_class import FloatArray, checked_rows, checked_scores
 
 
 class Alignment(NamedTuple):
@@ -73,3 +74,34 @@ def aligned(folded: Folded, basis: ArrayLike, alignment: Alignment) -> Folded:
     turned = alignment.rotation.T @ inside
     shift = float(inside @ alignment.source_mean - turned @ alignment.target_mean)
     return Folded(columns @ turned, folded.bias + shift)
+
+
+def distil(target: ArrayLike, source_scores: ArrayLike, *, strength: float = 100.0) -> Folded:
+    """A readout of a language that gives translations the score of their source prompts.
+
+    A ridge regression on standardised residuals. The teacher's score is best the mean over several
+    source languages' versions of a prompt, whose errors then cancel.
+
+    Args:
+        target: (n, d_model) residuals of a language's prompts.
+        source_scores: (n,) of the same prompts in the source languages, row by row.
+        strength: of the penalty, above 0; in units of one row.
+
+    Raises:
+        ValueError: rows or scores are empty, not finite, not paired or without spread, or
+            `strength` is not positive.
+    """
+    if not (math.isfinite(strength) and strength > 0):
+        raise ValueError(f"`strength` is {strength}; it must be finite and above 0")
+    rows = checked_rows("target", target)
+    scores = checked_scores("source_scores", source_scores)
+    if len(rows) != len(scores):
+        raise ValueError(f"{len(rows)} rows cannot be paired with {len(scores)} scores")
+    centre, scale = rows.mean(axis=0), rows.std(axis=0)
+    if not (scale.max() > 0 and scores.std() > 0):
+        raise ValueError("rows or scores do not vary; there is nothing to learn from them")
+    standard = (rows - centre) / np.where(scale > 0, scale, 1.0)
+    gram = standard.T @ standard + strength * np.eye(rows.shape[1])
+    weight = np.linalg.solve(gram, standard.T @ (scores - scores.mean()))
+    per_coordinate = np.asarray(weight / np.where(scale > 0, scale, 1.0), dtype=np.float64)
+    return Folded(per_coordinate, float(scores.mean() - per_coordinate @ centre))

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from services.backbone.chat import EncodedPrompt, PaddedBatch, left_pad
+from services.backbone.chat import EncodedPrompt, left_pad
 from services.backbone.hooks import capture
 from services.backbone.load import Backbone
-from services.readout.place import READINGS, Place, Reading
+from services.backbone.readings import reader
+from services.readout.place import READINGS, Place
 
 MAX_TOKENS = 8192
 """Padded tokens in one forward pass."""
@@ -76,7 +77,7 @@ def _read(backbone: Backbone, prompts: Sequence[EncodedPrompt], places: Sequence
     batch = left_pad([prompt.token_ids for prompt in prompts], backbone.pad_id).to(backbone.device)
     readings = tuple(dict.fromkeys(place.reading for place in places))
     layers = tuple(dict.fromkeys(place.layer for place in places))
-    with capture(backbone.blocks, layers, keep=_reader(batch, prompts, readings)) as found:
+    with capture(backbone.blocks, layers, keep=reader(batch, prompts, readings)) as found:
         # the decoder alone: the head over every token would cost more than the blocks do
         backbone.model.get_decoder()(
             input_ids=batch.input_ids,
@@ -86,32 +87,6 @@ def _read(backbone: Backbone, prompts: Sequence[EncodedPrompt], places: Sequence
         )
     read = [found[place.layer][readings.index(place.reading)] for place in places]
     return torch.stack(read, dim=1).float().cpu()
-
-
-def _reader(
-    batch: PaddedBatch, prompts: Sequence[EncodedPrompt], readings: Sequence[Reading]
-) -> Callable[[Tensor], Tensor]:
-    """Residual, (batch, seq, d_model), to its readings: (n_readings, batch, d_model)."""
-    is_pad = batch.attention_mask.unsqueeze(-1) == 0
-    n_tokens = batch.attention_mask.sum(-1, keepdim=True)
-    rows = torch.arange(len(prompts), device=is_pad.device)
-    from_end = [prompt.instruction_end - len(prompt.token_ids) for prompt in prompts]
-    instruction = torch.tensor(from_end, device=is_pad.device)
-
-    def read(residual: Tensor) -> Tensor:
-        found = []
-        for reading in readings:
-            if reading == "last":
-                found.append(residual[:, -1])
-            elif reading == "instruction":
-                found.append(residual[rows, instruction])
-            else:
-                # filled, not multiplied by 0: what stands at a pad may not be finite
-                real = residual.float().masked_fill(is_pad, 0.0)
-                found.append((real.sum(dim=1) / n_tokens).to(residual.dtype))
-        return torch.stack(found)
-
-    return read
 
 
 def _check(backbone: Backbone, prompts: Sequence[EncodedPrompt], places: Sequence[Place]) -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import special_ortho_group
 
-from recal.maths.alignment import align, aligned
+from recal.maths.alignment import align, aligned, distil
 from recal.maths.logistic import Folded, score
 from recal.maths.two_class import FloatArray
 
@@ -78,3 +78,59 @@ def test_a_readout_of_another_subspace_is_refused() -> None:
     outside = Folded(np.random.default_rng(5).normal(size=D), 0.0)
     with pytest.raises(ValueError, match="does not lie in the span"):
         aligned(outside, BASIS, align(source(), source(), BASIS))
+
+
+def taught(n: int, *, noise: float = 0.0, seed: int = 6) -> float:
+    """How well a readout taught by n translations agrees with the source on unseen ones."""
+    rows = source()
+    rng = np.random.default_rng(seed)
+    scores = score(FOLDED, rows) + noise * rng.normal(size=N)
+    found = distil(turned(rows)[:n], scores[:n], strength=1.0)
+    unseen = score(found, turned(rows)[200:])
+    return float(np.corrcoef(unseen, score(FOLDED, rows)[200:])[0, 1])
+
+
+def test_a_language_learns_the_scores_of_its_source_without_a_label() -> None:
+    assert taught(200) > 0.999
+    assert np.corrcoef(score(FOLDED, turned(source())), score(FOLDED, source()))[0, 1] < 0.9
+
+
+def test_more_translations_and_a_surer_teacher_teach_better() -> None:
+    assert taught(200, noise=3.0) > taught(20, noise=3.0) + 0.02
+    assert taught(200) > taught(200, noise=3.0)
+
+
+def test_a_teacher_of_other_prompts_teaches_nothing() -> None:
+    rows = source()
+    mixed = np.random.default_rng(7).permutation(score(FOLDED, rows))
+    found = distil(turned(rows), mixed)
+    assert abs(np.corrcoef(score(found, turned(rows)), score(FOLDED, rows))[0, 1]) < 0.5
+
+
+def test_taught_scores_are_in_the_teachers_unit() -> None:
+    rows = source()
+    found = score(distil(turned(rows), score(FOLDED, rows), strength=0.01), turned(rows))
+    np.testing.assert_allclose(found, score(FOLDED, rows), atol=1e-2)
+
+
+def test_the_penalty_draws_scores_to_their_mean() -> None:
+    rows = source()
+    weak, strong = (
+        score(distil(turned(rows), score(FOLDED, rows), strength=s), turned(rows))
+        for s in (1.0, 1e6)
+    )
+    assert strong.std() < 0.01 * weak.std()
+    assert strong.mean() == pytest.approx(weak.mean())
+
+
+@pytest.mark.parametrize("strength", [0.0, -1.0, np.inf, np.nan])
+def test_a_penalty_that_is_none_is_refused(strength: float) -> None:
+    with pytest.raises(ValueError, match="`strength` is"):
+        distil(source(), np.arange(N), strength=strength)
+
+
+def test_nothing_can_be_taught_without_pairs_or_spread() -> None:
+    with pytest.raises(ValueError, match="300 rows cannot be paired with 3 scores"):
+        distil(source(), [1.0, 2.0, 3.0])
+    with pytest.raises(ValueError, match="do not vary"):
+        distil(source(), np.ones(N))
