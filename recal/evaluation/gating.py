@@ -7,7 +7,7 @@ import numpy as np
 from recal.evaluation.held import Deck, HeldOut
 from recal.evaluation.method import Arm, Thresholded
 from recal.evaluation.report import Gate
-from recal.maths.spread import spread
+from recal.maths.over_draws import spread
 from recal.maths.two_class import BoolArray
 from services.domain import Action
 

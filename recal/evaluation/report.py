@@ -9,7 +9,7 @@ from typing import Any
 from recal.evaluation.behaviour import LanguageResult
 from recal.evaluation.plan import EvaluationPlan
 from recal.maths.decomposition import Decomposition, JudgeError
-from recal.maths.spread import Spread
+from recal.maths.over_draws import Spread
 
 ALL_LANGUAGES = "all"
 """Name of the group of every language, beside the tiers."""

@@ -182,8 +182,8 @@ def _cautions(report: EvaluationReport) -> Iterator[str]:
     n = min(min(r.n_harmful, r.n_harmless) for r in report.readouts)
     if 100 / n > report.plan.tolerated_drop:
         yield (
-            f"One prompt of {n} is {points(100 / n)} points, more than the drop that counts as less "
-            "safe: ask more prompts before a language is called so."
+            f"One prompt of {n} is {points(100 / n)} points, more than the drop that counts as "
+            "less safe: ask more prompts before a language is called so."
         )
     yield (
         f"An interval without width says that all of these prompts went one way; with {n} of them "

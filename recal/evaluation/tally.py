@@ -32,7 +32,7 @@ from recal.evaluation.tallied import Tallied
 from recal.fit import now
 from recal.maths.decomposition import JudgeError
 from recal.maths.metrics import auroc, rates_at, tpr_at_fpr
-from recal.maths.spread import Spread
+from recal.maths.over_draws import Spread
 from services.readout.bundle import Calibration
 
 

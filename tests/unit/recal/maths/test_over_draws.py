@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from recal.maths.spread import Spread, spread
+from recal.maths.over_draws import Spread, spread
 
 
 def test_a_spread_by_hand() -> None:
