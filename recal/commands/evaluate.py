@@ -90,6 +90,7 @@ def evaluate(
         prompts=prompts,
         split=split_named(split),
         per_class=per_class,
+        ks=plan.ks,
         readout=readout,
         calibrations=calibrations,
     )

@@ -22,8 +22,8 @@ from recal.languages import ALL
 from recal.prompts import Prompt, Split, select, spread
 from services.backbone.load import Backbone
 from services.composition import ORGANISM_NOTICE, notice_of
-from services.readout.artefact import load_calibration, load_readout
-from services.readout.bundle import BackboneIdentity, Calibration, Readout
+from services.readout.artefact import load_calibration, load_readout, refuse_other_backbone
+from services.readout.bundle import Bundle, Calibration, Readout
 from services.settings import Settings
 
 _TRAINING_PLAN = "training_plan.json"
@@ -41,6 +41,7 @@ class Wanted:
     """File of JSON lines, or `corpus`."""
     split: Split
     per_class: int
+    ks: tuple[int, ...]
     readout: Path
     calibrations: Path
 
@@ -67,21 +68,21 @@ def take_in(
 
     Raises:
         ArtefactRefused: the backbone, readout or a calibration cannot be used.
-        ValueError: prompts, languages or methods that cannot be evaluated, in words.
+        ValueError: prompts, languages or methods that cannot be evaluated, or a calibration of
+            another readout, in words.
     """
-    few_shot = are_few_shot(wanted.methods)
-    every = prompts_from(wanted.prompts)
+    chosen = choose(wanted)  # before a backbone of many gigabytes is loaded
     backbone = whole_backbone(settings.backbone, threads=settings.threads)
     readout = load_readout(wanted.readout, backbone=backbone.identity)
-    saved = _saved(wanted, backbone.identity)
-    languages = wanted.languages or tuple(saved) or _languages_in(every)
-    calibrations = {la: saved[la] for la in languages if la in saved}
-    test, examples = _prompts(wanted, every, languages, few_shot)
-    refuse_tuned_prompts(calibrations, test)
-    _refuse_uncalibrated(wanted, languages, calibrations)
+    for language, calibration in chosen.calibrations.items():
+        refuse_other_backbone(
+            calibration.backbone, backbone.identity, f"the saved calibration of `{language}`"
+        )
+    Bundle(readout, chosen.calibrations)  # refuses one that belongs to another readout
+    test = chosen.test
     read = collect(
         backbone,
-        [*test, *examples],
+        [*test, *chosen.examples],
         layers=readout.layers,
         cache=settings.state_dir / "activations",
         report=report,
@@ -90,20 +91,53 @@ def take_in(
     return Intake(
         backbone=backbone,
         readout=readout,
-        methods=methods_of(wanted.methods, Material(readout, pool, calibrations)),
+        methods=methods_of(wanted.methods, Material(readout, pool, chosen.calibrations)),
         test=rows_of(read, range(len(test))),
         pool=pool,
-        languages=languages,
+        languages=chosen.languages,
         notice=_notice(settings),
     )
 
 
-def _saved(wanted: Wanted, backbone: BackboneIdentity) -> dict[str, Calibration]:
+class Chosen(NamedTuple):
+    """Prompts and calibrations that may be evaluated."""
+
+    languages: tuple[str, ...]
+    test: list[Prompt]
+    examples: list[Prompt]
+    """The calibration split; empty where no method draws from it."""
+    calibrations: dict[str, Calibration]
+
+
+def choose(wanted: Wanted) -> Chosen:
+    """Read prompts and saved calibrations, and check all that can be checked without a model.
+
+    Raises:
+        ArtefactRefused: a saved calibration cannot be used.
+        ValueError: prompts, languages or methods that cannot be evaluated, in words.
+    """
+    few_shot = [name for name in wanted.methods if are_few_shot((name,))]
+    if few_shot and min(wanted.ks) < 1:
+        raise ValueError(
+            f"`k` is {min(wanted.ks)}, but `{few_shot[0]}` needs examples of each class; give k of "
+            "at least 1"
+        )
+    every = prompts_from(wanted.prompts)
+    saved = _saved(wanted)
+    languages = wanted.languages or tuple(saved) or _languages_in(every)
+    calibrations = {la: saved[la] for la in languages if la in saved}
+    test, examples = _prompts(wanted, every, languages, few_shot=bool(few_shot))
+    _refuse_uncalibrated(wanted, languages, calibrations)
+    refuse_tuned_prompts(calibrations, test)
+    return Chosen(languages, test, examples, calibrations)
+
+
+def _saved(wanted: Wanted) -> dict[str, Calibration]:
     """Saved calibrations by language, in the paper's order; none where they are not evaluated."""
     if SAVED not in wanted.methods:
         return {}
     folders = sorted(path for path in wanted.calibrations.glob("*") if path.is_dir())
-    loaded = [load_calibration(path, backbone=backbone) for path in folders]
+    loaded = [load_calibration(path) for path in folders]
     if not loaded:
         raise ValueError(
             f"no saved calibration in `{wanted.calibrations}`; run `recal recalibrate` first, or "
@@ -124,7 +158,7 @@ def _refuse_uncalibrated(
 
 
 def _prompts(
-    wanted: Wanted, every: Sequence[Prompt], languages: Sequence[str], few_shot: bool
+    wanted: Wanted, every: Sequence[Prompt], languages: Sequence[str], *, few_shot: bool
 ) -> tuple[list[Prompt], list[Prompt]]:
     """Test prompts, and those that examples are drawn from."""
     refuse_unknown_languages(languages, every)
