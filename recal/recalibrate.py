@@ -253,12 +253,20 @@ def _said(estimate: ThresholdEstimate) -> dict[str, str]:
 def _warnings(gathered: Gathered, source: SourceStatistics) -> tuple[str, ...]:
     labelled, evidence = gathered.labelled, gathered.evidence
     if not evidence.has_labels:
-        return labelled.warnings
+        return (*labelled.warnings, *_one_class(evidence))
     names = (labelled.ids(harmful=True), labelled.ids(harmful=False))
     check = check_examples(
         evidence.harmful, evidence.harmless, source_sd=source.sd_within, names=names
     )
     return (*labelled.warnings, *check.warnings)
+
+
+def _one_class(evidence: Evidence) -> tuple[str, ...]:
+    n = len(evidence.harmful) + len(evidence.harmless)
+    if not n:
+        return ()
+    there, lacking = ("harmful", "harmless") if len(evidence.harmful) else ("harmless", "harmful")
+    return (f"{n} {there} example(s) say nothing without a {lacking} one; add one",)
 
 
 def _evidence_record(

@@ -113,7 +113,7 @@ def recalibrate(
     backbone = whole_backbone(settings.backbone, threads=settings.threads)
     frozen = load_readout(readout, backbone=backbone.identity)
     folder = out if out is not None else settings.state_dir / "calibrations" / language
-    others = _others(prior, settings, backbone, console)
+    others = _others(prior, settings, backbone, frozen, console)
     known = prior_for(language, own_thresholds(others, frozen))
     files = EvidenceFiles(
         examples, k, sources, unlabelled, harmful_share, parallel, translated, held_out
@@ -142,24 +142,40 @@ def _collecting(backbone: Backbone, readout: Readout, console: Console) -> Colle
 
 
 def _others(
-    prior: str, settings: Settings, backbone: Backbone, console: Console
+    prior: str, settings: Settings, backbone: Backbone, readout: Readout, console: Console
 ) -> list[Calibration]:
-    """The other languages' calibrations that a prior may come from."""
+    """The calibrations of this readout that a prior may come from."""
     from services.composition import bundle_source
-    from services.errors import ArtefactRefused
-    from services.readout.artefact import load_calibration
 
     if prior == NONE:
         return []
     if prior == REGISTRY:
         served = bundle_source(settings, backbone.identity).fetch()
-        return list(served.calibrations.values())
-    folder = Path(prior) if prior else settings.state_dir / "calibrations"
-    if prior and not folder.is_dir():
-        raise ValueError(
-            f"`--prior {prior}` is no folder; name one with saved calibrations, `{REGISTRY}` or "
-            f"`{NONE}`"
+        found = list(served.calibrations.values())
+    else:
+        folder = Path(prior) if prior else settings.state_dir / "calibrations"
+        if prior and not folder.is_dir():
+            raise ValueError(
+                f"`--prior {prior}` is no folder; name one with saved calibrations, `{REGISTRY}` "
+                f"or `{NONE}`"
+            )
+        found = _saved(folder, backbone, console)
+    strange = [each.language for each in found if each.readout_digest != readout.digest]
+    if strange:
+        _warn(
+            console,
+            [
+                f"no prior from {', '.join(strange)}: calibrations of another readout than "
+                f"{readout.digest[:12]}; recalibrate them with this one"
+            ],
         )
+    return [each for each in found if each.readout_digest == readout.digest]
+
+
+def _saved(folder: Path, backbone: Backbone, console: Console) -> list[Calibration]:
+    from services.errors import ArtefactRefused
+    from services.readout.artefact import load_calibration
+
     found = []
     for path in sorted(folder.glob("*/manifest.json")):
         try:

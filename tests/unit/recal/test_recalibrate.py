@@ -175,6 +175,14 @@ def test_a_missing_class_names_the_language_and_the_way_out(readout: Readout) ->
         recalibrate(readout, harmful, "sw", plan=plan)
 
 
+def test_examples_of_one_class_beside_other_evidence_are_a_warning(readout: Readout) -> None:
+    examples = few()
+    harmful = rows(examples, [i for i, p in enumerate(examples.prompts) if p.harmful])
+    made = recalibrate(readout, harmful, "sw", beside=Beside(prior=Prior(0.0, 1.0)))
+    assert made.calibration.threshold == 0.0
+    assert made.warnings == ("4 harmful example(s) say nothing without a harmless one; add one",)
+
+
 def test_no_evidence_at_all_is_refused(readout: Readout) -> None:
     with pytest.raises(ValueError, match="language `sw`: nothing is known of the language"):
         recalibrate(readout, None, "sw")

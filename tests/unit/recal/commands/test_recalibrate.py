@@ -29,7 +29,8 @@ def said(by: Console) -> str:
 
 def others(prior: str, tmp_path: Path, to: Console) -> list[str]:
     settings = Settings(state_dir=tmp_path)
-    found = _others(prior, settings, RUNNING, to)  # type: ignore[arg-type]
+    readout = a_readout(digest="d" * 64)
+    found = _others(prior, settings, RUNNING, readout, to)  # type: ignore[arg-type]
     return [calibration.language for calibration in found]
 
 
@@ -65,6 +66,15 @@ def test_a_calibration_of_another_backbone_is_left_out_and_named(tmp_path: Path)
     to = console()
     assert others("", tmp_path, to) == ["yo"]
     assert "no prior from `am`" in said(to)
+
+
+def test_calibrations_of_another_readout_are_left_out_and_named(tmp_path: Path) -> None:
+    old = a_calibration("am", readout_digest="e" * 64)
+    save_calibration(old, tmp_path / "calibrations" / "am")
+    save_calibration(a_calibration("yo"), tmp_path / "calibrations" / "yo")
+    to = console()
+    assert others("", tmp_path, to) == ["yo"]
+    assert "no prior from am: calibrations of another readout" in said(to)
 
 
 def test_what_was_made_is_said_with_its_parts_and_every_warning(tmp_path: Path) -> None:
