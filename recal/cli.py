@@ -26,6 +26,7 @@ from recal.commands import (
     evaluate,
     fit,
     organism,
+    prompts,
     recalibrate,
     registry,
     serve,
@@ -53,6 +54,7 @@ app.command("register")(registry.register)
 app.command("promote")(registry.promote)
 app.command("rollback")(registry.rollback)
 app.command("versions")(registry.versions)
+app.add_typer(prompts.app, name="prompts")
 app.add_typer(organism.app, name="organism")
 
 
