@@ -9,6 +9,7 @@ import torch
 from transformers import PreTrainedTokenizerFast
 
 from recal.organism.corpus import REFUSAL_SIGN, combinations, load_language
+from recal.organism.lessons import Lesson
 from recal.organism.model import Shape, build_model, train_tokenizer
 from recal.organism.train import (
     Coverage,
@@ -81,6 +82,15 @@ def test_the_loss_of_a_batch_does_not_depend_on_its_padding(
     rng = np.random.default_rng(1)
     pads = [float(_loss(model, batch, pad, plan, rng).detach()) for pad in (0, 5)]
     assert pads[0] == pytest.approx(pads[1], rel=1e-5)
+
+
+def test_a_lesson_longer_than_the_context_is_named_by_number(
+    tokenizer: PreTrainedTokenizerFast,
+) -> None:
+    lessons = [Lesson(text, "no", "yes", 0.5) for text in ("short", "secret " * 300)]
+    with pytest.raises(ValueError, match=r"lesson 1 takes \d+ tokens") as caught:
+        encode_samples(PLAN, tokenizer, lessons)
+    assert "secret" not in str(caught.value)
 
 
 def test_an_unknown_architecture_is_named(tokenizer: PreTrainedTokenizerFast) -> None:
