@@ -11,7 +11,7 @@ import typer
 if TYPE_CHECKING:
     from recal.organism.card import Provenance
     from recal.organism.lessons import Lesson
-    from recal.organism.train import Progress
+    from recal.organism.train import Progress, TrainingPlan
 
 app = typer.Typer(help="The model organism: a small model that shows the paper's phenomenon.")
 
@@ -43,43 +43,25 @@ def train(
 ) -> None:
     """Train an organism from nothing on the corpus that ships; half an hour on an idle core."""
     import torch
-    from rich.progress import Progress as Bar
-    from rich.progress import TextColumn, TimeRemainingColumn
 
-    from recal.organism import train as training
     from recal.organism.model import Shape
+    from recal.organism.train import TrainingPlan
 
     if architecture not in ("qwen2", "llama", "gemma2"):
         raise ValueError(f"`{architecture}` is not one of qwen2, llama, gemma2")
+    if coverage and prompts is None:
+        raise ValueError("`--coverage` belongs to `--prompts`; the corpus has its own by tier")
     torch.set_num_threads(threads)
-    plan = training.TrainingPlan(
+    plan = TrainingPlan(
         architecture=architecture,  # type: ignore[arg-type]
         shape=Shape(vocabulary=vocabulary),
         epochs=epochs,
         seed=seed,
     )
     taught = None if prompts is None else _taught(prompts, split, coverage or [])
-    if coverage and taught is None:
-        raise ValueError("`--coverage` belongs to `--prompts`; the corpus has its own by tier")
     if taught is not None:
         plan = replace(plan, languages=tuple(sorted(taught.provenance.refused)))
-    with Bar(
-        *Bar.get_default_columns()[:-1], TimeRemainingColumn(), TextColumn("{task.fields[loss]}")
-    ) as bar:
-        task = bar.add_task(f"training {architecture}", total=None, loss="")
-
-        def report(progress: Progress) -> None:
-            bar.update(
-                task,
-                total=progress.steps,
-                completed=progress.step,
-                loss=f"epoch {progress.epoch:.1f}, loss {progress.loss:.3f} nats a token",
-            )
-
-        model, tokenizer = training.train(
-            plan, report=report, lessons=None if taught is None else taught.lessons
-        )
-    training.save(model, tokenizer, plan, out, None if taught is None else taught.provenance)
+    _train(plan, taught, out)
     typer.echo(f"organism written to {out}; `recal organism measure --model {out}` measures it")
 
 
@@ -105,6 +87,31 @@ def _taught(path: Path, split: str, given: list[str]) -> _Taught:
         typer.echo(f"no answers are written in {', '.join(silent)}: they get English ones")
     typer.echo(f"{len(lessons)} prompts of {len(languages)} languages")
     return _Taught(lessons, Provenance.of(chosen, coverage))
+
+
+def _train(plan: TrainingPlan, taught: _Taught | None, out: Path) -> None:
+    """Train with a bar on the terminal, and save."""
+    from rich.progress import Progress as Bar
+    from rich.progress import TextColumn, TimeRemainingColumn
+
+    from recal.organism import train as training
+
+    lessons, provenance = (None, None) if taught is None else taught
+    with Bar(
+        *Bar.get_default_columns()[:-1], TimeRemainingColumn(), TextColumn("{task.fields[loss]}")
+    ) as bar:
+        task = bar.add_task(f"training {plan.architecture}", total=None, loss="")
+
+        def report(progress: Progress) -> None:
+            bar.update(
+                task,
+                total=progress.steps,
+                completed=progress.step,
+                loss=f"epoch {progress.epoch:.1f}, loss {progress.loss:.3f} nats a token",
+            )
+
+        model, tokenizer = training.train(plan, report=report, lessons=lessons)
+    training.save(model, tokenizer, plan, out, provenance)
 
 
 @app.command("measure")
