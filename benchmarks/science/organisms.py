@@ -37,6 +37,7 @@ ROOT = Path("var/science")
 class Recipe:
     """What decides an organism, beside the prompts."""
 
+    name: str
     plan: TrainingPlan
     coverage: LanguageCoverage
 
@@ -51,11 +52,14 @@ _PLAN = TrainingPlan(
 )
 RECIPES: Mapping[str, Recipe] = MappingProxyType(
     {
-        "qwen2": Recipe(_PLAN, _COVERAGE),
-        "gemma2": Recipe(replace(_PLAN, architecture="gemma2", epochs=5), _COVERAGE),
+        recipe.name: recipe
+        for recipe in (
+            Recipe("qwen2", _PLAN, _COVERAGE),
+            Recipe("gemma2", replace(_PLAN, architecture="gemma2", epochs=5), _COVERAGE),
+        )
     }
 )
-"""By name. Nothing of `training_plan.json` of the shipped organism is meant here."""
+"""By name."""
 
 _QUICK_SHAPE = Shape(d_model=64, n_layers=4, n_heads=2, n_kv_heads=1, d_mlp=160, vocabulary=3000)
 
@@ -69,11 +73,8 @@ def recipe_of(name: str, *, quick: bool = False) -> Recipe:
     if name not in RECIPES:
         raise ValueError(f"no organism `{name}`; choose one of {', '.join(RECIPES)}")
     recipe = RECIPES[name]
-    return replace(recipe, plan=_quick(recipe.plan)) if quick else recipe
-
-
-def _quick(plan: TrainingPlan) -> TrainingPlan:
-    return replace(plan, shape=_QUICK_SHAPE, epochs=1)
+    small = replace(recipe.plan, shape=_QUICK_SHAPE, epochs=1)
+    return replace(recipe, plan=small) if quick else recipe
 
 
 def organism(name: str, sets: PromptSets, *, root: Path = ROOT, quick: bool = False) -> Backbone:
@@ -85,12 +86,12 @@ def organism(name: str, sets: PromptSets, *, root: Path = ROOT, quick: bool = Fa
         root: where organisms are kept.
         quick: a very small one.
     """
-    return load_backbone(str(trained(name, sets, root=root, quick=quick)))
+    return load_backbone(str(trained(recipe_of(name, quick=quick), sets, root=root)))
 
 
-def trained(name: str, sets: PromptSets, *, root: Path, quick: bool) -> Path:
+def trained(recipe: Recipe, sets: PromptSets, *, root: Path) -> Path:
     """The directory of an organism's weights, which are made where they are missing."""
-    recipe = recipe_of(name, quick=quick)
+    name = recipe.name
     learned = select(sets.prompts, split="train")
     provenance = Provenance.of(learned, recipe.coverage)
     folder = root / "organisms" / f"{name}-{_digest(recipe.plan, provenance)[:12]}"
