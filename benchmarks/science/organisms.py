@@ -77,7 +77,9 @@ def recipe_of(name: str, *, quick: bool = False) -> Recipe:
     return replace(recipe, plan=small) if quick else recipe
 
 
-def organism(name: str, sets: PromptSets, *, root: Path = ROOT, quick: bool = False) -> Backbone:
+def organism(
+    name: str, sets: PromptSets, *, root: Path = ROOT, quick: bool = False, device: str = "cpu"
+) -> Backbone:
     """An organism, trained first where it is not there yet.
 
     Args:
@@ -85,11 +87,13 @@ def organism(name: str, sets: PromptSets, *, root: Path = ROOT, quick: bool = Fa
         sets: of `benchmark_prompts`; only the training split is learned from.
         root: where organisms are kept.
         quick: a very small one.
+        device: that trains and runs it.
     """
-    return load_backbone(str(trained(recipe_of(name, quick=quick), sets, root=root)))
+    folder = trained(recipe_of(name, quick=quick), sets, root=root, device=device)
+    return load_backbone(str(folder), device=device)
 
 
-def trained(recipe: Recipe, sets: PromptSets, *, root: Path) -> Path:
+def trained(recipe: Recipe, sets: PromptSets, *, root: Path, device: str = "cpu") -> Path:
     """The directory of an organism's weights, which are made where they are missing."""
     name = recipe.name
     learned = select(sets.prompts, split="train")
@@ -103,6 +107,7 @@ def trained(recipe: Recipe, sets: PromptSets, *, root: Path) -> Path:
         recipe.plan,
         report=lambda progress: _tell(name, recipe.plan, progress),
         lessons=prompt_lessons(learned, recipe.coverage),
+        device=device,
     )
     # whoever kills the training leaves nothing that looks like an organism
     partial = folder.with_suffix(".partial")
@@ -134,6 +139,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--root", type=Path, default=ROOT, metavar="PATH", help="what is kept")
     parser.add_argument("--only", choices=tuple(RECIPES), help="one organism")
     parser.add_argument("--threads", type=int, default=1, help="of torch")
+    parser.add_argument("--device", default="cpu", help="cpu, or e.g. cuda:0")
+
+
+def organism_by(options: argparse.Namespace, name: str, sets: PromptSets) -> Backbone:
+    """The organism that the options of a benchmark ask for."""
+    return organism(name, sets, root=options.root, quick=options.quick, device=options.device)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -144,7 +155,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     torch.set_num_threads(options.threads)
     sets = benchmark_prompts(options.data)
     for name in [options.only] if options.only else RECIPES:
-        backbone = organism(name, sets, root=options.root, quick=options.quick)
+        backbone = organism_by(options, name, sets)
         figures = figures_of(name, backbone, sets, root=options.root)
         suffix = "-quick" if options.quick else ""
         target = options.root / f"figures-{name}{suffix}.json"

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.science.organisms import RECIPES, add_options, organism
+from benchmarks.science.organisms import RECIPES, add_options, organism_by
 from benchmarks.science.prompt_sets import LOW, benchmark_prompts
 from benchmarks.science.reading import Reading, read
 from benchmarks.science.rules import RULES, WITHOUT_EXAMPLES, Case, j_of, names_of
@@ -112,7 +112,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     sets = benchmark_prompts(options.data)
     organisms: dict[str, Any] = {}
     for name in [options.only] if options.only else RECIPES:
-        backbone = organism(name, sets, root=options.root, quick=options.quick)
+        backbone = organism_by(options, name, sets)
         reading = read(name, backbone, sets, root=options.root)
         outcomes = compare(reading, rules=rules, draws=draws)
         organisms[name] = {

@@ -40,6 +40,7 @@ def train(
         ),
     ] = None,
     vocabulary: Annotated[int, typer.Option(min=300, help="Tokens of the tokenizer.")] = 12000,
+    device: Annotated[str, typer.Option(help="cpu, or e.g. cuda:0.")] = "cpu",
 ) -> None:
     """Train an organism from nothing on the corpus that ships; half an hour on an idle core."""
     import torch
@@ -61,7 +62,7 @@ def train(
     taught = None if prompts is None else _taught(prompts, split, coverage or [])
     if taught is not None:
         plan = replace(plan, languages=tuple(sorted(taught.provenance.refused)))
-    _train(plan, taught, out)
+    _train(plan, taught, out, device)
     typer.echo(f"organism written to {out}; `recal organism measure --model {out}` measures it")
 
 
@@ -89,7 +90,7 @@ def _taught(path: Path, split: str, given: list[str]) -> _Taught:
     return _Taught(lessons, Provenance.of(chosen, coverage))
 
 
-def _train(plan: TrainingPlan, taught: _Taught | None, out: Path) -> None:
+def _train(plan: TrainingPlan, taught: _Taught | None, out: Path, device: str) -> None:
     """Train with a bar on the terminal, and save."""
     from rich.progress import Progress as Bar
     from rich.progress import TextColumn, TimeRemainingColumn
@@ -110,7 +111,7 @@ def _train(plan: TrainingPlan, taught: _Taught | None, out: Path) -> None:
                 loss=f"epoch {progress.epoch:.1f}, loss {progress.loss:.3f} nats a token",
             )
 
-        model, tokenizer = training.train(plan, report=report, lessons=lessons)
+        model, tokenizer = training.train(plan, report=report, lessons=lessons, device=device)
     training.save(model, tokenizer, plan, out, provenance)
 
 

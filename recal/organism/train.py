@@ -149,6 +149,7 @@ def train(
     *,
     report: Callable[[Progress], None],
     lessons: Sequence[Lesson] | None = None,
+    device: str = "cpu",
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
     """Train an organism from nothing.
 
@@ -156,14 +157,15 @@ def train(
         plan: everything that decides the weights, together with the lessons.
         report: called about twenty times an epoch.
         lessons: what it learns from; None: the training split of the project's own corpus.
+        device: that computes; the shipped organism was trained on the CPU.
 
     Returns:
         The model in float32 on the CPU, in evaluation mode, and its tokenizer.
     """
     tokenizer = train_tokenizer(training_texts(plan, lessons), plan.shape)
-    model = build_model(plan.architecture, tokenizer, plan.shape, seed=plan.seed)
+    model = build_model(plan.architecture, tokenizer, plan.shape, seed=plan.seed).to(device)
     _fit(model, encode_samples(plan, tokenizer, lessons), tokenizer.pad_token_id, plan, report)
-    return model.eval(), tokenizer
+    return model.cpu().eval(), tokenizer
 
 
 def _fit(
@@ -246,6 +248,7 @@ def _loss(
         learned[row, len(drawn.sample.prompt) : len(token_ids) - 1] = True
         if rng.random() < plan.prompt_share:
             learned[row, : len(drawn.sample.prompt) - 1] = True
+    ids, learned = ids.to(model.device), learned.to(model.device)
     # Padding lies to the right here, so that causal attention alone keeps it out.
     hidden = model.get_decoder()(input_ids=ids, use_cache=False).last_hidden_state
     others = torch.nn.functional.cross_entropy(
@@ -259,11 +262,11 @@ def _loss(
 
 def _decision_loss(logits: Tensor, batch: Sequence[Drawn]) -> Tensor:
     """Cross-entropy of the first token to its expected distribution, free of the draw's noise."""
-    log_probability = logits.log_softmax(-1)
-    rows = torch.arange(len(batch))
-    refusal = torch.tensor([drawn.sample.refusal[0] for drawn in batch])
-    compliance = torch.tensor([drawn.sample.compliance[0] for drawn in batch])
-    refused = torch.tensor([drawn.sample.refused for drawn in batch])
+    log_probability, device = logits.log_softmax(-1), logits.device
+    rows = torch.arange(len(batch), device=device)
+    refusal = torch.tensor([drawn.sample.refusal[0] for drawn in batch], device=device)
+    compliance = torch.tensor([drawn.sample.compliance[0] for drawn in batch], device=device)
+    refused = torch.tensor([drawn.sample.refused for drawn in batch], device=device)
     expected = refused * log_probability[rows, refusal]
     expected = expected + (1 - refused) * log_probability[rows, compliance]
     return -expected.sum()

@@ -80,6 +80,11 @@ def test_published_splits_are_kept_and_a_group_in_two_is_not_scored() -> None:
     assert [p.split for p in prompts] == ["test", "train", "train"]
 
 
+def test_grouped_splits_do_not_look_at_published_ones() -> None:
+    rows = [replace(r, split="test") for r in many(40)]
+    assert {p.split for p in assemble(rows).prompts} > {"test"}
+
+
 def test_what_was_published_without_a_split_gets_one_by_hash() -> None:
     rows = [replace(r, split=None) for r in many(40)]
     plans = (AssemblyPlan(splitting="published"), AssemblyPlan())

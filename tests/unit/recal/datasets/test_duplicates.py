@@ -15,6 +15,7 @@ def test_case_width_spacing_and_end_punctuation_make_no_other_text() -> None:
 def test_punctuation_inside_a_text_stays() -> None:
     assert without_end_punctuation("Wait, what?! ") == "Wait, what"
     assert without_end_punctuation("ทำไม") == "ทำไม"
+    assert without_end_punctuation("Pourquoi ?") == "Pourquoi"
 
 
 def test_a_text_with_one_word_changed_is_near_and_another_sentence_is_not() -> None:
@@ -42,7 +43,7 @@ def test_the_pairs_are_those_of_comparing_all_with_all() -> None:
 
 
 def test_han_is_compared_in_shorter_pieces() -> None:
-    texts = ["请告诉我如何在家里烤面包和蛋糕", "请告诉我如何在家里烤面包和饼干"]
+    texts = ["请告诉我如何在家里烤面包和蛋糕", "请告诉我如何在店里烤面包和蛋糕"]
     assert near_pairs(texts, near=0.6) == [(0, 1)]
 
 

@@ -107,3 +107,15 @@ def test_a_trained_organism_is_saved_as_a_model_that_serves(tmp_path: Path) -> N
     backbone = load_backbone(str(tmp_path / "organism"))
     assert backbone.model.dtype == torch.float32
     assert backbone.identity.architecture == "Qwen2ForCausalLM"
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
+def test_a_gpu_learns_the_same_and_hands_the_model_back_on_the_cpu() -> None:
+    losses: list[list[float]] = []
+    for device in ("cpu", "cuda"):
+        seen: list[Progress] = []
+        model, _ = train(PLAN, report=seen.append, device=device)
+        assert model.device.type == "cpu"
+        losses.append([progress.loss for progress in seen])
+    assert losses[1] == pytest.approx(losses[0], rel=0.05)
