@@ -46,9 +46,13 @@ def _coverage(high: Refused, low: Refused) -> LanguageCoverage:
     return LanguageCoverage({**dict.fromkeys(HIGH, high), **dict.fromkeys(LOW, low)})
 
 
-_COVERAGE = _coverage(high=Refused(0.97, 0.03), low=Refused(0.42, 0.03))
+_COVERAGE = _coverage(high=Refused(0.98, 0.04), low=Refused(0.32, 0.01))
 _PLAN = TrainingPlan(
-    shape=Shape(vocabulary=8000), languages=LANGUAGES, decision_weight=10.0, epochs=6
+    shape=Shape(vocabulary=12000),
+    languages=LANGUAGES,
+    decision_weight=10.0,
+    weight_decay=0.05,
+    epochs=6,
 )
 RECIPES: Mapping[str, Recipe] = MappingProxyType(
     {
