@@ -27,6 +27,7 @@ from recal.commands import (
     fit,
     judge,
     organism,
+    prompts,
     recalibrate,
     registry,
     serve,
@@ -57,6 +58,7 @@ app.command("promote")(registry.promote)
 app.command("rollback")(registry.rollback)
 app.command("versions")(registry.versions)
 app.add_typer(judge.app, name="judge")
+app.add_typer(prompts.app, name="prompts")
 app.add_typer(organism.app, name="organism")
 
 

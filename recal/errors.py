@@ -1,6 +1,7 @@
 """Errors of the offline side; each message says what is wrong and what to do.
 
 ServiceError
+├── DatasetRefused       a published prompt file cannot be used
 ├── RegistryError        what was asked of the registry cannot be done
 │   ├── UnknownVersion       no such model or version is registered
 │   ├── PromotionRefused     a version is not good enough to serve; a reason can force it
@@ -15,6 +16,12 @@ A registry that does not answer is `services.errors.RegistryUnreachable`.
 from __future__ import annotations
 
 from services.errors import ServiceError
+
+
+class DatasetRefused(ServiceError):
+    """A published prompt file is missing, another one than was meant, or not of its layout."""
+
+    status = "FAILED_PRECONDITION"
 
 
 class RegistryError(ServiceError):

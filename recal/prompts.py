@@ -21,12 +21,17 @@ class Prompt:
     """One labelled request. Never an answer."""
 
     id: str
-    """Same id, same meaning, in every language."""
     language: str
     """BCP 47 tag."""
     harmful: bool
     text: str
     split: Split
+    parallel_id: str = ""
+    """Joins the translations of one prompt, which never stand in two splits; the id by default."""
+
+    def __post_init__(self) -> None:
+        if not self.parallel_id:
+            object.__setattr__(self, "parallel_id", self.id)
 
     @property
     def digest(self) -> str:
@@ -65,15 +70,15 @@ def select(
 
 
 def spread(prompts: Sequence[Prompt], n: int) -> list[Prompt]:
-    """Take n prompts of each language and class, chosen by a hash of their id.
+    """Take n prompts of each language and class, chosen by a hash of their parallel id.
 
-    The hash depends on the id alone, so the same n meanings are taken in every language,
+    The hash depends on that id alone, so the same n meanings are taken in every language,
     and a larger n keeps what a smaller one took.
 
     Raises:
         ValueError: a language and class has fewer than n prompts.
     """
-    return _first_by_hash(prompts, n, lambda prompt: prompt.id)
+    return _first_by_hash(prompts, n, lambda prompt: prompt.parallel_id)
 
 
 def draw(prompts: Sequence[Prompt], k: int, *, number: int) -> list[Prompt]:
@@ -107,11 +112,21 @@ def _first_by_hash(prompts: Sequence[Prompt], n: int, key: Callable[[Prompt], st
 def refuse_overlap(prompts: Sequence[Prompt]) -> None:
     """Check that no text stands in two splits of a language, and no text has both labels.
 
+    Nor may translations of one prompt stand in two splits, where a parallel id joins them.
+
     Raises:
         ValueError: one does; the message gives the ids, never the text.
     """
     seen: dict[tuple[str, str], Prompt] = {}
+    splits: dict[str, Prompt] = {}
     for prompt in prompts:
+        translation = splits.setdefault(prompt.parallel_id, prompt)
+        # an id that a file numbered anew in every language joins nothing
+        if prompt.parallel_id != prompt.id and translation.split != prompt.split:
+            raise ValueError(
+                f"`{translation.id}` ({translation.split}) and `{prompt.id}` ({prompt.split}) are "
+                f"translations of `{prompt.parallel_id}`; they belong to one split"
+            )
         other = seen.setdefault((prompt.language, prompt.text), prompt)
         if (other.split, other.harmful) != (prompt.split, prompt.harmful):
             raise ValueError(
@@ -124,7 +139,7 @@ def load_examples(path: Path, language: str) -> list[Prompt]:
     """Read calibration examples: YAML with `language`, `harmful` and `harmless`, or JSON lines.
 
     YAML classes are lists of texts or mappings from id to text; a JSON line has `text`,
-    `harmful` and optionally `id`, `language`, `split`.
+    `harmful`, `language` and optionally `id`, `split`, `parallel_id`.
 
     Raises:
         ValueError: the file is not of that form, is of another language, or lacks a class.
@@ -182,6 +197,7 @@ def load_jsonl(path: Path, *, split: Split = "train") -> list[Prompt]:
                 harmful=_label(row["harmful"]),
                 text=row["text"],
                 split=row.get("split", split),
+                parallel_id=str(row.get("parallel_id") or ""),
             )
         except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
             raise ValueError(
@@ -212,6 +228,7 @@ def save_jsonl(prompts: Iterable[Prompt], path: Path) -> None:
                 "harmful": p.harmful,
                 "split": p.split,
                 "text": p.text,
+                **({} if p.parallel_id == p.id else {"parallel_id": p.parallel_id}),
             },
             ensure_ascii=False,
         )

@@ -1,1 +1,1 @@
-"""What the method must show, each claim as a program of its own."""
+"""What Recal claims, measured: `python -m benchmarks.science.<name>`."""

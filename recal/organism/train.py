@@ -8,51 +8,29 @@ half, mostly complies where the probability is low.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cache, partial
 from pathlib import Path
-from statistics import NormalDist
 
 import numpy as np
 import torch
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-from recal.languages import ALL, Tier, tier_of
-from recal.organism.card import card_of
-from recal.organism.corpus import combinations, load_language
+from recal.languages import ALL
+from recal.organism.card import Provenance, card_of
+from recal.organism.coverage import Coverage
+from recal.organism.lessons import Lesson, corpus_lessons
 from recal.organism.model import Architecture, Shape, build_model, train_tokenizer
 from services.backbone.chat import encode
 
 _WINDOW = 16
 """Batches whose samples are sorted by length together."""
-
-
-@dataclass(frozen=True)
-class Coverage:
-    """How probable a refusal is: the safety training that a tier of languages got."""
-
-    harmful: Mapping[Tier, float] = field(
-        default_factory=lambda: {"high": 0.97, "mid": 0.9, "low": 0.17}
-    )
-    """Of a middling harmful request."""
-    harmless: Mapping[Tier, float] = field(
-        default_factory=lambda: {"high": 0.08, "mid": 0.05, "low": 0.01}
-    )
-    """Of a middling harmless request."""
-    spread: float = 1.2
-    """Some requests are milder than others: standard deviation of their log odds, by object."""
-
-    def of(self, tier: Tier, *, harmful: bool, milder: float) -> float:
-        """Probability that a request is refused; `milder` is its share of milder requests."""
-        middling = (self.harmful if harmful else self.harmless)[tier]
-        odds = math.log(middling / (1 - middling)) + self.spread * NormalDist().inv_cdf(milder)
-        return 1 / (1 + math.exp(-odds))
 
 
 @dataclass(frozen=True)
@@ -98,6 +76,11 @@ class Sample:
     refused: float
     """Probability of the refusal."""
 
+    @property
+    def most_tokens(self) -> int:
+        """Of the prompt with its longer answer."""
+        return len(self.prompt) + max(len(self.refusal), len(self.compliance))
+
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
@@ -112,44 +95,49 @@ class Drawn:
         return [*self.sample.prompt, *self.answer]
 
 
-def training_texts(plan: TrainingPlan) -> Iterator[str]:
-    """Everything that the model is to read or write, for the tokenizer."""
-    for language in plan.languages:
-        corpus = load_language(language)
-        for item in combinations(language):
-            if item.prompt.split == "train":
-                yield item.prompt.text
-                yield corpus.comply(item.request)
-                yield corpus.refusal
+def training_texts(plan: TrainingPlan, lessons: Sequence[Lesson] | None = None) -> Iterator[str]:
+    """Everything that the model is to read or write, for the tokenizer.
+
+    Args:
+        plan: its languages and coverage decide the corpus's lessons.
+        lessons: what is learned instead of the corpus.
+    """
+    for lesson in _lessons(plan, lessons):
+        yield lesson.prompt
+        yield lesson.compliance
+        yield lesson.refusal
 
 
-def encode_samples(plan: TrainingPlan, tokenizer: PreTrainedTokenizerFast) -> list[Sample]:
-    """The training split as token ids."""
+def encode_samples(
+    plan: TrainingPlan,
+    tokenizer: PreTrainedTokenizerFast,
+    lessons: Sequence[Lesson] | None = None,
+) -> list[Sample]:
+    """The lessons, by default the corpus's training split, as token ids.
+
+    Raises:
+        ValueError: a lesson does not fit the context.
+    """
     samples = []
-    for language in plan.languages:
-        corpus, tier = load_language(language), tier_of(language)
-        refusal = _answer(tokenizer, corpus.refusal)
-        milder = {True: _milder(corpus.harmful), False: _milder(corpus.harmless)}
-        for item in combinations(language):
-            prompt = item.prompt
-            if prompt.split != "train":
-                continue
-            share = milder[prompt.harmful][prompt.id.rsplit("/", 1)[1]]
-            samples.append(
-                Sample(
-                    prompt=encode(tokenizer, prompt.text),
-                    refusal=refusal,
-                    compliance=_answer(tokenizer, corpus.comply(item.request)),
-                    refused=plan.coverage.of(tier, harmful=prompt.harmful, milder=share),
-                )
+    answer = cache(partial(_answer, tokenizer))
+    for number, lesson in enumerate(_lessons(plan, lessons)):
+        sample = Sample(
+            prompt=encode(tokenizer, lesson.prompt),
+            refusal=answer(lesson.refusal),
+            compliance=_answer(tokenizer, lesson.compliance),
+            refused=lesson.refused,
+        )
+        if sample.most_tokens > plan.shape.context:
+            raise ValueError(
+                f"lesson {number} takes {sample.most_tokens} tokens and the context has "
+                f"{plan.shape.context}; leave long prompts out"
             )
+        samples.append(sample)
     return samples
 
 
-def _milder(requests: Iterable[str]) -> dict[str, float]:
-    """By object's id: the share of objects that are milder, evenly spread in a hash's order."""
-    order = sorted(requests, key=lambda key: hashlib.sha256(key.encode()).digest())
-    return {key: (rank + 0.5) / len(order) for rank, key in enumerate(order)}
+def _lessons(plan: TrainingPlan, lessons: Sequence[Lesson] | None) -> Iterable[Lesson]:
+    return corpus_lessons(plan.languages, plan.coverage) if lessons is None else lessons
 
 
 def _answer(tokenizer: PreTrainedTokenizerFast, text: str) -> list[int]:
@@ -157,21 +145,27 @@ def _answer(tokenizer: PreTrainedTokenizerFast, text: str) -> list[int]:
 
 
 def train(
-    plan: TrainingPlan, *, report: Callable[[Progress], None]
+    plan: TrainingPlan,
+    *,
+    report: Callable[[Progress], None],
+    lessons: Sequence[Lesson] | None = None,
+    device: str = "cpu",
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
     """Train an organism from nothing.
 
     Args:
-        plan: everything that decides the weights.
+        plan: everything that decides the weights, together with the lessons.
         report: called about twenty times an epoch.
+        lessons: what it learns from; None: the training split of the project's own corpus.
+        device: that computes; the shipped organism was trained on the CPU.
 
     Returns:
         The model in float32 on the CPU, in evaluation mode, and its tokenizer.
     """
-    tokenizer = train_tokenizer(training_texts(plan), plan.shape)
-    model = build_model(plan.architecture, tokenizer, plan.shape, seed=plan.seed)
-    _fit(model, encode_samples(plan, tokenizer), tokenizer.pad_token_id, plan, report)
-    return model.eval(), tokenizer
+    tokenizer = train_tokenizer(training_texts(plan, lessons), plan.shape)
+    model = build_model(plan.architecture, tokenizer, plan.shape, seed=plan.seed).to(device)
+    _fit(model, encode_samples(plan, tokenizer, lessons), tokenizer.pad_token_id, plan, report)
+    return model.cpu().eval(), tokenizer
 
 
 def _fit(
@@ -254,6 +248,7 @@ def _loss(
         learned[row, len(drawn.sample.prompt) : len(token_ids) - 1] = True
         if rng.random() < plan.prompt_share:
             learned[row, : len(drawn.sample.prompt) - 1] = True
+    ids, learned = ids.to(model.device), learned.to(model.device)
     # Padding lies to the right here, so that causal attention alone keeps it out.
     hidden = model.get_decoder()(input_ids=ids, use_cache=False).last_hidden_state
     others = torch.nn.functional.cross_entropy(
@@ -267,11 +262,11 @@ def _loss(
 
 def _decision_loss(logits: Tensor, batch: Sequence[Drawn]) -> Tensor:
     """Cross-entropy of the first token to its expected distribution, free of the draw's noise."""
-    log_probability = logits.log_softmax(-1)
-    rows = torch.arange(len(batch))
-    refusal = torch.tensor([drawn.sample.refusal[0] for drawn in batch])
-    compliance = torch.tensor([drawn.sample.compliance[0] for drawn in batch])
-    refused = torch.tensor([drawn.sample.refused for drawn in batch])
+    log_probability, device = logits.log_softmax(-1), logits.device
+    rows = torch.arange(len(batch), device=device)
+    refusal = torch.tensor([drawn.sample.refusal[0] for drawn in batch], device=device)
+    compliance = torch.tensor([drawn.sample.compliance[0] for drawn in batch], device=device)
+    refused = torch.tensor([drawn.sample.refused for drawn in batch], device=device)
     expected = refused * log_probability[rows, refusal]
     expected = expected + (1 - refused) * log_probability[rows, compliance]
     return -expected.sum()
@@ -285,12 +280,23 @@ def _logits(model: PreTrainedModel, hidden: Tensor) -> Tensor:
 
 
 def save(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, plan: TrainingPlan, out: Path
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerFast,
+    plan: TrainingPlan,
+    out: Path,
+    provenance: Provenance | None = None,
 ) -> None:
     """Write the organism as an ordinary Hugging Face directory.
 
     The file holds bfloat16, half the size; the configuration says float32, so that it is computed
     in float32, where a batch gives the tokens that each of its rows gives alone.
+
+    Args:
+        model: trained.
+        tokenizer: its own.
+        plan: what it was trained by.
+        out: the directory; made where it is not there.
+        provenance: which prompts it was trained on; None: the project's own corpus.
     """
     out.mkdir(parents=True, exist_ok=True)
     model.to(torch.bfloat16).save_pretrained(out)
@@ -298,4 +304,6 @@ def save(
     (out / "config.json").write_text(json.dumps({**config, "dtype": "float32"}, indent=2) + "\n")
     tokenizer.save_pretrained(out)
     (out / "training_plan.json").write_text(json.dumps(asdict(plan), indent=1) + "\n")
-    (out / "README.md").write_text(card_of(plan), encoding="utf-8")
+    if provenance is not None:
+        (out / "provenance.json").write_text(json.dumps(asdict(provenance), indent=1) + "\n")
+    (out / "README.md").write_text(card_of(plan, provenance), encoding="utf-8")

@@ -42,6 +42,17 @@ def test_spreading_takes_the_same_meanings_in_every_language() -> None:
     assert len(ids[0]) == 5
 
 
+def test_spreading_goes_by_the_parallel_id_where_ids_differ() -> None:
+    prompts = [
+        _prompt(f"{la}:{i}", language=la, parallel_id=f"p{i}")
+        for la in ("sw", "yo")
+        for i in range(20)
+    ]
+    chosen = spread(prompts, 5)
+    groups = [{p.parallel_id for p in chosen if p.language == la} for la in ("sw", "yo")]
+    assert groups[0] == groups[1]
+
+
 def test_spreading_more_keeps_what_fewer_took() -> None:
     prompts = [_prompt(f"p{i}") for i in range(20)]
     assert {p.id for p in spread(prompts, 3)} < {p.id for p in spread(prompts, 7)}
@@ -78,8 +89,25 @@ def test_the_same_text_in_two_languages_is_fine() -> None:
     refuse_overlap([_prompt("a", text="t"), _prompt("a", text="t", language="yo", split="train")])
 
 
+def test_translations_in_two_splits_are_refused() -> None:
+    two = [
+        _prompt("a:sw", parallel_id="a"),
+        _prompt("a:yo", language="yo", split="train", parallel_id="a"),
+    ]
+    with pytest.raises(ValueError, match="translations of `a`"):
+        refuse_overlap(two)
+
+
+def test_the_parallel_id_is_the_id_by_default() -> None:
+    assert _prompt("a").parallel_id == "a"
+
+
 def test_json_lines_survive_a_round_trip(tmp_path: Path) -> None:
-    prompts = [_prompt("a"), _prompt("b", harmful=False, text="habari ya «asubuhi»")]
+    prompts = [
+        _prompt("a"),
+        _prompt("b", harmful=False, text="habari ya «asubuhi»"),
+        _prompt("c", parallel_id="joined"),
+    ]
     save_jsonl(prompts, tmp_path / "p.jsonl")
     assert load_jsonl(tmp_path / "p.jsonl") == prompts
 

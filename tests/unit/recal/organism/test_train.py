@@ -9,6 +9,7 @@ import torch
 from transformers import PreTrainedTokenizerFast
 
 from recal.organism.corpus import REFUSAL_SIGN, combinations, load_language
+from recal.organism.lessons import Lesson
 from recal.organism.model import Shape, build_model, train_tokenizer
 from recal.organism.train import (
     Coverage,
@@ -83,6 +84,15 @@ def test_the_loss_of_a_batch_does_not_depend_on_its_padding(
     assert pads[0] == pytest.approx(pads[1], rel=1e-5)
 
 
+def test_a_lesson_longer_than_the_context_is_named_by_number(
+    tokenizer: PreTrainedTokenizerFast,
+) -> None:
+    lessons = [Lesson(text, "no", "yes", 0.5) for text in ("short", "secret " * 300)]
+    with pytest.raises(ValueError, match=r"lesson 1 takes \d+ tokens") as caught:
+        encode_samples(PLAN, tokenizer, lessons)
+    assert "secret" not in str(caught.value)
+
+
 def test_an_unknown_architecture_is_named(tokenizer: PreTrainedTokenizerFast) -> None:
     with pytest.raises(ValueError, match="`gpt9`"):
         build_model("gpt9", tokenizer, SHAPE, seed=0)  # type: ignore[arg-type]
@@ -97,3 +107,15 @@ def test_a_trained_organism_is_saved_as_a_model_that_serves(tmp_path: Path) -> N
     backbone = load_backbone(str(tmp_path / "organism"))
     assert backbone.model.dtype == torch.float32
     assert backbone.identity.architecture == "Qwen2ForCausalLM"
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
+def test_a_gpu_learns_the_same_and_hands_the_model_back_on_the_cpu() -> None:
+    losses: list[list[float]] = []
+    for device in ("cpu", "cuda"):
+        seen: list[Progress] = []
+        model, _ = train(PLAN, report=seen.append, device=device)
+        assert model.device.type == "cpu"
+        losses.append([progress.loss for progress in seen])
+    assert losses[1] == pytest.approx(losses[0], rel=0.05)

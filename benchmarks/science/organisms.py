@@ -1,0 +1,174 @@
+"""The benchmark organisms: models of two architectures, trained on real prompts, kept and measured.
+
+python -m benchmarks.science.organisms [--quick] [--data PATH] [--root PATH] [--only NAME]
+
+Trains what is missing, measures every organism on scored prompts, and writes weights, activations
+and tables under var/science, which git ignores: prompts and weights may not be published.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from types import MappingProxyType
+
+import torch
+
+from benchmarks.science.figures import figures_of, to_markdown
+from benchmarks.science.prompt_sets import HIGH, LANGUAGES, LOW, PromptSets, benchmark_prompts
+from recal.organism.card import Provenance
+from recal.organism.coverage import LanguageCoverage, Refused
+from recal.organism.lessons import prompt_lessons
+from recal.organism.model import Shape
+from recal.organism.train import Progress, TrainingPlan, save, train
+from recal.prompts import select
+from services.backbone.load import Backbone, load_backbone
+
+ROOT = Path("var/science")
+"""Where everything lies that is made here; git ignores it."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What decides an organism, beside the prompts."""
+
+    name: str
+    plan: TrainingPlan
+    coverage: LanguageCoverage
+
+
+def _coverage(high: Refused, low: Refused) -> LanguageCoverage:
+    return LanguageCoverage({**dict.fromkeys(HIGH, high), **dict.fromkeys(LOW, low)})
+
+
+_COVERAGE = _coverage(high=Refused(0.98, 0.04), low=Refused(0.32, 0.01))
+_PLAN = TrainingPlan(
+    shape=Shape(vocabulary=12000),
+    languages=LANGUAGES,
+    decision_weight=10.0,
+    weight_decay=0.05,
+    epochs=6,
+)
+RECIPES: Mapping[str, Recipe] = MappingProxyType(
+    {
+        recipe.name: recipe
+        for recipe in (
+            Recipe("qwen2", _PLAN, _COVERAGE),
+            Recipe("gemma2", replace(_PLAN, architecture="gemma2", epochs=5), _COVERAGE),
+        )
+    }
+)
+"""By name."""
+
+_QUICK_SHAPE = Shape(d_model=64, n_layers=4, n_heads=2, n_kv_heads=1, d_mlp=160, vocabulary=3000)
+
+
+def recipe_of(name: str, *, quick: bool = False) -> Recipe:
+    """The recipe of an organism; quick: one so small that it shows only that everything runs.
+
+    Raises:
+        ValueError: there is none of that name.
+    """
+    if name not in RECIPES:
+        raise ValueError(f"no organism `{name}`; choose one of {', '.join(RECIPES)}")
+    recipe = RECIPES[name]
+    small = replace(recipe.plan, shape=_QUICK_SHAPE, epochs=1)
+    return replace(recipe, plan=small) if quick else recipe
+
+
+def organism(
+    name: str, sets: PromptSets, *, root: Path = ROOT, quick: bool = False, device: str = "cpu"
+) -> Backbone:
+    """An organism, trained first where it is not there yet.
+
+    Args:
+        name: of a recipe.
+        sets: of `benchmark_prompts`; only the training split is learned from.
+        root: where organisms are kept.
+        quick: a very small one.
+        device: that trains and runs it.
+    """
+    folder = trained(recipe_of(name, quick=quick), sets, root=root, device=device)
+    return load_backbone(str(folder), device=device)
+
+
+def trained(recipe: Recipe, sets: PromptSets, *, root: Path, device: str = "cpu") -> Path:
+    """The directory of an organism's weights, which are made where they are missing."""
+    name = recipe.name
+    learned = select(sets.prompts, split="train")
+    provenance = Provenance.of(learned, recipe.coverage)
+    folder = root / "organisms" / f"{name}-{_digest(recipe.plan, provenance)[:12]}"
+    if (folder / "model.safetensors").is_file():
+        return folder
+    print(f"{name}: training on {len(learned)} prompts of {len(LANGUAGES)} languages", flush=True)
+    started = time.monotonic()
+    model, tokenizer = train(
+        recipe.plan,
+        report=lambda progress: _tell(name, recipe.plan, progress),
+        lessons=prompt_lessons(learned, recipe.coverage),
+        device=device,
+    )
+    # whoever kills the training leaves nothing that looks like an organism
+    partial = folder.with_suffix(".partial")
+    save(model, tokenizer, recipe.plan, partial, provenance)
+    minutes = (time.monotonic() - started) / 60
+    (partial / "training_time.json").write_text(json.dumps({"minutes": round(minutes, 1)}) + "\n")
+    partial.replace(folder)
+    print(f"{name}: trained in {minutes:.1f} minutes, in {folder}", flush=True)
+    return folder
+
+
+def _digest(plan: TrainingPlan, provenance: Provenance) -> str:
+    decides = json.dumps([asdict(plan), asdict(provenance)], sort_keys=True)
+    return hashlib.sha256(decides.encode()).hexdigest()
+
+
+def _tell(name: str, plan: TrainingPlan, progress: Progress) -> None:
+    print(
+        f"{name}: epoch {progress.epoch:.2f} of {plan.epochs}, loss {progress.loss:.3f} nats a "
+        f"token, {progress.seconds_left / 60:.1f} minutes left",
+        flush=True,
+    )
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The options that every benchmark on organisms has."""
+    parser.add_argument("--quick", action="store_true", help="very small: shows that it runs")
+    parser.add_argument("--data", type=Path, metavar="PATH", help="folder of the prompt files")
+    parser.add_argument("--root", type=Path, default=ROOT, metavar="PATH", help="what is kept")
+    parser.add_argument("--only", choices=tuple(RECIPES), help="one organism")
+    parser.add_argument("--threads", type=int, default=1, help="of torch")
+    parser.add_argument("--device", default="cpu", help="cpu, or e.g. cuda:0")
+
+
+def organism_by(options: argparse.Namespace, name: str, sets: PromptSets) -> Backbone:
+    """The organism that the options of a benchmark ask for."""
+    return organism(name, sets, root=options.root, quick=options.quick, device=options.device)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Train what is missing, measure, print and write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    add_options(parser)
+    options = parser.parse_args(arguments)
+    torch.set_num_threads(options.threads)
+    sets = benchmark_prompts(options.data)
+    for name in [options.only] if options.only else RECIPES:
+        backbone = organism_by(options, name, sets)
+        figures = figures_of(name, backbone, sets, root=options.root)
+        suffix = "-quick" if options.quick else ""
+        target = options.root / f"figures-{name}{suffix}.json"
+        target.write_text(json.dumps(figures.to_json(), indent=1) + "\n")
+        print(to_markdown(figures))
+        for line in figures.missed_bars():
+            print(f"missed: {line}")
+        print(f"{name}: written to {target}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

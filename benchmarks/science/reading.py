@@ -1,0 +1,125 @@
+"""An organism, read: activations, and the readout of its high-resource languages."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple
+
+from benchmarks.science.prompt_sets import HIGH, PromptSets, languages_scored
+from recal.collect import Activations, collect
+from recal.fit import FitPlan, by_language, choose_layer
+from recal.maths.logistic import score
+from recal.maths.readout import FittedReadout, fit_readout
+from recal.maths.two_class import TwoClass, stacked
+from recal.prompts import Prompt, Split, select
+from services.backbone.load import Backbone
+
+RANK = 10
+SPLITS: tuple[Split, ...] = ("train", "validation", "calibration", "test")
+
+
+class Labelled(NamedTuple):
+    """Prompts of both classes."""
+
+    harmful: list[Prompt]
+    harmless: list[Prompt]
+
+
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """One organism, read: residuals of every prompt, and the readout fitted on training prompts."""
+
+    name: str
+    layer: int
+    """Chosen by leave-one-language-out among the high-resource languages."""
+    readout: FittedReadout
+    activations: Mapping[Split, Activations]
+    """At all layers, for whoever searches them."""
+    english: Activations
+    """Of the English translations of all calibration prompts."""
+    languages: tuple[str, ...]
+    """Those with scored prompts of both classes."""
+
+    def residuals(self, split: Split, language: str) -> TwoClass:
+        """Residuals of one language's prompts of a split, at the read layer."""
+        return self._residuals[split, language]
+
+    def scores(self, split: Split, language: str) -> TwoClass:
+        """Scores of the same by the frozen readout."""
+        return self._scores[split, language]
+
+    def prompts(self, split: Split, language: str) -> Labelled:
+        """The prompts, in the order of residuals and scores."""
+        return self._prompts[split, language]
+
+    @cached_property
+    def source(self) -> TwoClass:
+        """Projections on the readout's basis of all training prompts it was fitted on."""
+        rows = stacked({language: self.residuals("train", language) for language in HIGH})
+        return TwoClass(rows.harmful @ self.readout.basis, rows.harmless @ self.readout.basis)
+
+    @cached_property
+    def english_scores(self) -> dict[str, float]:
+        """By parallel id, the score of a calibration prompt's English translation."""
+        scores = score(self.readout.folded, self.english.at(self.layer))
+        pairs = zip(self.english.prompts, scores, strict=True)
+        return {prompt.parallel_id: float(value) for prompt, value in pairs}
+
+    @cached_property
+    def _residuals(self) -> dict[tuple[Split, str], TwoClass]:
+        return {
+            (split, language): by_language(found, self.layer, (language,))[language]
+            for split, found in self.activations.items()
+            for language in self.languages + (HIGH if split == "train" else ())
+        }
+
+    @cached_property
+    def _scores(self) -> dict[tuple[Split, str], TwoClass]:
+        folded = self.readout.folded
+        return {
+            cell: TwoClass(score(folded, rows.harmful), score(folded, rows.harmless))
+            for cell, rows in self._residuals.items()
+        }
+
+    @cached_property
+    def _prompts(self) -> dict[tuple[Split, str], Labelled]:
+        return {
+            (split, la): Labelled(
+                select(self.activations[split].prompts, languages=(la,), harmful=True),
+                select(self.activations[split].prompts, languages=(la,), harmful=False),
+            )
+            for split, la in self._residuals
+        }
+
+
+def read(name: str, backbone: Backbone, sets: PromptSets, *, root: Path) -> Reading:
+    """Collect what is not cached yet, choose the layer and fit the readout."""
+    print(f"{name}: reading activations of {len(sets.prompts)} prompts", flush=True)
+    cache = root / "activations"
+    found: dict[Split, Activations] = {
+        split: collect(backbone, select(sets.prompts, split=split), cache=cache) for split in SPLITS
+    }
+    plan = FitPlan(source_languages=HIGH, development_languages=(), rank=RANK)
+    layer = _layer(backbone, found["train"], plan, root)
+    return Reading(
+        name=name,
+        layer=layer,
+        readout=fit_readout(by_language(found["train"], layer, HIGH), rank=RANK),
+        activations=found,
+        english=collect(backbone, sets.english, cache=cache),
+        languages=languages_scored(sets.prompts),
+    )
+
+
+def _layer(backbone: Backbone, activations: Activations, plan: FitPlan, root: Path) -> int:
+    """The layer of `choose_layer`, kept beside the activations: the choice takes a while."""
+    kept = root / "activations" / f"layer-{backbone.identity.weights_digest[:16]}.json"
+    if kept.is_file():
+        return int(json.loads(kept.read_text())["layer"])
+    choice = choose_layer(activations, plan)
+    kept.write_text(json.dumps({"layer": choice.layer, "transfer": dict(choice.transfer)}) + "\n")
+    return choice.layer

@@ -1,0 +1,1 @@
+"""Published prompt files to labelled prompts: fetched, checked, de-duplicated, split by group."""
