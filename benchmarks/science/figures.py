@@ -11,7 +11,7 @@ import numpy as np
 
 from benchmarks.science.prompt_sets import HIGH, LOW, PromptSets
 from benchmarks.science.reading import Reading, read
-from recal.judge import OrganismJudge
+from recal.judge import OrganismJudge, exchanges_of
 from recal.maths.metrics import auroc, balanced_accuracy, tpr_at_fpr, youden_j
 from recal.prompts import select
 from services.backbone.load import Backbone
@@ -86,7 +86,7 @@ def figures_of(name: str, backbone: Backbone, sets: PromptSets, *, root: Path) -
         max_rows=48,
     )
     judge = OrganismJudge()
-    judged = [judge.judge(text) for text in texts]
+    judged = judge.judge_all(exchanges_of((prompt.text for prompt in scored), texts))
     languages = {}
     for language in (*HIGH, *LOW):
         rows = [i for i, prompt in enumerate(scored) if prompt.language == language]

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks.science.prompt_sets import HIGH, PromptSets, languages_scored
+from recal.choose import choose
 from recal.collect import Activations, collect
-from recal.fit import FitPlan, by_language, choose_layer
+from recal.fit import FitPlan, by_language
 from recal.maths.logistic import score
 from recal.maths.readout import FittedReadout, fit_readout
 from recal.maths.two_class import TwoClass, stacked
@@ -103,7 +104,7 @@ def read(name: str, backbone: Backbone, sets: PromptSets, *, root: Path) -> Read
     found: dict[Split, Activations] = {
         split: collect(backbone, select(sets.prompts, split=split), cache=cache) for split in SPLITS
     }
-    plan = FitPlan(source_languages=HIGH, development_languages=(), rank=RANK)
+    plan = FitPlan(source_languages=HIGH, development_languages=(), rank=RANK, reading="last")
     layer = _layer(backbone, found["train"], plan, root)
     return Reading(
         name=name,
@@ -116,10 +117,12 @@ def read(name: str, backbone: Backbone, sets: PromptSets, *, root: Path) -> Read
 
 
 def _layer(backbone: Backbone, activations: Activations, plan: FitPlan, root: Path) -> int:
-    """The layer of `choose_layer`, kept beside the activations: the choice takes a while."""
+    """The layer that carries best, kept beside the activations: the choice takes a while."""
     kept = root / "activations" / f"layer-{backbone.identity.weights_digest[:16]}.json"
     if kept.is_file():
         return int(json.loads(kept.read_text())["layer"])
-    choice = choose_layer(activations, plan)
-    kept.write_text(json.dumps({"layer": choice.layer, "transfer": dict(choice.transfer)}) + "\n")
-    return choice.layer
+    choice = choose(activations, plan)
+    layer = choice.members[0].place.layer
+    transfer = {str(tried.members[0].place.layer): tried.transfer for tried in choice.tried}
+    kept.write_text(json.dumps({"layer": layer, "transfer": transfer}) + "\n")
+    return layer

@@ -1,26 +1,36 @@
 """Ways to a threshold, by name: the paper's, ours, and the two ends between which they lie.
 
-A new estimator is one line of `RULES`: `frozen(...)` where it needs the few examples' scores alone,
-else a function of a `Case`, which holds what is known of one language beside them.
+A new estimator is one line of `RULES`: `frozen(...)` with what it is given beside the few examples'
+scores, or a function of a `Case`, which holds all that is known of one language.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.special import expit
 
 from benchmarks.science.prompt_sets import LOW
 from benchmarks.science.reading import Reading
-from recal.maths.logistic import Folded, Logistic, fold, score
+from recal.maths.estimators.auto import Auto
+from recal.maths.estimators.bias_only import bias_only
+from recal.maths.estimators.empirical_bayes import empirical_bayes
+from recal.maths.estimators.midpoint import Midpoint
+from recal.maths.estimators.paired import paired
+from recal.maths.estimators.paper import paper_f1
+from recal.maths.estimators.parallel import parallel
+from recal.maths.estimators.translate_train import translate_train
+from recal.maths.estimators.unlabelled import unlabelled
+from recal.maths.evidence import Evidence, Parallel, Sources, Unlabelled
+from recal.maths.logistic import Folded, fold, score
 from recal.maths.metrics import youden_j
-from recal.maths.threshold import Estimator, Midpoint, paper_f1
+from recal.maths.paper import fit_probe
+from recal.maths.prior import OwnThreshold, Prior, prior_of
+from recal.maths.threshold import Estimator
 from recal.maths.two_class import FloatArray, TwoClass
 from recal.prompts import draw
 
@@ -101,15 +111,46 @@ class Case:
 Rule = Callable[[Case], Decision]
 
 
-def frozen(estimator: Estimator) -> Rule:
-    """An estimator on the scores of the frozen readout."""
+def frozen(estimator: Estimator, *beside: str) -> Rule:
+    """An estimator on the scores of the frozen readout.
+
+    Args:
+        estimator: of `recal.maths.estimators`.
+        beside: what it is given beside the examples' scores, of `BESIDE`; without `labels` among
+            what it is given, the examples themselves are kept from it.
+    """
 
     def rule(case: Case) -> Decision:
-        source = case.reading.readout.source
-        estimate = estimator(*case.scores, source=source)
+        known = {name: BESIDE[name](case) for name in beside if name != NO_LABELS}
+        labels = () if NO_LABELS in beside else case.scores
+        evidence = Evidence(*labels, **known)
+        estimate = estimator(evidence, source=case.reading.readout.source)
         return Decision(case.reading.readout.folded, estimate.threshold)
 
     return rule
+
+
+NO_LABELS = "no labels"
+"""Keeps the labelled examples from an estimator that does without them."""
+
+
+def _prior(case: Case) -> Prior:
+    """Of the other low-resource languages, each from its own k examples of the same draw."""
+    source = case.reading.readout.source
+    found = {la: Midpoint()(Evidence(*scores), source=source) for la, scores in case.others.items()}
+    return prior_of({la: OwnThreshold(e.threshold, e.posterior_sd) for la, e in found.items()})
+
+
+BESIDE: Mapping[str, Callable[[Case], Any]] = MappingProxyType(
+    {
+        "prior": _prior,
+        "sources": lambda case: Sources(*case.english),
+        "unlabelled": lambda case: Unlabelled(case.unlabelled),
+        "parallel": lambda case: Parallel(case.unlabelled, case.parallel),
+        "translated": lambda case: case.translated,
+    }
+)
+"""What is known of a language beside its examples, as `Evidence` takes it."""
 
 
 def paper_released(case: Case) -> Decision:
@@ -121,9 +162,10 @@ def paper_released(case: Case) -> Decision:
     source = case.reading.source
     mine = TwoClass(*(rows @ readout.basis for rows in case.residuals))
     rows = TwoClass(*(np.concatenate(pair) for pair in zip(source, mine, strict=True)))
-    folded = fold(readout.basis, _released_probe(rows, seed=case.number), unit=1.0)
+    probe = fit_probe(rows, np.random.default_rng(case.number))
+    folded = fold(readout.basis, probe, unit=1.0)
     own = TwoClass(*(score(folded, residuals) for residuals in case.residuals))
-    return Decision(folded, paper_f1(*own, source=readout.source).threshold)
+    return Decision(folded, paper_f1(Evidence(*own), source=readout.source).threshold)
 
 
 def zero_shot(case: Case) -> Decision:
@@ -144,31 +186,21 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         "paper_released": paper_released,
         "paper_f1": frozen(paper_f1),
         "midpoint": frozen(Midpoint()),
+        "bias_only": frozen(bias_only),
+        "empirical_bayes": frozen(empirical_bayes, "prior"),
+        "paired": frozen(paired, "sources"),
+        "auto, labels alone": frozen(Auto()),
+        "auto": frozen(Auto(), "prior"),
+        "auto, sources": frozen(Auto(), "prior", "sources"),
+        "auto, sources and unlabelled": frozen(Auto(), "prior", "sources", "unlabelled"),
+        "unlabelled": frozen(unlabelled, NO_LABELS, "unlabelled"),
+        "parallel": frozen(parallel, NO_LABELS, "parallel"),
+        "translate_train": frozen(translate_train, NO_LABELS, "translated"),
     }
 )
 """Few-shot rules by the name that tables show."""
 WITHOUT_EXAMPLES: Mapping[str, Rule] = MappingProxyType({"zero_shot": zero_shot, "oracle": oracle})
 """The same at every k and in every draw."""
-
-
-def _released_probe(rows: TwoClass, *, seed: int, epochs: int = 80, rate: float = 0.05) -> Logistic:
-    """Their probe: 80 full-batch epochs of AdamW from a Xavier start, not converged."""
-    table = np.concatenate(rows)
-    centre, scale = table.mean(axis=0), table.std(axis=0)
-    standard = np.column_stack([(table - centre) / scale, np.ones(len(table))])
-    labels = np.repeat([1.0, 0.0], [len(rows.harmful), len(rows.harmless)])
-    weight = np.where(labels == 1, len(rows.harmless) / len(rows.harmful), 1.0) / len(labels)
-    rank = table.shape[1]
-    bound = math.sqrt(6 / (rank + 1))
-    found = np.append(np.random.default_rng(seed).uniform(-bound, bound, rank), 0.0)
-    first, second = np.zeros(rank + 1), np.zeros(rank + 1)
-    for step in range(1, epochs + 1):
-        gradient = standard.T @ (weight * (expit(standard @ found) - labels))
-        first = 0.9 * first + 0.1 * gradient
-        second = 0.999 * second + 0.001 * gradient**2
-        size = np.sqrt(second / (1 - 0.999**step)) + 1e-8
-        found = (1 - rate * 0.01) * found - rate * (first / (1 - 0.9**step)) / size
-    return Logistic(centre, scale, found[:-1], float(found[-1]))
 
 
 def j_of(decision: Decision, scored: TwoClass) -> float:
