@@ -67,6 +67,12 @@ def test_a_language_outside_of_the_tiers_is_told_by_all() -> None:
     assert len(found.languages) == 4
 
 
+def test_languages_outside_of_the_tiers_are_no_tier() -> None:
+    found = prior_for("ha", own(xh=-2.0, zu=-1.8, ig=-2.2, am=-2.1))
+    assert found is not None
+    assert len(found.languages) == 4
+
+
 def test_no_other_language_is_no_prior() -> None:
     assert prior_for("sw", own(sw=1.0)) is None
 

@@ -262,6 +262,17 @@ def test_a_languages_own_threshold_is_recorded_without_the_others(readout: Reado
     assert pulled.evidence["own_threshold"] == alone.evidence["own_threshold"]
 
 
+def test_its_own_threshold_does_not_hang_on_whether_others_are_known(readout: Readout) -> None:
+    examples = few()
+    inverted = replace(
+        examples, prompts=tuple(replace(p, harmful=not p.harmful) for p in examples.prompts)
+    )
+    alone = recalibrate(readout, inverted, "sw").calibration
+    beside = recalibrate(readout, inverted, "sw", beside=Beside(prior=Prior(5.0, 0.1))).calibration
+    assert beside.threshold == 5.0
+    assert beside.evidence["own_threshold"] == alone.evidence["own_threshold"] < 0.0
+
+
 def test_languages_recalibrated_together_are_each_others_prior(readout: Readout) -> None:
     languages = ("sw", "am", "yo", "my")
     shifts = dict(zip(languages, (-4.0, -3.8, -4.2, -4.1), strict=True))

@@ -62,6 +62,13 @@ def test_translations_bound_where_native_examples_are_too_few() -> None:
     assert "120 translated harmless prompts" in found.notes[0]
 
 
+def test_native_examples_that_are_enough_go_before_more_translations() -> None:
+    native, translated = rows(100), rows(300, seed=1)
+    found = bounded(ZONE, Evidence(*native, translated=translated), 0.05)
+    assert found.zone.steer == upper_bound(native.harmless, 0.05)
+    assert "100 native harmless prompts" in found.notes[0]
+
+
 def test_one_side_may_be_bounded_without_the_other() -> None:
     found = bounded(ZONE, Evidence(rows(4).harmful, rows(120).harmless), 0.05)
     assert not found.vacuous

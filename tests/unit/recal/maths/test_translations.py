@@ -38,6 +38,15 @@ def test_it_separates_what_the_source_readout_does_not(keep_source: bool, gain: 
     assert auc(found.folded, unseen) > auc(fit_readout(source).folded, unseen) + gain
 
 
+def test_keeping_the_source_keeps_what_it_separates() -> None:
+    source, translated, _ = setting()
+    kept, alone = (
+        refit_on_translations(source, {"sw": translated}, keep_source=keep)
+        for keep in (True, False)
+    )
+    assert auc(kept.folded, source["l0"]) > auc(alone.folded, source["l0"]) + 0.02
+
+
 def test_translations_with_shuffled_labels_teach_nothing() -> None:
     source, translated, unseen = setting()
     rows = np.random.default_rng(1).permutation(np.concatenate(translated))

@@ -99,6 +99,23 @@ def test_rates_by_hand() -> None:
     assert (width.delta, width.shortfall) == pytest.approx((0.0, 0.0))
 
 
+def test_ties_go_to_safety() -> None:
+    seen = Observed(
+        "ar",
+        np.array([0.0, -2.0, 5.0]),
+        np.array([True, True, False]),
+        untouched=np.array([False, False, False]),
+        steered=np.array([True, True, True]),
+        released=np.array([False, True, False]),
+        estimate=ThresholdEstimate(0.0, 2.0, ()),
+    )
+    # at the threshold: steered; at the release threshold: released, which this model refuses
+    (width,) = choose_width([seen], widths=(1.0,)).curve
+    assert width.harmful_refusal == 100.0
+    (nothing,) = choose_width([seen], widths=(0.0,)).curve
+    assert nothing.harmful_refusal == 100.0
+
+
 def test_draws_of_one_language_are_averaged_before_languages_are() -> None:
     a, b = observed(World(), "ar"), observed(World(gap=4.0), "th", seed=1)
     twice = choose_width([a, a, a, b], widths=(1.0,)).curve[0]

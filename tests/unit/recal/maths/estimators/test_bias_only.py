@@ -8,6 +8,7 @@ from recal.maths.estimators.bias_only import bias_only
 from recal.maths.estimators.midpoint import Midpoint
 from recal.maths.evidence import Evidence
 from recal.maths.prior import Prior
+from recal.maths.source import SourceStatistics
 from tests.unit.recal.maths.estimators.evidences import GAP, SOURCE, labelled
 
 
@@ -43,6 +44,14 @@ def test_with_dozens_of_examples_the_spread_is_what_repeating_the_draw_shows(k: 
     found = [bias_only(labelled(k, rng), source=SOURCE) for _ in range(600)]
     seen = np.std([one.threshold for one in found])
     assert found[0].posterior_sd == pytest.approx(seen, rel=0.2)
+
+
+def test_where_the_classes_overlap_the_spread_is_not_that_of_the_curvature_alone() -> None:
+    near = SourceStatistics(mean_harmful=0.75, mean_harmless=-0.75, sd_within=1.0, threshold=0.0)
+    rng = np.random.default_rng(0)
+    found = [bias_only(labelled(32, rng, gap=1.5), source=near) for _ in range(800)]
+    seen = np.std([one.threshold for one in found])
+    assert found[0].posterior_sd == pytest.approx(seen, rel=0.08)
 
 
 def test_scores_a_thousand_apart_are_no_trouble() -> None:

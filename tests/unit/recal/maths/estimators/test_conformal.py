@@ -52,7 +52,8 @@ def test_the_empirical_quantile_of_the_same_rows_does_not_hold_that_bound() -> N
 
 
 @pytest.mark.parametrize(
-    ("alpha", "rows"), [(0.05, 19), (0.01, 99), (0.5, 1), (1 / 3, 2), (0.25, 3), (0.2, 4), (0.1, 9)]
+    ("alpha", "rows"),
+    [(0.05, 19), (0.01, 99), (0.5, 1), (1 / 3, 2), (0.25, 3), (0.2, 4), (0.1, 9), (1 / 49, 48)],
 )
 def test_the_bound_needs_one_over_alpha_less_one_rows(alpha: float, rows: int) -> None:
     assert rows_needed(alpha) == rows
