@@ -1,0 +1,1 @@
+"""What Recal claims, measured: `python -m benchmarks.science.<name>`."""
