@@ -127,11 +127,32 @@ class SearchWatch:
     """Every trial of the close look."""
 
 
-class _Prompts(NamedTuple):
-    """Validation prompts by class."""
+class FoundSteering(NamedTuple):
+    """The chosen kind and strength, and every trial of the close look."""
+
+    chosen: Trial
+    trials: tuple[Trial, ...]
+
+
+class ByClass(NamedTuple):
+    """Validation prompts of both classes."""
 
     harmful: list[Prompt]
     harmless: list[Prompt]
+
+    @classmethod
+    def of(cls, validation: Sequence[Prompt]) -> ByClass:
+        """Split by label.
+
+        Raises:
+            ValueError: a class is missing.
+        """
+        found = cls(*(select(validation, harmful=label) for label in (True, False)))
+        if not found.harmful or not found.harmless:
+            raise ValueError(
+                "validation prompts of both classes are needed to choose a coefficient"
+            )
+        return found
 
 
 def search(
@@ -144,14 +165,7 @@ def search(
     fit_plan: FitPlan,
     watch: SearchWatch | None = None,
 ) -> Found:
-    """Choose how STEER and RELEASE act.
-
-    A coarse round tries every kind of steering at a few strengths on one harmless prompt a
-    language; the best kinds are then tried at every strength on all validation prompts. Of the
-    candidates that stay under `max_degenerate` the one in the middle of a window that works wins:
-    its efficacy counts together with that of the next weaker and the next stronger one. The
-    weakest that does on these prompts would leave other languages between answer and refusal.
-    Among equals the paper's form, the strength nearest to its λ = 1, its scope, the latest layer.
+    """Choose how STEER (`find_steering`) and RELEASE (`find_release`) act.
 
     Args:
         activations: of training prompts, at all blocks that may be acted at.
@@ -166,20 +180,53 @@ def search(
         ValueError: validation prompts lack a class, or every candidate degenerates.
     """
     told = watch if watch is not None else SearchWatch()
-    prompts = _Prompts(*(select(validation, harmful=label) for label in (True, False)))
-    if not prompts.harmful or not prompts.harmless:
-        raise ValueError("validation prompts of both classes are needed to choose a coefficient")
+    prompts = ByClass.of(validation)
     places = {la: direction_at(activations, la, fit_plan) for la in activations.layers}
     run = TrialRun(model, judge, n_texts=_n_texts(plan, places, prompts), report=told.texts)
-    trials = _close_look(_finalists(places, prompts, run, plan), places, prompts, run, plan)
-    for trial in trials:
+    steering = find_steering(places, prompts, run=run, plan=plan)
+    for trial in steering.trials:
         told.tried(trial)
-    chosen = _middle_of_a_window(trials, plan)
     release = find_release(activations, prompts.harmful, places, run=run, plan=plan.release)
     swept = sweep_layers(prompts.harmful, prompts.harmless, places, run=run)
     run.finish()
-    steering = steering_of(chosen.kind, chosen.multiple, places, release=release.release)
-    return Found(steering, chosen, tuple(trials), release, paper_choice(swept, places))
+    chosen = steering.chosen
+    return Found(
+        steering=steering_of(chosen.kind, chosen.multiple, places, release=release.release),
+        chosen=chosen,
+        trials=steering.trials,
+        release=release,
+        paper=paper_choice(swept, places),
+    )
+
+
+def find_steering(
+    places: Mapping[int, FoundDirection],
+    prompts: ByClass,
+    *,
+    run: TrialRun,
+    plan: SearchPlan,
+) -> FoundSteering:
+    """Choose block, form, scope and strength of STEER.
+
+    A coarse round tries every kind of steering at a few strengths on one harmless prompt a
+    language; the best kinds are then tried at every strength on all validation prompts. Of the
+    candidates that stay under `max_degenerate` the one in the middle of a window that works wins:
+    its efficacy counts together with that of the next weaker and the next stronger one. The
+    weakest that does on these prompts would leave other languages between answer and refusal.
+    Among equals the paper's form, the strength nearest to its λ = 1, its scope, the latest layer.
+
+    Args:
+        places: the direction of every block.
+        prompts: validation prompts of high- and mid-resource languages.
+        run: answers and judges.
+        plan: what is tried.
+
+    Raises:
+        ValueError: every candidate degenerates.
+    """
+    finalists = _finalists(places, prompts, run, plan)
+    trials = _close_look(finalists, places, prompts, run, plan)
+    return FoundSteering(_middle_of_a_window(trials, plan), tuple(trials))
 
 
 def steering_of(
@@ -204,7 +251,7 @@ def steering_of(
     )
 
 
-def _n_texts(plan: SearchPlan, places: Mapping[int, FoundDirection], prompts: _Prompts) -> int:
+def _n_texts(plan: SearchPlan, places: Mapping[int, FoundDirection], prompts: ByClass) -> int:
     """Texts that all steps need together, at most."""
     n_both = len(prompts.harmful) + len(prompts.harmless)
     n_kinds = len(plan.layers_of(len(places))) * len(plan.forms) * len(plan.scopes)
@@ -215,7 +262,7 @@ def _n_texts(plan: SearchPlan, places: Mapping[int, FoundDirection], prompts: _P
 
 
 def _finalists(
-    places: Mapping[int, FoundDirection], prompts: _Prompts, run: TrialRun, plan: SearchPlan
+    places: Mapping[int, FoundDirection], prompts: ByClass, run: TrialRun, plan: SearchPlan
 ) -> list[Kind]:
     """The kinds that do best in the coarse round: at their best strength, then over all."""
     few = spread(prompts.harmless, 1)
@@ -242,7 +289,7 @@ def _finalists(
 def _close_look(
     finalists: Sequence[Kind],
     places: Mapping[int, FoundDirection],
-    prompts: _Prompts,
+    prompts: ByClass,
     run: TrialRun,
     plan: SearchPlan,
 ) -> list[Trial]:
