@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from recal import exits
+from recal.cli import main
 from recal.commands.registry import _evaluation
 
 pytestmark = pytest.mark.organism
@@ -43,9 +45,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
-def evaluate(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+def command(folder: Path) -> list[str]:
     where = ("--readout", str(folder / "readout"), "--calibrations", str(folder / "calibrations"))
-    return recal(folder, *EVALUATE.split(), *where, "--out", str(folder / "out"), *words)
+    return [*EVALUATE.split(), *where, "--out", str(folder / "out")]
+
+
+def evaluate(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    return recal(folder, *command(folder), *words)
 
 
 def test_methods_draws_and_ks_end_in_three_files(folder: Path) -> None:
@@ -92,9 +98,11 @@ def test_saved_calibrations_are_measured_as_promotion_reads_them(folder: Path) -
     ],
 )
 def test_what_cannot_be_evaluated_is_one_line(
-    folder: Path, words: tuple[str, ...], message: str
+    folder: Path, words: tuple[str, ...], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    done = evaluate(folder, *words)
-    assert done.returncode == 2
-    assert message in done.stderr
-    assert len(done.stderr.strip().splitlines()) == 1
+    with pytest.raises(SystemExit) as ended:
+        main([*command(folder), *words])
+    said = capsys.readouterr().err
+    assert ended.value.code == exits.ERROR
+    assert message in said
+    assert len(said.strip().splitlines()) == 1

@@ -28,7 +28,7 @@ def forest(report: EvaluationReport, tier: str) -> Picture:
         axes.set_ylim(len(report.arms) - 0.4, -0.6)
         lowest = min(arm.tier(tier).delta.low for arm in report.arms)
         axes.set_xlim(min(-2.0, lowest - 2.0), 102)
-        axes.set_xlabel("Δ: harmful minus harmless refusal, points")
+        axes.set_xlabel("Δ, points")
         axes.grid(False, axis="y")
         said = "; ".join(f"{arm.title} {points(arm.tier(tier).delta.value)}" for arm in report.arms)
         best = max(

@@ -27,10 +27,12 @@ _WIDTH, _HEIGHT = 270, 140
 
 
 def shown_thresholds(report: EvaluationReport) -> tuple[ArmReport, ...]:
-    """The arms whose thresholds are drawn: each thresholded method at its largest k."""
+    """The arms whose thresholds are drawn: each method at the reference's k, else its largest."""
+    k = report.arm(report.reference).k
     found: dict[str, ArmReport] = {}
     for arm in report.arms:
-        if any(result.gate.steer_thresholds for result in arm.results):
+        sets_thresholds = any(result.gate.steer_thresholds for result in arm.results)
+        if sets_thresholds and (arm.method not in found or found[arm.method].k != k):
             found[arm.method] = arm
     return tuple(found.values())
 

@@ -121,10 +121,11 @@ _STYLE: dict[str, object] = {
 
 
 def legend(axes: Axes, *, columns: int = 2) -> None:
-    """What the marks mean, above the axes; `canvas` needs room at the top for it."""
+    """What the marks mean, above the axes, where `canvas` left room for it."""
     axes.legend(
-        loc="lower left",
+        loc="upper left",
         bbox_to_anchor=(0.0, 1.0),
+        bbox_transform=axes.figure.transSubfigure,
         ncols=columns,
         frameon=False,
         fontsize=_FONT,

@@ -27,10 +27,9 @@ _GAP = 0.2
 def refusals(report: EvaluationReport, arm: ArmReport) -> Picture:
     """Two rows a language: untouched above (hollow), the arm below (filled)."""
     languages = [r.language for r in low_first(report)]
-    with canvas(66 + _ROW * len(languages), left=34, top=32) as axes:
-        for shown, offset, hollow in ((report.untouched, -_GAP, True), (arm, _GAP, False)):
-            name = "untouched" if hollow else arm.title
-            _rows(axes, shown, languages, offset=offset, hollow=hollow, name=name)
+    with canvas(52 + _ROW * len(languages), left=34, top=20) as axes:
+        _rows(axes, report.untouched, languages, offset=-_GAP, hollow=True)
+        _rows(axes, arm, languages, offset=_GAP, hollow=False)
         axes.set_yticks(range(len(languages)), languages)
         axes.set_ylim(len(languages) - 0.4, -0.6)
         axes.set_xlim(-3, 103)
@@ -54,9 +53,7 @@ def refusals(report: EvaluationReport, arm: ArmReport) -> Picture:
         )
 
 
-def _rows(
-    axes: Axes, arm: ArmReport, languages: list[str], *, offset: float, hollow: bool, name: str
-) -> None:
+def _rows(axes: Axes, arm: ArmReport, languages: list[str], *, offset: float, hollow: bool) -> None:
     rows = [row + offset for row in range(len(languages))]
     harmful = [arm.of(language).harmful.value for language in languages]
     harmless = [arm.of(language).harmless.value for language in languages]
@@ -73,5 +70,5 @@ def _rows(
             color=colour,
             markerfacecolor=PAPER if hollow else colour,
             markersize=5,
-            label=f"{what}, {name}",
+            label="" if hollow else what,
         )

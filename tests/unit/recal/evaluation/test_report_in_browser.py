@@ -49,6 +49,10 @@ for (const frame of document.querySelectorAll("iframe")) {
     letters: Math.min(...[...page.querySelectorAll("svg text")].map(
       text => parseFloat(getComputedStyle(text).fontSize)
         * Math.hypot(text.getScreenCTM().a, text.getScreenCTM().b))),
+    spilled: Math.max(...[...page.querySelectorAll("svg text")].map(text => {
+      const [own, all] = [text, text.ownerSVGElement].map(each => each.getBoundingClientRect());
+      return Math.max(own.right - all.right, all.left - own.left);
+    })),
     unmarked: [...page.querySelectorAll("svg use")].filter(use => !use.getBBox().width
       && !use.getBBox().height).length,
   };
@@ -94,6 +98,7 @@ def test_nothing_is_cut_off_or_too_small_on_a_phone_or_a_laptop(tmp_path: Path) 
         assert found["widest"] <= int(width)
         assert found["narrowest"] > 200
         assert found["letters"] >= 8.5
+        assert found["spilled"] < 3
         assert found["unmarked"] == 0
     wide = page.replace("<main>", '<main><div style="width: 500px">x</div>')
     assert measured(wide, tmp_path)["360"]["width"] >= 500
