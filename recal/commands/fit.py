@@ -11,11 +11,17 @@ import typer
 from recal.commands import options
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.console import Console
     from rich.table import Table
 
     from recal.choose import Choice
     from recal.fit import Candidate
-    from recal.readouts import MadeReadout
+    from recal.judge import Judge
+    from recal.prompts import Prompt
+    from recal.readouts import MadeReadout, ReadoutPlan
+    from services.backbone.load import Backbone
 
 
 class Method(StrEnum):
@@ -83,11 +89,9 @@ def fit(
     from rich.console import Console
 
     from recal.fit import FitPlan
-    from recal.generate import Generator
     from recal.inputs import judge_of, prompts_from, settings_of, whole_backbone
     from recal.languages import HIGH, MID
-    from recal.progress import counting
-    from recal.readouts import ReadoutPlan, Watch, make_readout
+    from recal.readouts import ReadoutPlan
 
     plan = FitPlan(
         source_languages=options.languages_of(source) if source else HIGH,
@@ -100,19 +104,47 @@ def fit(
     settings = settings_of(config, model)
     backbone = whole_backbone(settings.backbone, threads=settings.threads)
     console = Console()
+    made = _make(
+        backbone,
+        prompts_from(prompts),
+        out,
+        ReadoutPlan(fit=plan, n_fit=per_class, n_search=search_per_class),
+        judge_of(judge, device=settings.backbone.device),
+        settings.state_dir / "activations",
+        console,
+    )
+    console.print(_table(made.choice))
+    console.print("\n".join([*_ensembles(made.choice), _summary(made)]))
+    if calibrations is not None:
+        console.print(_save_calibrations(made, calibrations))
+
+
+def _make(
+    backbone: Backbone,
+    prompts: Sequence[Prompt],
+    out: Path,
+    plan: ReadoutPlan,
+    judge: Judge,
+    cache: Path,
+    console: Console,
+) -> MadeReadout:
+    from recal.generate import Generator
+    from recal.progress import counting
+    from recal.readouts import Watch, make_readout
+
     with (
         counting("prompts") as collected,
         counting("places") as compared,
         counting("texts of the search") as searched,
     ):
-        made = make_readout(
+        return make_readout(
             backbone,
-            prompts_from(prompts),
+            prompts,
             out,
-            plan=ReadoutPlan(fit=plan, n_fit=per_class, n_search=search_per_class),
+            plan=plan,
             generate=Generator(backbone),
-            judge=judge_of(judge, device=settings.backbone.device),
-            cache=settings.state_dir / "activations",
+            judge=judge,
+            cache=cache,
             watch=Watch(
                 collected=collected,
                 compared=compared,
@@ -120,10 +152,6 @@ def fit(
                 tried=lambda trial: console.print(trial.in_words),
             ),
         )
-    console.print(_table(made.choice))
-    console.print("\n".join([*_ensembles(made.choice), _summary(made)]))
-    if calibrations is not None:
-        console.print(_save_calibrations(made, calibrations))
 
 
 def _save_calibrations(made: MadeReadout, folder: Path) -> str:

@@ -91,18 +91,6 @@ class SteeringRecord(Record):
     statistics: SteeringStatisticsRecord | None = None
     release: ReleaseRecord = ReleaseRecord()
 
-    @model_validator(mode="before")
-    @classmethod
-    def _of_before_there_were_scopes(cls, values: object) -> object:
-        """Older files say `decodes`: whether STEER acts on new tokens too."""
-        if isinstance(values, dict) and "decodes" in values and "scope" not in values:
-            values = dict(values)
-            decodes = values.pop("decodes")
-            if not isinstance(decodes, bool):
-                raise ValueError("`decodes` is neither true nor false")
-            values["scope"] = (Scope.LAST_THEN_DECODE if decodes else Scope.LAST).value
-        return values
-
     @model_validator(mode="after")
     def _has_what_its_form_needs(self) -> Self:
         if self.form is SteerForm.TO_TARGET and self.statistics is None:

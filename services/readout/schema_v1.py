@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 from torch import Tensor
 
+from services.readout.bundle import Scope
 from services.readout.schema import (
     BackboneRecord,
     Count,
@@ -60,7 +61,12 @@ def upgrade_record(old: ReadoutRecordV1) -> ReadoutRecord:
         schema_version=2,
         parts=(part,),
         source_languages=old.source_languages,
-        steering=SteeringRecord(**old.steering.model_dump()),
+        steering=SteeringRecord(
+            layer=old.steering.layer,
+            coefficient=old.steering.coefficient,
+            typical_norm=old.steering.typical_norm,
+            scope=Scope.LAST_THEN_DECODE if old.steering.decodes else Scope.LAST,
+        ),
         backbone=old.backbone,
         source_threshold=old.source_threshold,
         source_statistics=old.source_statistics,

@@ -21,6 +21,10 @@ BREAKS = {
     "protobuf stops at services.wire": ("services/rpc/call.py", "import services.pb.recal_pb2"),
     "ray stops at services.on_ray": ("services/gate/service.py", "import ray"),
     "mlflow stops at its source and its registry": ("recal/fit.py", "import mlflow"),
+    "an evaluation goes from methods to numbers to forms": (
+        "recal/evaluation/plan.py",
+        "import recal.evaluation.run",
+    ),
     "the http client stops at the judge's endpoint": ("recal/search.py", "import httpx2"),
     "the harness stops at recal.utility": ("recal/search.py", "import lm_eval"),
     "recal is layered": ("recal/languages.py", "import recal.cli"),

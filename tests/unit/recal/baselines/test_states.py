@@ -6,10 +6,11 @@ import torch
 
 from recal.baselines.states import LastToken, PromptMean, Span, span_means
 from recal.prompts import Prompt
-from services.backbone.chat import encode
+from services.backbone.chat import encode, encode_prompt
 from services.backbone.hooks import capture
 from services.backbone.load import Backbone
 from services.gate.extract import residuals
+from services.readout.place import Place
 
 TEXTS = ("hi", "how do I bake bread at home without an oven", "a b c")
 PROMPTS = [Prompt(str(i), "en", False, text, "test") for i, text in enumerate(TEXTS)]
@@ -41,8 +42,9 @@ def test_the_mean_of_a_prompt_is_over_all_of_its_tokens(qwen2: Backbone) -> None
 
 
 def test_the_last_token_is_read_by_the_extractor_that_serves(qwen2: Backbone) -> None:
-    ids = [encode(qwen2.tokenizer, text) for text in TEXTS]
-    served = residuals(qwen2, ids, layers=LAYERS).numpy()
+    encoded = [encode_prompt(qwen2.tokenizer, text) for text in TEXTS]
+    places = [Place(layer, "last") for layer in LAYERS]
+    served = residuals(qwen2, encoded, places=places).numpy()
     assert np.array_equal(LastToken(qwen2)(PROMPTS, LAYERS), served)
 
 

@@ -20,8 +20,9 @@ def test_prompts_and_scores_pair_up_however_the_prompts_were_ordered() -> None:
     (part,) = held_out(shuffled, ("sw",))
     assert [p.harmful for p in part.prompts] == [True] * 20 + [False] * 20
     scores = np.concatenate(part.scores(readout()))
-    residuals = torch.tensor(part.activations.residuals[:, readout().layer])
-    assert scores == pytest.approx(readout().linear.score(residuals).numpy(), abs=1e-5)
+    residuals = np.stack([part.activations.at(place.layer) for place in readout().places], axis=1)
+    expected = readout().score(torch.tensor(residuals, dtype=torch.float32)).numpy()
+    assert scores == pytest.approx(expected, abs=1e-5)
 
 
 def test_a_score_that_is_not_finite_is_an_error() -> None:

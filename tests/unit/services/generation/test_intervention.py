@@ -103,12 +103,13 @@ def test_the_share_is_how_much_of_the_way_is_gone() -> None:
 @given(centre=st.floats(-4, 4))
 def test_affine_ablation_brings_down_to_the_centre_and_no_further(centre: float) -> None:
     rows = residual(80)
-    above = projections(rows) > centre + 1e-3
+    # within float32's rounding of the centre a row may go either way
+    above, below = projections(rows) > centre + 1e-3, projections(rows) < centre - 1e-3
     after = push_everywhere(rows, unit(), down_to(centre))
     torch.testing.assert_close(
         projections(after[above]), torch.full((int(above.sum()),), centre), atol=1e-4, rtol=0
     )
-    assert torch.equal(after[~above], rows[~above])
+    assert torch.equal(after[below], rows[below])
 
 
 def test_zero_ablation_does_change_what_lies_below_the_centre() -> None:

@@ -20,7 +20,7 @@ from services.readout.artefact import (
     save_calibration,
     save_readout,
 )
-from services.readout.bundle import Bundle, Calibration, Readout
+from services.readout.bundle import Bundle, Calibration, Readout, ReleaseForm, Scope, SteerForm
 from services.readout.linear import LinearReadout, ReadoutPart
 from services.readout.manifest import MANIFEST, canonical_json, seal, sha256
 from services.readout.place import Place
@@ -226,7 +226,8 @@ def test_a_readout_of_schema_version_1_still_loads(tmp_path: Path) -> None:
     assert old.digest == "9a08378888dd1f4385a3ad4262db5b9123c7497048e8f79b1828a9b3084b1ab7"
     assert old.places == (Place(2, "last"),)
     assert float(old.score(torch.arange(8.0)[None])) == pytest.approx(-4.2924, abs=1e-4)
-    assert (old.steering.coefficient, old.steering.decodes) == (3.5, True)
+    assert (old.steering.coefficient, old.steering.scope) == (3.5, Scope.LAST_THEN_DECODE)
+    assert (old.steering.form, old.steering.release.form) == (SteerForm.ADD, ReleaseForm.ABLATE)
     again = save_readout(old, tmp_path / "readout")
     assert json.loads((tmp_path / "readout" / "readout.json").read_bytes())["schema_version"] == 2
     assert load_readout(tmp_path / "readout").places == again.places

@@ -25,8 +25,10 @@ from services.readout.bundle import (
     SteeringStatistics,
 )
 from services.readout.manifest import MANIFEST, canonical_json, sha256
+from services.readout.schema_v1 import ReadoutRecordV1, upgrade_record
 from tests.unit.services.readout.factories import D_MODEL, a_readout
 
+V1 = Path(__file__).with_name("v1")
 STATISTICS = SteeringStatistics(target=3.0, centre=-2.0, gap=4.5)
 AXIS = torch.eye(D_MODEL)[3]
 RELEASES = (
@@ -82,20 +84,14 @@ def test_every_form_of_release_comes_back(release: Release, tmp_path: Path) -> N
         assert torch.equal(found.direction, release.direction)
 
 
-@pytest.mark.parametrize(("decodes", "scope"), [(True, "last_then_decode"), (False, "last")])
-def test_a_file_of_before_there_were_forms_means_what_it_meant(
-    decodes: bool, scope: str, tmp_path: Path
-) -> None:
-    save_readout(a_readout(), tmp_path / "readout")
-
-    def older(steering: dict[str, Any]) -> None:
-        kept = {name: steering[name] for name in ("layer", "coefficient", "typical_norm")}
-        steering.clear()
-        steering.update(kept, decodes=decodes)
-
-    rewritten(tmp_path / "readout", older)
-    found = load_readout(tmp_path / "readout").steering
-    assert (found.form, found.scope.value) == (SteerForm.ADD, scope)
+@pytest.mark.parametrize(
+    ("decodes", "scope"), [(True, Scope.LAST_THEN_DECODE), (False, Scope.LAST)]
+)
+def test_a_file_of_before_there_were_forms_means_what_it_meant(decodes: bool, scope: Scope) -> None:
+    raw = json.loads((V1 / "readout" / "readout.json").read_bytes())
+    raw["steering"]["decodes"] = decodes
+    found = upgrade_record(ReadoutRecordV1.model_validate_json(json.dumps(raw))).steering
+    assert (found.form, found.scope) == (SteerForm.ADD, scope)
     assert (found.release.form, found.release.scope) == (ReleaseForm.ABLATE, Scope.ALL)
     assert found.statistics is None
 
@@ -103,7 +99,6 @@ def test_a_file_of_before_there_were_forms_means_what_it_meant(
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"decodes": 1, "scope": None}, "`decodes` is neither true nor false"),
         ({"decodes": True}, "Extra inputs"),
         ({"scope": "sometimes"}, "scope"),
         ({"form": "to_target"}, "without the statistics"),
@@ -122,8 +117,6 @@ def test_a_steering_that_cannot_be_used_is_refused(
 
     def broken(steering: dict[str, Any]) -> None:
         steering.update(change)
-        if steering["scope"] is None:
-            del steering["scope"]
 
     rewritten(tmp_path / "readout", broken)
     with pytest.raises(ArtefactRefused, match=words):
