@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from recal.evaluation.intake import Intake, Wanted
     from recal.evaluation.plan import EvaluationPlan
     from recal.evaluation.run import Evaluated, Judging
+    from services.settings import Settings
 
 _MAX_ROWS = 48
 """Texts that are written at once."""
@@ -79,11 +80,10 @@ def evaluate(
     With its default methods it measures the saved calibrations beside the untouched model, which
     `recal register --report` stores with a version.
     """
-    from recal.evaluation.intake import Wanted, take_in
+    from recal.evaluation.intake import Wanted
     from recal.evaluation.pictures.ink import refuse_without_matplotlib
     from recal.evaluation.plan import EvaluationPlan
     from recal.inputs import settings_of
-    from recal.progress import counting
     from recal.prompts import split_named
 
     refuse_without_matplotlib()  # now, not after an hour of generating
@@ -107,10 +107,17 @@ def evaluate(
     )
     settings = settings_of(config, model)
     judging = _judging(judge, settings.backbone.device, sensitivity, specificity)
-    with counting("prompts read") as report:
-        intake = take_in(wanted, settings, report=report)
+    intake = _read(wanted, settings)
     files = Files.of(out, html=html, json=json_file, markdown=markdown)
     _write(_run(wanted, intake, plan, judging), files)
+
+
+def _read(wanted: Wanted, settings: Settings) -> Intake:
+    from recal.evaluation.intake import take_in
+    from recal.progress import counting
+
+    with counting("prompts read") as report:
+        return take_in(wanted, settings, report=report)
 
 
 class Files(NamedTuple):
