@@ -132,6 +132,8 @@ def test_held_out_prompts_give_metrics_and_a_reference_histogram(readout: Readou
     held_out = activations(("sw",), n=50, shift=-4.0, seed=11, split="test")
     made = recalibrate(readout, few(), "sw", held_out=held_out).calibration
     assert made.metrics["auc"] > 0.95
+    reached = rates_at(*scores_of(readout, held_out, "sw"), made.thresholds.steer)
+    assert (made.metrics["tpr"], made.metrics["fpr"]) == reached
     assert made.histogram is not None
     assert sum(made.histogram.harmful) == 50
 
