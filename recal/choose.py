@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from itertools import combinations
 from typing import NamedTuple
 
 from recal.collect import Activations
 from recal.fit import Candidate, FitPlan, by_language, fit_place
 from recal.maths.logistic import score
+from recal.maths.stacking import stack
 from recal.maths.transfer import Score, held_out_scores, summed, transfer
 from recal.maths.two_class import TwoClass
 from services.readout.place import Place, Reading
 
 _EQUAL = 1e-9
+_SPARE = 0.005
+"""Of the true positive rate, that an ensemble may lie below the best single candidate: the best of
+many looks better than it is, and parts that err apart from one another lean on no single place."""
 
 Report = Callable[[int, int], None]
 """Called with places done and places in all."""
@@ -24,7 +27,7 @@ class Tried(NamedTuple):
     """Candidates that score together, and what they reached."""
 
     members: tuple[Candidate, ...]
-    """One, or an ensemble of several."""
+    """One, or an ensemble of several, with their shares."""
     transfer: float
     """Mean TPR at 5 % FPR on languages that the fit had not seen, in [0, 1]."""
 
@@ -55,9 +58,11 @@ def choose(
 
     Each source language is scored by a fit on the others, each development language by a fit on
     all of them; low-resource languages have no say. Of equals the smaller rank wins, then the
-    earlier layer, which costs the gate fewer blocks. Then the best candidates of the readings are
-    tried together, each in standard deviations of its own scores; an ensemble wins only where it
-    is better than every single candidate, and of equal ensembles the one of fewest parts.
+    earlier layer, which costs the gate fewer blocks.
+
+    Then two ensembles are tried: the best candidate of each reading in equal shares, and all places
+    at their best ranks in shares that are learned from the held-out scores. The better of the two
+    is taken unless the best single candidate is better by more than half a point.
 
     Args:
         activations: of source and development languages.
@@ -68,26 +73,21 @@ def choose(
         ValueError: a language lacks a class, a place was not collected, or as `fit_place`.
     """
     places = list(plan.places(activations))
-    tried: list[Tried] = []
-    best: dict[Reading, _Scored] = {}
+    scored: list[_Scored] = []
+    best_at: list[_Scored] = []
     for done, place in enumerate(places, start=1):
-        for scored in _try_place(activations, plan, place):
-            tried.append(scored.tried)
-            leader = best.get(place.reading)
-            if leader is None or _order(scored.tried) < _order(leader.tried):
-                best[place.reading] = scored
+        here = _try_place(activations, plan, place)
+        scored += here
+        best_at.append(min(here, key=_order))
         report(done, len(places))
-    ensembles = [
-        _together(parts)
-        for size in range(2, len(best) + 1)
-        for parts in combinations(best.values(), size)
-    ]
-    single = min((scored.tried for scored in best.values()), key=_order)
+    single = min(best_at, key=_order)
+    ensembles = _ensembles(best_at, plan)
     chosen = single
-    for ensemble in ensembles:
-        if ensemble.transfer > chosen.transfer + _EQUAL:
-            chosen = ensemble
-    return Choice(chosen, (*tried, *ensembles))
+    if ensembles:
+        best = max(ensembles, key=lambda each: each.tried.transfer)
+        if best.tried.transfer >= single.tried.transfer - _SPARE:
+            chosen = best
+    return Choice(chosen.tried, tuple(each.tried for each in (*scored, *ensembles)))
 
 
 def _try_place(activations: Activations, plan: FitPlan, place: Place) -> list[_Scored]:
@@ -105,12 +105,32 @@ def _try_place(activations: Activations, plan: FitPlan, place: Place) -> list[_S
     ]
 
 
-def _together(parts: tuple[_Scored, ...]) -> Tried:
-    members = tuple(member for part in parts for member in part.tried.members)
-    return Tried(members, transfer(summed([part.scores for part in parts])))
+def _ensembles(best_at: Sequence[_Scored], plan: FitPlan) -> list[_Scored]:
+    """The learned one first; none where only one part may be or is worth being read."""
+    if plan.most_parts == 1 or plan.method == "paper" or len(best_at) == 1:
+        return []
+    found = []
+    kept, shares = stack([each.scores for each in best_at], most=plan.most_parts)
+    if len(kept) > 1:
+        found.append(_together([best_at[index] for index in kept], shares.tolist()))
+    leaders: dict[Reading, _Scored] = {}
+    for each in sorted(best_at, key=_order):
+        leaders.setdefault(each.tried.members[0].place.reading, each)
+    if 1 < len(leaders) <= plan.most_parts:
+        found.append(_together(list(leaders.values()), [1 / len(leaders)] * len(leaders)))
+    return found
 
 
-def _order(tried: Tried) -> tuple[int, int, int]:
+def _together(parts: Sequence[_Scored], shares: Sequence[float]) -> _Scored:
+    members = tuple(
+        part.tried.members[0]._replace(share=share)
+        for part, share in zip(parts, shares, strict=True)
+    )
+    scores = summed([part.scores for part in parts], shares)
+    return _Scored(Tried(members, transfer(scores)), scores)
+
+
+def _order(scored: _Scored) -> tuple[int, int, int]:
     """Of single candidates, the first is best."""
-    ((place, rank),) = tried.members
-    return -round(tried.transfer / _EQUAL), rank, place.layer
+    ((place, rank, _),) = scored.tried.members
+    return -round(scored.tried.transfer / _EQUAL), rank, place.layer

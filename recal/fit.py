@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -51,6 +52,10 @@ class FitPlan:
     reading: Reading | None = None
     """Which of a prompt's tokens are read."""
     method: Method = "recal"
+    depth: float = 2 / 3
+    """Share of the blocks, from the first on, that may be read: a gate runs no deeper."""
+    most_parts: int = 8
+    """Places read together at most; 1: the best single one."""
     c: float = 1.0
     """Inverse strength of the logistic's penalty."""
     seed: int = 0
@@ -61,6 +66,10 @@ class FitPlan:
             raise ValueError("a readout needs at least two source languages")
         if self.rank is not None and self.rank < 1:
             raise ValueError(f"`rank` is {self.rank}; it must be at least 1")
+        if self.most_parts < 1:
+            raise ValueError(f"`most_parts` is {self.most_parts}; it must be at least 1")
+        if not 0 < self.depth <= 1:
+            raise ValueError(f"`depth` is {self.depth}; it must be above 0 and at most 1")
 
     @property
     def ranks(self) -> tuple[int, ...]:
@@ -79,16 +88,20 @@ class FitPlan:
             readings = (self.reading,)
         elif self.method == "paper":
             readings = ("last",)
+        n_allowed = math.ceil(self.depth * (max(activations.layers) + 1) - 1e-9)
+        layers = [layer for layer in activations.layers if layer < n_allowed]
         for reading in readings:
-            for layer in activations.layers if self.layer is None else (self.layer,):
+            for layer in layers if self.layer is None else (self.layer,):
                 yield Place(layer, reading)
 
 
 class Candidate(NamedTuple):
-    """A place and a rank to fit a readout with."""
+    """A place and a rank to fit a part of a readout with."""
 
     place: Place
     rank: int
+    share: float = 1.0
+    """Of its score in the sum, beside the other parts'; any unit."""
 
 
 class FittedPart(NamedTuple):
@@ -99,14 +112,15 @@ class FittedPart(NamedTuple):
     """Residual to score, in pooled standard deviations of the source languages."""
     basis: FloatArray
     """(d_model, rank), orthonormal columns."""
+    share: float = 1.0
+    """What its score is multiplied with in the sum."""
 
 
 class FittedParts(NamedTuple):
     """A readout of one or more places, not yet put together with its steering."""
 
     parts: tuple[FittedPart, ...]
-    share: float
-    """With which each part's score enters the sum, so that its unit is one standard deviation."""
+    """Their shares make the sum's unit one standard deviation."""
     source: SourceStatistics
 
     def scores(self, activations: Activations, language: str) -> TwoClass:
@@ -115,7 +129,7 @@ class FittedParts(NamedTuple):
         Raises:
             ValueError: as `by_language`.
         """
-        return _scores(self.parts, self.share, activations, (language,))[language]
+        return _scores(self.parts, activations, (language,))[language]
 
 
 class FoundDirection(NamedTuple):
@@ -195,13 +209,13 @@ def fit_parts(activations: Activations, chosen: Sequence[Candidate], plan: FitPl
     if not chosen:
         raise ValueError("no place was chosen to read; at least one is needed")
     parts = []
-    for place, rank in chosen:
+    for place, rank, share in chosen:
         rows = by_language(activations, place.layer, plan.source_languages, place.reading)
-        parts.append(fit_place(rows, place, (rank,), plan)[rank])
+        parts.append(fit_place(rows, place, (rank,), plan)[rank]._replace(share=share))
     fitted = _put_together(parts, activations, plan.source_languages)
     if plan.method == "recal":
         return fitted
-    scores = _scores(fitted.parts, fitted.share, activations, plan.source_languages)
+    scores = _scores(fitted.parts, activations, plan.source_languages)
     threshold = paper_f1(Evidence(*pooled_scores(scores)), source=fitted.source).threshold
     return fitted._replace(source=source_statistics(scores, threshold=threshold))
 
@@ -256,9 +270,9 @@ def fit(
         ValueError: as `fit_parts`.
     """
     fitted = fit_parts(activations, chosen, plan)
-    scores = _scores(fitted.parts, fitted.share, activations, plan.source_languages)
+    scores = _scores(fitted.parts, activations, plan.source_languages)
     return Readout(
-        parts=tuple(_part_of(part, fitted.share) for part in fitted.parts),
+        parts=tuple(_part_of(part) for part in fitted.parts),
         source_languages=plan.source_languages,
         steering=steering,
         backbone=identity,
@@ -277,40 +291,33 @@ def fit(
 def _put_together(
     parts: Sequence[FittedPart], activations: Activations, languages: Sequence[str]
 ) -> FittedParts:
-    """Equal shares that make the sum's unit one standard deviation within these languages."""
-    share = 1.0
-    scores = _scores(parts, share, activations, languages)
+    """Shares that make the sum's unit one standard deviation within these languages."""
+    unit = parts[0].share
     if len(parts) > 1:
-        share = 1.0 / pooled_within_sd(scores)
-        scores = _scores(parts, share, activations, languages)
-    return FittedParts(tuple(parts), share, source_of(scores))
+        unit = pooled_within_sd(_scores(parts, activations, languages))
+    scaled = tuple(part._replace(share=part.share / unit) for part in parts)
+    return FittedParts(scaled, source_of(_scores(scaled, activations, languages)))
 
 
-def _part_of(part: FittedPart, share: float) -> ReadoutPart:
+def _part_of(part: FittedPart) -> ReadoutPart:
     return ReadoutPart(
         place=part.place,
         linear=LinearReadout(
             torch.tensor(part.folded.weight, dtype=torch.float32), part.folded.bias
         ),
         basis=torch.tensor(part.basis, dtype=torch.float32),
-        share=share,
+        share=part.share,
     )
 
 
 def _scores(
-    parts: Sequence[FittedPart],
-    share: float,
-    activations: Activations,
-    languages: Sequence[str],
+    parts: Sequence[FittedPart], activations: Activations, languages: Sequence[str]
 ) -> dict[str, TwoClass]:
     scored = []
-    for place, folded, _ in parts:
-        rows = by_language(activations, place.layer, languages, place.reading)
-        scored.append({language: score_pair(folded, pair) for language, pair in rows.items()})
-    return {
-        language: TwoClass(share * pair.harmful, share * pair.harmless)
-        for language, pair in summed(scored).items()
-    }
+    for part in parts:
+        rows = by_language(activations, part.place.layer, languages, part.place.reading)
+        scored.append({la: score_pair(part.folded, pair) for la, pair in rows.items()})
+    return summed(scored, [part.share for part in parts])
 
 
 def histogram(harmful: FloatArray, harmless: FloatArray) -> ScoreHistogram:

@@ -71,6 +71,12 @@ def fit(
     reading: _Reading = None,
     layer: Annotated[int | None, typer.Option(min=0, help="Block to read.")] = None,
     rank: Annotated[int | None, typer.Option(min=1, help="Of the subspace of directions.")] = None,
+    parts: Annotated[
+        int, typer.Option(min=1, help="Places read together at most; 1: the best single one.")
+    ] = 8,
+    depth: Annotated[
+        float, typer.Option(min=0.01, max=1, help="Share of the blocks that may be read.")
+    ] = 0.67,
     per_class: Annotated[int, typer.Option(min=2, help="Training prompts per class.")] = 96,
     search_per_class: Annotated[int, typer.Option(min=1, help="Validation prompts.")] = 2,
     calibrations: Annotated[
@@ -84,7 +90,8 @@ def fit(
 
     What is not given (--reading, --layer, --rank) is searched for: each source language is scored
     by a fit on the others, each development language by a fit on all, and the mean true positive
-    rate at 5 % false positives decides.
+    rate at 5 % false positives decides. Several places are read together unless a single one is
+    clearly better.
     """
     from rich.console import Console
 
@@ -100,6 +107,8 @@ def fit(
         layer=layer,
         reading=reading.value if reading is not None else None,
         method=method.value,
+        most_parts=parts,
+        depth=depth,
     )
     settings = settings_of(config, model)
     backbone = whole_backbone(settings.backbone, threads=settings.threads)
@@ -171,7 +180,7 @@ def _table(choice: Choice) -> Table:
     cells: dict[int, dict[str, list[str]]] = {}
     for tried in choice.tried:
         if len(tried.members) == 1:
-            ((place, rank),) = tried.members
+            ((place, rank, _),) = tried.members
             row = cells.setdefault(place.layer, {})
             row.setdefault(place.reading, []).append(f"{rank}: {tried.transfer:.1%}")
     readings = list(dict.fromkeys(reading for row in cells.values() for reading in row))
@@ -193,7 +202,9 @@ def _ensembles(choice: Choice) -> list[str]:
 
 
 def _name(candidate: Candidate) -> str:
-    return f"block {candidate.place.layer} ({candidate.place.reading}, rank {candidate.rank})"
+    layer, reading = candidate.place
+    share = "" if candidate.share == 1 else f", share {candidate.share:.2f}"
+    return f"block {layer} ({reading}, rank {candidate.rank}{share})"
 
 
 def _summary(made: MadeReadout) -> str:

@@ -62,20 +62,30 @@ def transfer(scores: Mapping[str, TwoClass], *, target_fpr: float = TARGET_FPR) 
     return float(np.mean([tpr_at_fpr(*pair, target_fpr) for pair in scores.values()]))
 
 
-def summed(parts: Sequence[Mapping[str, TwoClass]]) -> dict[str, TwoClass]:
-    """Scores of an ensemble: the sum of its parts' scores, by language.
+def summed(
+    parts: Sequence[Mapping[str, TwoClass]], shares: Sequence[float] | None = None
+) -> dict[str, TwoClass]:
+    """Scores of an ensemble: the sum of its parts' scores by their shares, by language.
+
+    Args:
+        parts: at least one, of the same languages and prompts.
+        shares: one for each part; None: 1 for all.
 
     Raises:
-        ValueError: there are no parts, or they are not of the same languages and prompts.
+        ValueError: there are no parts, another number of shares, or the parts differ in languages
+            or prompts.
     """
     if not parts or any(part.keys() != parts[0].keys() for part in parts):
         raise ValueError(f"{len(parts)} parts do not score the same languages")
+    weights = np.ones(len(parts)) if shares is None else np.asarray(shares, dtype=np.float64)
+    if len(weights) != len(parts):
+        raise ValueError(f"{len(parts)} parts were given with {len(weights)} shares")
     found = {}
     for language in parts[0]:
         harmful, harmless = ([part[language][i] for part in parts] for i in (0, 1))
         if len({len(row) for row in harmful}) > 1 or len({len(row) for row in harmless}) > 1:
             raise ValueError(f"the parts score different prompts of `{language}`")
-        found[language] = TwoClass(np.sum(harmful, axis=0), np.sum(harmless, axis=0))
+        found[language] = TwoClass(weights @ np.stack(harmful), weights @ np.stack(harmless))
     return found
 
 

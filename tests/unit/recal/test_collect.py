@@ -86,9 +86,9 @@ def test_a_larger_collection_reads_only_what_is_new(
     backbone: Backbone, tmp_path: Path, asked: tuple[Callable[[Estimate], None], list[Estimate]]
 ) -> None:
     tell, heard = asked
-    collect(backbone, _prompts(4), cache=tmp_path)
+    collect(backbone, _prompts(8)[::4], cache=tmp_path)
     both = collect(backbone, [*_prompts(8), *_prompts(2, "sw")], cache=tmp_path, estimated=tell)
-    assert (heard[0].n_prompts, heard[0].n_cached) == (10, 4)
+    assert (heard[0].n_prompts, heard[0].n_cached) == (10, 2)
     alone = collect(backbone, [*_prompts(8), *_prompts(2, "sw")])
     np.testing.assert_allclose(both.at(3), alone.at(3), atol=1e-5)
 
@@ -261,7 +261,7 @@ def test_a_run_that_is_killed_loses_the_batch_in_flight_and_nothing_else(
 
 def test_an_estimate_comes_after_the_first_batch_and_before_the_rest(backbone: Backbone) -> None:
     happened: list[str] = []
-    prompts = _prompts(300)
+    prompts = [replace(prompt, text=f"{i}") for i, prompt in enumerate(_prompts(300))]
     collect(
         backbone,
         prompts,
@@ -269,15 +269,14 @@ def test_an_estimate_comes_after_the_first_batch_and_before_the_rest(backbone: B
         report=lambda done, total: happened.append(f"{done} of {total}"),
     )
     assert happened[0] == f"{300 * 4 * 3 * 32 * 4} bytes"
-    assert happened[-1] == "300 of 300"
-    assert len(happened) >= 3
+    assert happened[1:] == ["256 of 300", "300 of 300"]
 
 
 def test_the_estimated_time_is_that_of_all_the_prompts(backbone: Backbone) -> None:
     heard: dict[int, float] = {}
-    for n in (20, 400):
+    for n in (300, 2400):
         collect(backbone, _prompts(n), estimated=lambda e: heard.update({e.n_prompts: e.seconds}))
-    assert heard[400] > 4 * heard[20] > 0
+    assert heard[2400] > 3 * heard[300] > 0
 
 
 def test_what_a_listener_raises_ends_the_run_and_keeps_its_first_batch(

@@ -25,7 +25,9 @@ from services.readout.bundle import Readout, Steering
 from services.readout.place import Place
 from tests.unit.recal.synthetic import D_MODEL, IDENTITY, activations, complementary
 
-PLAN = FitPlan(source_languages=("en", "de", "fr"), development_languages=("ar",), rank=3)
+PLAN = FitPlan(
+    source_languages=("en", "de", "fr"), development_languages=("ar",), rank=3, depth=1.0
+)
 
 
 def steering() -> Steering:
@@ -72,10 +74,18 @@ def test_scores_beyond_the_edges_are_counted_in_the_outer_bins() -> None:
 
 
 @pytest.mark.parametrize(
-    "changes", [{"source_languages": ("en",)}, {"rank": 0}], ids=["one language", "rank 0"]
+    "changes",
+    [
+        {"source_languages": ("en",)},
+        {"rank": 0},
+        {"most_parts": 0},
+        {"depth": 0.0},
+        {"depth": 1.1},
+    ],
+    ids=str,
 )
 def test_a_plan_that_cannot_be_fitted_is_refused(changes: dict[str, object]) -> None:
-    with pytest.raises(ValueError, match="at least"):
+    with pytest.raises(ValueError, match="at least|at most"):
         FitPlan(**changes)  # type: ignore[arg-type]
 
 
@@ -101,7 +111,7 @@ def test_an_ensemble_is_in_standard_deviations_of_its_own_score() -> None:
     assert pooled_within_sd(scores) == pytest.approx(1.0, abs=1e-5)
 
 
-def test_the_parts_of_an_ensemble_are_the_readouts_of_their_places_in_equal_shares() -> None:
+def test_the_parts_of_an_ensemble_are_the_readouts_of_their_places() -> None:
     readout = together()
     for part, candidate in zip(readout.parts, BOTH, strict=True):
         (alone,) = together([candidate]).parts
@@ -109,6 +119,19 @@ def test_the_parts_of_an_ensemble_are_the_readouts_of_their_places_in_equal_shar
         assert torch.equal(part.linear.weight, alone.linear.weight)
         assert (alone.share, alone.rank) == (1.0, candidate.rank)
     assert readout.parts[0].share == readout.parts[1].share > 0.5
+
+
+def test_shares_keep_their_proportion_whatever_their_unit() -> None:
+    one, other = (
+        together(
+            [candidate._replace(share=k * w) for candidate, w in zip(BOTH, (3, 1), strict=True)]
+        )
+        for k in (1.0, 0.01)
+    )
+    shares = [part.share for part in one.parts]
+    assert shares[0] == pytest.approx(3 * shares[1])
+    assert [part.share for part in other.parts] == pytest.approx(shares)
+    assert one.source_statistics["sd_within"] == pytest.approx(1.0)
 
 
 def test_an_ensemble_of_readings_with_noise_of_their_own_separates_better() -> None:
@@ -126,24 +149,24 @@ def test_scores_before_and_after_being_put_together_are_the_same() -> None:
 
 def test_the_method_of_the_paper_gives_its_own_probe_and_threshold() -> None:
     known = activations(("en", "de", "fr"))
-    plan = replace(PLAN, method="paper", seed=5)
     readout = fit(
         known,
         IDENTITY,
-        chosen=[Candidate(Place(1, "last"), 3)],
+        chosen=[Candidate(Place(0, "last"), 3)],
         steering=steering(),
-        plan=plan,
+        plan=replace(PLAN, method="paper", seed=5),
         provenance={},
     )
-    rows = by_language(known, 1, ("en", "de", "fr"))
+    rows = by_language(known, 0, ("en", "de", "fr"))
     gate = fit_paper(rows, np.random.default_rng(5), rank=3)
     scale = gate.source.sd_within
-    np.testing.assert_allclose(
-        readout.parts[0].linear.weight.numpy(), gate.folded.weight / scale, rtol=1e-5
-    )
+    weight = readout.parts[0].linear.weight.numpy()
+    np.testing.assert_allclose(weight, gate.folded.weight / scale, rtol=1e-5)
     assert readout.source_threshold == pytest.approx(gate.threshold / scale, abs=1e-5)
     assert readout.provenance["method"] == "paper"
-    assert not torch.allclose(readout.parts[0].linear.weight, fitted().parts[0].linear.weight)
+    ours = fitted(layer=0)
+    assert not np.allclose(weight, ours.parts[0].linear.weight.numpy())
+    assert ours.source_threshold != pytest.approx(readout.source_threshold, abs=1e-2)
 
 
 def test_nothing_chosen_is_no_readout() -> None:
@@ -169,7 +192,8 @@ def test_no_rank_above_the_number_of_source_languages_is_tried(
 
 def test_a_plan_names_the_places_to_try() -> None:
     known = complementary(("en", "de"))
-    assert len(list(FitPlan().places(known))) == 9
+    assert len(list(FitPlan(depth=1.0).places(known))) == 9
+    assert {place.layer for place in FitPlan().places(known)} == {0, 1}
     assert list(FitPlan(layer=2, reading="mean").places(known)) == [Place(2, "mean")]
     assert {p.reading for p in FitPlan(method="paper").places(known)} == {"last"}
 

@@ -9,7 +9,12 @@ import pytest
 from recal.maths.logistic import score, score_pair
 from recal.maths.metrics import auroc
 from recal.maths.readout import fit_readout
-from recal.maths.transfer import Score, held_out_scores, summed, transfer
+from recal.maths.transfer import (
+    Score,
+    held_out_scores,
+    summed,
+    transfer,
+)
 from recal.maths.two_class import TwoClass
 from tests.unit.recal.maths.samples import residuals, scores
 
@@ -88,3 +93,11 @@ def test_parts_of_other_languages_or_prompts_cannot_be_summed() -> None:
 def test_no_languages_have_no_transfer() -> None:
     with pytest.raises(ValueError, match="no languages"):
         transfer({})
+
+
+def test_shares_weigh_the_parts_of_a_sum() -> None:
+    one, other = {"a": scores(k=4)}, {"a": scores(k=4, seed=1)}
+    found = summed([one, other], [2.0, 0.5])["a"].harmful
+    np.testing.assert_allclose(found, 2 * one["a"].harmful + 0.5 * other["a"].harmful)
+    with pytest.raises(ValueError, match="2 parts were given with 1 shares"):
+        summed([one, other], [1.0])
