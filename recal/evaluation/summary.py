@@ -133,8 +133,14 @@ def _lost(report: EvaluationReport) -> Iterator[str]:
                 f"Of the {points(found.split.total)} points that {report.arm(found.arm).title} "
                 f"lacks in the {tier_name(tier)}, the gate loses {points(found.split.gate_loss)}"
                 f"{_split(found)}, acting {points(found.split.actuation_loss)}, the judge "
-                f"{points(found.split.judge_loss)}."
+                f"{_by_judge(report, found)}."
             )
+
+
+def _by_judge(report: EvaluationReport, found: Losses) -> str:
+    if report.judge_error is None:
+        return "an unknown part, counted with the other two"
+    return points(found.split.judge_loss)
 
 
 def _split(found: Losses) -> str:

@@ -67,6 +67,9 @@ def test_it_says_where_the_points_are_lost() -> None:
     lost = next(f for f in REPORT.losses if (f.arm, f.tier) == ("recal@4", "low"))
     assert f"the gate loses {points(lost.split.gate_loss)} (" in words()
     assert f"{points(lost.threshold_loss)} its threshold)" in words()
+    assert "the judge an unknown part" in words()
+    judged = run(("recal", "oracle"), judging=Judging(LiteralJudge(), PERFECT)).report
+    assert "the judge 0.0." in words(judged)
 
 
 def test_raw_and_corrected_rates_are_told_apart() -> None:
