@@ -18,10 +18,9 @@ if TYPE_CHECKING:
 
     from recal.choose import Choice
     from recal.fit import Candidate
-    from recal.judge import Judge
     from recal.prompts import Prompt
     from recal.readouts import MadeReadout, ReadoutPlan
-    from services.backbone.load import Backbone
+    from services.settings import Settings
 
 
 class Method(StrEnum):
@@ -96,7 +95,7 @@ def fit(
     from rich.console import Console
 
     from recal.fit import FitPlan
-    from recal.inputs import judge_of, prompts_from, settings_of, whole_backbone
+    from recal.inputs import prompts_from, settings_of
     from recal.languages import HIGH, MID
     from recal.readouts import ReadoutPlan
 
@@ -110,16 +109,13 @@ def fit(
         most_parts=parts,
         depth=depth,
     )
-    settings = settings_of(config, model)
-    backbone = whole_backbone(settings.backbone, threads=settings.threads)
     console = Console()
     made = _make(
-        backbone,
+        settings_of(config, model),
         prompts_from(prompts),
         out,
         ReadoutPlan(fit=plan, n_fit=per_class, n_search=search_per_class),
-        judge_of(judge, device=settings.backbone.device),
-        settings.state_dir / "activations",
+        judge,
         console,
     )
     console.print(_table(made.choice))
@@ -129,18 +125,19 @@ def fit(
 
 
 def _make(
-    backbone: Backbone,
+    settings: Settings,
     prompts: Sequence[Prompt],
     out: Path,
     plan: ReadoutPlan,
-    judge: Judge,
-    cache: Path,
+    judge: str,
     console: Console,
 ) -> MadeReadout:
     from recal.generate import Generator
+    from recal.inputs import judge_of, whole_backbone
     from recal.progress import counting
     from recal.readouts import Watch, make_readout
 
+    backbone = whole_backbone(settings.backbone, threads=settings.threads)
     with (
         counting("prompts") as collected,
         counting("places") as compared,
@@ -152,8 +149,8 @@ def _make(
             out,
             plan=plan,
             generate=Generator(backbone),
-            judge=judge,
-            cache=cache,
+            judge=judge_of(judge, device=settings.backbone.device),
+            cache=settings.state_dir / "activations",
             watch=Watch(
                 collected=collected,
                 compared=compared,

@@ -32,7 +32,7 @@ from recal.recalibrate import (
     PAPER,
     RecalibrationPlan,
     calibrate_source,
-    recalibrate,
+    recalibrate_together,
     scores_of,
 )
 from recal.registry import Registry, open_registry
@@ -69,7 +69,7 @@ class Method:
 
 ROLLED_OUT: tuple[Method, ...] = (
     Method("paper", "the paper's rule (F1 threshold, two-way routing)", PAPER),
-    Method("recal", "Recal (class midpoint, three zones)", RecalibrationPlan()),
+    Method("recal", "Recal (examples and the other languages, three zones)", RecalibrationPlan()),
 )
 
 
@@ -199,7 +199,7 @@ def _recalibrated(
     readout = load_readout(made.directory)
     pool = select(this.prompts, split="calibration", languages=languages)
     examples = collect(this.backbone, draw(pool, this.plan.k, number=number), layers=readout.layers)
-    found = {la: recalibrate(readout, examples, la, plan=method.plan) for la in languages}
+    found = recalibrate_together(readout, examples, languages, plan=method.plan)
     warned = [la for la, each in found.items() if each.warnings]
     if warned:
         this.console.print(

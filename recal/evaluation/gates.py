@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from recal.collect import Activations
 from recal.evaluation.method import Examples, Questions
 from recal.maths.threshold import source_threshold
-from recal.recalibrate import RecalibrationPlan, calibrate_source, recalibrate
+from recal.recalibrate import RecalibrationPlan, calibrate_source, recalibrate_together
 from services.domain import Action
 from services.gate.policy import action_of_score
 from services.generation.treatment import Treatment
@@ -45,13 +45,17 @@ class FewShot:
     pool: Activations
     """Calibration prompts; those of a source language measure how sure its threshold is."""
     sees_labels: bool = False
+    _drawn: dict[tuple[int, int], Mapping[str, Thresholds]] = field(
+        default_factory=dict, repr=False
+    )
+    """By k and draw: found for all languages at once, for each is the others' prior."""
 
     def needs_examples(self, language: str) -> bool:
         """True unless the readout was fitted on the language."""
         return language not in self.readout.source_languages
 
     def thresholds(self, language: str, examples: Examples | None) -> Thresholds:
-        """Those of the calibration that `recal recalibrate` would save.
+        """Those of the calibration that `recal recalibrate` would save, beside the others' saved.
 
         Raises:
             ValueError: no examples were given, or as `recalibrate`.
@@ -60,8 +64,16 @@ class FewShot:
             return self._of_source(language)
         if examples is None:
             raise ValueError(f"`{self.name}` needs examples of `{language}`; give k of at least 1")
-        made = recalibrate(self.readout, examples.activations, language, plan=self.plan)
-        return made.calibration.thresholds
+        draw = (examples.k, examples.draw)
+        if draw not in self._drawn:
+            self._drawn[draw] = self._of_all(examples.activations)
+        return self._drawn[draw][language]
+
+    def _of_all(self, examples: Activations) -> Mapping[str, Thresholds]:
+        given = dict.fromkeys(prompt.language for prompt in examples.prompts)
+        languages = [language for language in given if self.needs_examples(language)]
+        made = recalibrate_together(self.readout, examples, languages, plan=self.plan)
+        return {language: each.calibration.thresholds for language, each in made.items()}
 
     def treat(self, questions: Questions, examples: Examples | None) -> list[Treatment]:
         """Gate the prompts; errors as `thresholds`."""

@@ -9,7 +9,7 @@ from recal.evaluation.gates import FewShot, Saved
 from recal.evaluation.held import Deck, HeldOut, held_out
 from recal.evaluation.method import Arm, Examples, Method
 from recal.maths.metrics import rates_at
-from recal.recalibrate import PAPER, RecalibrationPlan, recalibrate
+from recal.recalibrate import PAPER, RecalibrationPlan, recalibrate_together
 from services.domain import Action
 from tests.unit.recal.evaluation.stage import LANGUAGES, asked, methods, pool, readout
 
@@ -31,9 +31,24 @@ def dealt(k: int = 4) -> Examples:
 @pytest.mark.parametrize("name", ["paper", "recal"])
 def test_a_few_shot_method_does_what_the_saved_calibration_would(name: str) -> None:
     plan = {"paper": PAPER, "recal": RecalibrationPlan()}[name]
-    calibration = recalibrate(readout(), dealt().activations, "sw", plan=plan).calibration
-    saved = Saved(readout(), {"sw": calibration})
+    others = ("sw", "yo", "ar")
+    made = recalibrate_together(readout(), dealt().activations, others, plan=plan)
+    saved = Saved(readout(), {"sw": made["sw"].calibration})
     assert actions(named(name), SW, dealt()) == actions(saved, SW)
+
+
+def test_the_other_languages_examples_are_a_prior_of_recal_and_not_of_the_paper() -> None:
+    alone = Deck(pool(), ("sw",)).deal(1, 3)
+    beside = Deck(pool(), LANGUAGES).deal(1, 3)
+    for name, differs in (("recal", True), ("paper", False)):
+        steer = [named(name).thresholds("sw", examples).steer for examples in (alone, beside)]
+        assert (steer[0] != steer[1]) is differs
+
+
+def test_every_draw_has_thresholds_of_its_own() -> None:
+    recal, deck = named("recal"), Deck(pool(), LANGUAGES)
+    found = [recal.thresholds("sw", deck.deal(4, number)).steer for number in (1, 2, 1)]
+    assert found[0] == found[2] != found[1]
 
 
 def test_three_zones_leave_some_untouched_and_two_ways_none() -> None:
