@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -87,7 +86,7 @@ class FitPlan:
             readings = (self.reading,)
         elif self.method == "paper":
             readings = ("last",)
-        n_allowed = math.ceil(self.depth * (max(activations.layers) + 1) - 1e-9)
+        n_allowed = max(1, round(self.depth * (max(activations.layers) + 1)))
         layers = [layer for layer in activations.layers if layer < n_allowed]
         for reading in readings:
             for layer in layers if self.layer is None else (self.layer,):
