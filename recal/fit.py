@@ -15,10 +15,9 @@ from recal.languages import HIGH, MID
 from recal.maths.direction import pooled_direction, projection_gap
 from recal.maths.logistic import Folded, score_pair
 from recal.maths.paper import RANK as PAPERS_RANK
-from recal.maths.paper import fit_paper
+from recal.maths.paper import f1_threshold, fit_paper
 from recal.maths.readout import fit_ranks, fit_wide, source_of
 from recal.maths.source import SourceStatistics, pooled_within_sd, source_statistics
-from recal.maths.threshold import paper_f1
 from recal.maths.transfer import summed
 from recal.maths.two_class import FloatArray, TwoClass, pooled_scores
 from services.readout.bundle import BackboneIdentity, Readout, ScoreHistogram, Steering
@@ -215,7 +214,7 @@ def fit_parts(activations: Activations, chosen: Sequence[Candidate], plan: FitPl
     if plan.method == "recal":
         return fitted
     scores = _scores(fitted.parts, activations, plan.source_languages)
-    threshold = paper_f1(*pooled_scores(scores), source=fitted.source).threshold
+    threshold = f1_threshold(pooled_scores(scores), fitted.source)
     return fitted._replace(source=source_statistics(scores, threshold=threshold))
 
 

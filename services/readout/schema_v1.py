@@ -60,7 +60,8 @@ def upgrade_record(old: ReadoutRecordV1) -> ReadoutRecord:
         schema_version=2,
         parts=(part,),
         source_languages=old.source_languages,
-        steering=SteeringRecord(**old.steering.model_dump()),
+        # not strict: a present field may be more than JSON has, as an enumeration is
+        steering=SteeringRecord.model_validate(old.steering.model_dump(mode="json"), strict=False),
         backbone=old.backbone,
         source_threshold=old.source_threshold,
         source_statistics=old.source_statistics,
