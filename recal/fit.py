@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,11 +13,9 @@ import torch
 from recal.collect import Activations
 from recal.languages import HIGH, MID
 from recal.maths.direction import ProjectionStatistics, pooled_direction, projection_statistics
-from recal.maths.estimators.paper import paper_f1
-from recal.maths.evidence import Evidence
 from recal.maths.logistic import Folded, score_pair
 from recal.maths.paper import RANK as PAPERS_RANK
-from recal.maths.paper import fit_paper
+from recal.maths.paper import f1_threshold, fit_paper
 from recal.maths.readout import fit_ranks, fit_wide, source_of
 from recal.maths.source import SourceStatistics, pooled_within_sd, source_statistics
 from recal.maths.transfer import summed
@@ -88,7 +85,7 @@ class FitPlan:
             readings = (self.reading,)
         elif self.method == "paper":
             readings = ("last",)
-        n_allowed = math.ceil(self.depth * (max(activations.layers) + 1) - 1e-9)
+        n_allowed = max(1, round(self.depth * (max(activations.layers) + 1)))
         layers = [layer for layer in activations.layers if layer < n_allowed]
         for reading in readings:
             for layer in layers if self.layer is None else (self.layer,):
@@ -216,7 +213,7 @@ def fit_parts(activations: Activations, chosen: Sequence[Candidate], plan: FitPl
     if plan.method == "recal":
         return fitted
     scores = _scores(fitted.parts, activations, plan.source_languages)
-    threshold = paper_f1(Evidence(*pooled_scores(scores)), source=fitted.source).threshold
+    threshold = f1_threshold(pooled_scores(scores), fitted.source)
     return fitted._replace(source=source_statistics(scores, threshold=threshold))
 
 

@@ -61,6 +61,19 @@ _Reading = Annotated[
 ]
 
 
+_Parts = Annotated[
+    int, typer.Option("--parts", min=1, help="Places read together at most; 1: the best alone.")
+]
+_Depth = Annotated[
+    float, typer.Option("--depth", min=0.01, max=1, help="Share of the blocks that may be read.")
+]
+
+_Calibrations = Annotated[
+    Path | None,
+    typer.Option("--calibrations", help="Also save the source languages' calibrations here."),
+]
+
+
 def fit(
     out: Annotated[Path, typer.Option(help="Where the readout is saved.")] = Path("var/readout"),
     prompts: options.Prompts = "corpus",
@@ -70,17 +83,11 @@ def fit(
     reading: _Reading = None,
     layer: Annotated[int | None, typer.Option(min=0, help="Block to read.")] = None,
     rank: Annotated[int | None, typer.Option(min=1, help="Of the subspace of directions.")] = None,
-    parts: Annotated[
-        int, typer.Option(min=1, help="Places read together at most; 1: the best single one.")
-    ] = 8,
-    depth: Annotated[
-        float, typer.Option(min=0.01, max=1, help="Share of the blocks that may be read.")
-    ] = 0.67,
+    parts: _Parts = 8,
+    depth: _Depth = 0.67,
     per_class: Annotated[int, typer.Option(min=2, help="Training prompts per class.")] = 96,
     search_per_class: Annotated[int, typer.Option(min=1, help="Validation prompts.")] = 2,
-    calibrations: Annotated[
-        Path | None, typer.Option(help="Also save the source languages' calibrations here.")
-    ] = None,
+    calibrations: _Calibrations = None,
     judge: options.JudgeName = "phrases",
     model: options.Model = None,
     config: options.Config = None,
@@ -96,12 +103,10 @@ def fit(
 
     from recal.fit import FitPlan
     from recal.inputs import prompts_from, settings_of
-    from recal.languages import HIGH, MID
     from recal.readouts import ReadoutPlan
 
     plan = FitPlan(
-        source_languages=options.languages_of(source) if source else HIGH,
-        development_languages=options.languages_of(development) if development else MID,
+        *_languages(source, development),
         rank=rank,
         layer=layer,
         reading=reading.value if reading is not None else None,
@@ -158,6 +163,15 @@ def _make(
                 tried=lambda trial: console.print(trial.in_words),
             ),
         )
+
+
+def _languages(source: str, development: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    from recal.languages import HIGH, MID
+
+    return (
+        options.languages_of(source) if source else HIGH,
+        options.languages_of(development) if development else MID,
+    )
 
 
 def _save_calibrations(made: MadeReadout, folder: Path) -> str:

@@ -115,7 +115,7 @@ def fit_paper(
     if examples is not None:
         chosen_on = score_pair(folded, examples)
     statistics = source_statistics(of_source, threshold=0.0)
-    threshold = paper_f1(Evidence(*chosen_on), source=statistics).threshold
+    threshold = f1_threshold(chosen_on, statistics)
     return PaperGate(
         folded=folded,
         basis=columns,
@@ -123,6 +123,15 @@ def fit_paper(
         f1=balanced_f1(*chosen_on, threshold),
         source=source_statistics(of_source, threshold=threshold),
     )
+
+
+def f1_threshold(scores: TwoClass, source: SourceStatistics) -> float:
+    """The threshold of the best F1 on these very scores.
+
+    Raises:
+        ValueError: a class is empty, or a score is not finite.
+    """
+    return paper_f1(Evidence(*scores), source=source).threshold
 
 
 def balanced_f1(harmful_scores: ArrayLike, harmless_scores: ArrayLike, threshold: float) -> float:
