@@ -83,6 +83,8 @@ def _table(comparisons: Sequence[Comparison]) -> Table:
 
     table = Table(
         box=box.SIMPLE,
+        collapse_padding=True,
+        pad_edge=False,
         title="Accuracy untouched and behind the gate, %; difference with 95 % interval",
         caption="same: questions with one choice in both runs; fired: prompts steered or refused",
     )

@@ -128,7 +128,7 @@ class RecalModel(LM):  # type: ignore[misc]
         made = self._answers.texts(list(asked.values()), report=self._step("texts"))
         texts = dict(zip(asked, made, strict=True))
         return [
-            texts.get(row, self._refusal(prompt, action))
+            texts[row] if row in texts else self._refusal(prompt, action)
             for row, ((prompt, _), action) in enumerate(zip(asked_for, actions, strict=True))
         ]
 

@@ -66,7 +66,10 @@ def conclusion(together: Comparison) -> str:
     languages = ", ".join(f"{la} {n}" for la, n in list(together.languages.items())[:_MOST_ROWS])
     fired_by = ", ".join(f"{reason} {n}" for reason, n in together.fired_by.items())
     word = "excludes" if together.is_non_inferior else "does not exclude"
-    text = f"The interval {word} a loss of more than {MARGIN:g} point. Decided under: {languages}."
+    text = (
+        f"The interval {word} a loss of more than {MARGIN:g} point. "
+        f"Fired by: {fired_by or 'nothing'}. Decided under: {languages}."
+    )
     if together.n_too_long:
         text += f" Left out: {together.n_too_long} questions that do not fit the context."
     return text

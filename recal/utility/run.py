@@ -78,7 +78,8 @@ def run(
     logging.getLogger("lm_eval").setLevel(logging.ERROR)
     untouched = RecalModel(line.answers, None, report=_named("untouched", report))
     gated = RecalModel(line.answers, line.gate, report=_named("gated", report))
-    before, after = _samples(untouched, load(), plan), _samples(gated, load(), plan)
+    manager = _manager(load())
+    before, after = (_samples(m, load(), plan, manager) for m in (untouched, gated))
     too_long = untouched.too_long | gated.too_long
     everything: list[Answered] = []
     found, n_left_out = [], 0
@@ -101,10 +102,10 @@ def run(
 
 
 def _samples(
-    model: RecalModel, tasks: Sequence[str | Task], plan: UtilityPlan
+    model: RecalModel, tasks: Sequence[str | Task], plan: UtilityPlan, manager: TaskManager
 ) -> dict[str, list[dict[str, Any]]]:
     try:
-        loaded = TaskManager().load(list(tasks))
+        loaded = manager.load(list(tasks))
     except KeyError as error:
         raise ValueError(
             f"the harness has no task {error}; `lm-eval ls tasks` lists them"
@@ -116,6 +117,11 @@ def _samples(
     )
     samples: dict[str, list[dict[str, Any]]] = results["samples"]
     return samples
+
+
+def _manager(tasks: Sequence[str | Task]) -> TaskManager:
+    # the index of thousands of tasks takes many seconds, and tasks made here are not in it
+    return TaskManager(include_defaults=any(isinstance(task, str) for task in tasks))
 
 
 def _set_examples(task: Task, n_examples: int | None) -> None:
