@@ -7,7 +7,7 @@ import pytest
 
 from recal.evaluation.gates import FewShot, Saved
 from recal.evaluation.held import Deck, HeldOut, held_out
-from recal.evaluation.method import Arm, Examples, Method
+from recal.evaluation.method import Arm, Examples, Method, Thresholded
 from recal.maths.metrics import rates_at
 from recal.recalibrate import PAPER, RecalibrationPlan, recalibrate_together
 from services.domain import Action
@@ -59,7 +59,10 @@ def test_three_zones_leave_some_untouched_and_two_ways_none() -> None:
 
 def test_a_source_language_keeps_the_readouts_own_threshold() -> None:
     for name in ("paper", "recal"):
-        found = actions(named(name), EN)
+        method = named(name)
+        assert isinstance(method, Thresholded)
+        assert method.thresholds("en", None).steer == readout().source_threshold
+        found = actions(method, EN)
         scores = np.concatenate(EN.scores(readout()))
         steered = np.array([a is Action.STEER for a in found])
         assert np.array_equal(steered, scores >= readout().source_threshold)
@@ -71,9 +74,10 @@ def test_a_few_shot_method_without_examples_is_an_error() -> None:
 
 
 def test_no_threshold_has_a_better_j_than_the_best() -> None:
-    scores = SW.scores(readout())
-    steered = np.array([a is Action.STEER for a in actions(named("best"), SW)])
-    best = steered[:20].mean() - steered[20:].mean()
+    (many,) = held_out(asked(150), ("sw",))
+    scores = many.scores(readout())
+    steered = np.array([a is Action.STEER for a in actions(named("best"), many)])
+    best = steered[:150].mean() - steered[150:].mean()
     others = [rates_at(*scores, t) for t in np.concatenate(scores)]
     assert best >= max(r.tpr - r.fpr for r in others)
     source = rates_at(*scores, readout().source_threshold)

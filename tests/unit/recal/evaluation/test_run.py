@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 
 from recal.evaluation.answers import Watch, Work
+from recal.evaluation.exhibits import exhibits_of
 from recal.evaluation.held import held_out
 from recal.evaluation.plan import EvaluationPlan
 from recal.evaluation.run import Judging, evaluate
+from recal.maths.components import principal_components
 from recal.maths.decomposition import JudgeError
 from recal.maths.metrics import auroc
 from services.domain import Action
@@ -77,6 +79,9 @@ def test_losses_of_every_arm_and_tier_add_up_to_100() -> None:
         delta = REPORT.arm(found.arm).tier(found.tier).delta.value
         assert found.split.delta == pytest.approx(delta)
         assert delta + found.split.total == pytest.approx(100.0)
+        oracle = REPORT.arm("oracle").tier(found.tier).delta.value
+        assert found.split.actuation_loss == pytest.approx(100.0 - oracle)
+        assert found.split.gate_loss == pytest.approx(oracle - delta)
 
 
 def test_the_gates_loss_is_split_where_a_threshold_decides() -> None:
@@ -136,8 +141,8 @@ def test_rates_are_corrected_where_the_judges_errors_are_known() -> None:
 
 
 def test_an_interval_does_not_depend_on_what_else_is_evaluated() -> None:
-    alone = run(languages=("sw",)).report
-    assert alone.arm("recal@4").of("sw").delta == REPORT.arm("recal@4").of("sw").delta
+    alone = run(languages=("yo",)).report
+    assert alone.arm("recal@4").of("yo").delta == REPORT.arm("recal@4").of("yo").delta
 
 
 def test_another_seed_gives_other_intervals_and_the_same_estimates() -> None:
@@ -198,15 +203,15 @@ def test_a_plan_that_says_nothing_is_refused(changes: dict[str, int], words: str
 
 def test_exhibits_belong_to_the_same_prompts() -> None:
     exhibits = evaluated().exhibits
-    assert exhibits.components.coordinates.shape == (160, 2)
-    assert exhibits.harmful.sum() == 80
+    layer = stage.readout().layer
+    rows = np.concatenate([part.activations.at(layer) for part in PARTS])
+    assert exhibits.components.coordinates == pytest.approx(principal_components(rows).coordinates)
     assert exhibits.languages[:40] == ("sw",) * 40
-    gap = np.abs(
-        np.diff(
-            [
-                exhibits.components.coordinates[exhibits.harmful == h, 0].mean()
-                for h in (True, False)
-            ]
-        )
-    )
-    assert gap > 2
+    assert exhibits.harmful[:40].tolist() == [True] * 20 + [False] * 20
+
+
+def test_of_very_many_prompts_a_thousand_are_drawn() -> None:
+    exhibits = exhibits_of(held_out(stage.asked(150), stage.LANGUAGES), stage.readout())
+    assert exhibits.n_prompts == 1200
+    assert len(exhibits.languages) == len(exhibits.components.coordinates) == 1000
+    assert {exhibits.languages.count(la) for la in stage.LANGUAGES} == {250}

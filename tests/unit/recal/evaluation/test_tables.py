@@ -15,7 +15,7 @@ from recal.evaluation.tables import (
     tier_tables,
 )
 from recal.evaluation.wording import interval
-from recal.maths.decomposition import JudgeError
+from recal.maths.decomposition import PERFECT, JudgeError
 from tests.unit.recal.evaluation.stage import evaluated, run
 from tests.unit.recal.treated import LiteralJudge
 
@@ -52,6 +52,8 @@ def test_corrected_rates_have_a_column_where_the_judge_errs() -> None:
     judged = run(("recal",), judging=Judging(LiteralJudge(), JudgeError(0.9, 0.9))).report
     assert "corrected Δ" in tier_tables(judged)[0].header
     assert "corrected Δ" not in tier_tables(REPORT)[0].header
+    perfect = run(("recal",), judging=Judging(LiteralJudge(), PERFECT)).report
+    assert "corrected Δ" not in tier_tables(perfect)[0].header
 
 
 def test_arms_that_decide_nothing_have_no_row_among_the_gates() -> None:
