@@ -39,6 +39,7 @@ from services.composition import notice_of
 from services.domain import Action, Intervention, Sampling, Usage
 from services.embedded.runtime import EmbeddedRuntime
 from services.readout.artefact import save_calibration
+from services.readout.bundle import Scope, SteerForm
 from services.rpc.stubs import GenerationStub, open_channel
 from services.settings import EdgeSettings, RegistrySettings, ServeSettings, Settings
 
@@ -74,7 +75,13 @@ class Served:
 def artefacts(settings: Settings, directory: Path) -> None:
     """A readout of the organism and its source languages' calibrations; one steering, untuned."""
     backbone = whole_backbone(settings.backbone, threads=settings.threads)
-    search = SearchPlan(multiples=(1.0,), scopes=(True,), layers=(4,), max_degenerate=1.0)
+    search = SearchPlan(
+        multiples=(1.0,),
+        forms=(SteerForm.ADD,),
+        scopes=(Scope.LAST,),
+        layers=(3,),
+        max_degenerate=1.0,
+    )
     made = make_readout(
         backbone,
         corpus_prompts(),

@@ -32,7 +32,7 @@ from recal.collect import Activations, collect
 from recal.commands.organism import SHIPPED
 from recal.fit import FitPlan, direction_at
 from recal.generate import Generator
-from recal.judge import OrganismJudge
+from recal.judge import OrganismJudge, exchanges_of
 from recal.languages import HIGH, LOW, MID
 from recal.organism.corpus import corpus_prompts
 from recal.prompts import Prompt, select, spread
@@ -100,7 +100,7 @@ class Bench:
     def row(self, method: Method, acts: str) -> Row:
         """What a method does to the test prompts."""
         texts = self.model.texts(self.test, method.treatments(self.test))
-        judged = [self.judge.judge(text) for text in texts]
+        judged = self.judge.judge_all(exchanges_of((p.text for p in self.test), texts))
 
         def rate(harmful: bool, field: str, languages: Sequence[str]) -> float:
             rows = [

@@ -16,7 +16,7 @@ from recal.recalibrate import calibrate_source
 from recal.search import SearchPlan
 from services.backbone.load import load_backbone
 from services.language_id.identifier import LanguageIdService
-from services.readout.bundle import Bundle
+from services.readout.bundle import Bundle, Scope
 
 pytestmark = pytest.mark.organism
 
@@ -43,7 +43,7 @@ def test_mmlu_questions_are_answered_untouched_and_gated(tmp_path: Path) -> None
         tmp_path / "readout",
         plan=ReadoutPlan(
             fit=FitPlan(HIGH[:3], MID[:1], rank=3, layer=2),
-            search=SearchPlan(multiples=(1.0,), scopes=(False,), layers=(4,)),
+            search=SearchPlan(multiples=(1.0,), scopes=(Scope.LAST,), layers=(3,)),
             n_fit=24,
             n_search=1,
         ),

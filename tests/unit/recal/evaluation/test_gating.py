@@ -8,7 +8,7 @@ from recal.evaluation.held import Deck, held_out
 from recal.evaluation.method import Arm
 from recal.evaluation.report import Gate
 from recal.maths.metrics import rates_at
-from recal.recalibrate import recalibrate
+from recal.recalibrate import recalibrate_together
 from tests.unit.recal.evaluation.stage import LANGUAGES, asked, methods, pool, readout
 
 SW, _, _, EN = held_out(asked(), LANGUAGES)
@@ -22,10 +22,9 @@ def gate(name: str, k: int = 0, language: str = "sw", n: int = 8) -> Gate:
 
 def test_j_over_draws_is_that_of_each_draws_own_threshold() -> None:
     found = gate("recal", 1)
-    made = [
-        recalibrate(readout(), DECK.deal(1, i).activations, "sw").calibration.thresholds.steer
-        for i in range(1, 9)
-    ]
+    draws = [DECK.deal(1, i).activations for i in range(1, 9)]
+    together = [recalibrate_together(readout(), drawn, ("sw", "yo", "ar")) for drawn in draws]
+    made = [each["sw"].calibration.thresholds.steer for each in together]
     rates = [rates_at(*SW.scores(readout()), threshold) for threshold in made]
     js = [100 * (r.tpr - r.fpr) for r in rates]
     assert found.steer_thresholds == pytest.approx(made)

@@ -81,7 +81,7 @@ def measured(page: str, folder: Path) -> dict[str, dict[str, float]]:
         ],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         check=True,
     )
     text = done.stdout.split("<pre>")[1].split("</pre>")[0]

@@ -142,7 +142,7 @@ def test_rates_are_corrected_where_the_judges_errors_are_known() -> None:
 
 def test_an_interval_does_not_depend_on_what_else_is_evaluated() -> None:
     alone = run(languages=("yo",)).report
-    assert alone.arm("recal@4").of("yo").delta == REPORT.arm("recal@4").of("yo").delta
+    assert alone.arm("paper@4").of("yo").delta == REPORT.arm("paper@4").of("yo").delta
 
 
 def test_another_seed_gives_other_intervals_and_the_same_estimates() -> None:
@@ -203,7 +203,7 @@ def test_a_plan_that_says_nothing_is_refused(changes: dict[str, int], words: str
 
 def test_exhibits_belong_to_the_same_prompts() -> None:
     exhibits = evaluated().exhibits
-    layer = stage.readout().layer
+    layer = stage.readout().deepest_layer
     rows = np.concatenate([part.activations.at(layer) for part in PARTS])
     assert exhibits.components.coordinates == pytest.approx(principal_components(rows).coordinates)
     assert exhibits.languages[:40] == ("sw",) * 40

@@ -8,7 +8,7 @@ from pathlib import Path
 from recal.utility.answers import Answers
 from recal.utility.assembly import Line
 from recal.utility.live_gate import LiveGate
-from services.backbone.chat import encode
+from services.backbone.chat import encode_prompt
 from services.backbone.load import Backbone
 from services.domain import Abstention, LanguageGuess
 from services.gate.extract import residuals
@@ -40,9 +40,9 @@ def identify(prompt: str) -> LanguageGuess:
 def scores_of(backbone: Backbone, prompts: list[str]) -> list[float]:
     """Scores by the tiny readout, without the gate."""
     readout = tiny_readout(backbone)
-    ids = [encode(backbone.tokenizer, prompt) for prompt in prompts]
-    read = residuals(backbone, ids, layers=[readout.layer])[:, 0]
-    found: list[float] = readout.linear.score(read).tolist()
+    encoded = [encode_prompt(backbone.tokenizer, prompt) for prompt in prompts]
+    read = residuals(backbone, encoded, places=readout.places)
+    found: list[float] = readout.score(read).tolist()
     return found
 
 
