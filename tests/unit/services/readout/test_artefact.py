@@ -166,6 +166,18 @@ def test_a_readout_that_would_be_refused_is_not_saved(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_place_that_is_read_twice_is_refused_even_when_vouched_for(tmp_path: Path) -> None:
+    saved_readout(tmp_path / "readout")
+
+    def twice(record: dict[str, object]) -> None:
+        first, second = record["parts"]  # type: ignore[misc]
+        second.update(layer=first["layer"], reading=first["reading"])
+
+    rewritten(tmp_path / "readout", "readout.json", twice)
+    with pytest.raises(ArtefactRefused, match="reads the same place twice"):
+        load_readout(tmp_path / "readout")
+
+
 def test_an_example_given_as_text_is_refused_without_being_shown(tmp_path: Path) -> None:
     calibration = replace(a_calibration(), example_hashes=("the secret prompt",))
     with pytest.raises(ArtefactRefused) as refusal:
