@@ -20,7 +20,7 @@ from services.readout.artefact import (
     save_calibration,
     save_readout,
 )
-from services.readout.bundle import Bundle, Calibration, Readout, ReleaseForm, Scope, SteerForm
+from services.readout.bundle import Calibration, Readout
 from services.readout.linear import LinearReadout, ReadoutPart
 from services.readout.manifest import MANIFEST, canonical_json, seal, sha256
 from services.readout.place import Place
@@ -31,9 +31,6 @@ from tests.unit.services.readout.factories import (
     saved_calibration,
     saved_readout,
 )
-
-V1 = Path(__file__).with_name("v1")
-"""A readout and a calibration as the first schema version saved them."""
 
 
 def rewritten(directory: Path, name: str, change: Callable[[dict[str, object]], None]) -> None:
@@ -188,6 +185,18 @@ def test_a_readout_that_would_be_refused_is_not_saved(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_place_that_is_read_twice_is_refused_even_when_vouched_for(tmp_path: Path) -> None:
+    saved_readout(tmp_path / "readout")
+
+    def twice(record: dict[str, object]) -> None:
+        first, second = record["parts"]  # type: ignore[misc]
+        second.update(layer=first["layer"], reading=first["reading"])
+
+    rewritten(tmp_path / "readout", "readout.json", twice)
+    with pytest.raises(ArtefactRefused, match="reads the same place twice"):
+        load_readout(tmp_path / "readout")
+
+
 def test_an_example_given_as_text_is_refused_without_being_shown(tmp_path: Path) -> None:
     calibration = replace(a_calibration(), example_hashes=("the secret prompt",))
     with pytest.raises(ArtefactRefused) as refusal:
@@ -218,36 +227,6 @@ def test_an_unknown_schema_version_is_refused(tmp_path: Path) -> None:
     saved_readout(tmp_path / "readout")
     rewritten(tmp_path / "readout", "readout.json", lambda record: record.update(schema_version=3))
     with pytest.raises(ArtefactRefused, match="another schema version than 1 to 2"):
-        load_readout(tmp_path / "readout")
-
-
-def test_a_readout_of_schema_version_1_still_loads(tmp_path: Path) -> None:
-    old = load_readout(V1 / "readout", backbone=BACKBONE)
-    assert old.digest == "9a08378888dd1f4385a3ad4262db5b9123c7497048e8f79b1828a9b3084b1ab7"
-    assert old.places == (Place(2, "last"),)
-    assert float(old.score(torch.arange(8.0)[None])) == pytest.approx(-4.2924, abs=1e-4)
-    assert (old.steering.coefficient, old.steering.scope) == (3.5, Scope.LAST_THEN_DECODE)
-    assert (old.steering.form, old.steering.release.form) == (SteerForm.ADD, ReleaseForm.ABLATE)
-    again = save_readout(old, tmp_path / "readout")
-    assert json.loads((tmp_path / "readout" / "readout.json").read_bytes())["schema_version"] == 2
-    assert load_readout(tmp_path / "readout").places == again.places
-
-
-def test_a_calibration_of_schema_version_1_still_belongs_to_its_readout() -> None:
-    old = load_calibration(V1 / "sw", backbone=BACKBONE)
-    Bundle(load_readout(V1 / "readout"), {"sw": old})
-    assert (old.thresholds.steer, old.k) == (0.4, 4)
-
-
-@pytest.mark.parametrize(
-    "broken", [{"position": -3}, {"layer": 4}, {"share": 1.0}, {"schema_version": 2}], ids=str
-)
-def test_a_broken_readout_of_schema_version_1_is_refused(
-    broken: dict[str, object], tmp_path: Path
-) -> None:
-    shutil.copytree(V1 / "readout", tmp_path / "readout")
-    rewritten(tmp_path / "readout", "readout.json", lambda record: record.update(broken))
-    with pytest.raises(ArtefactRefused, match=r"`readout\.json`"):
         load_readout(tmp_path / "readout")
 
 
