@@ -20,6 +20,7 @@ import numpy as np
 import torch
 
 from recal.baselines.adasteer import fit_adasteer
+from recal.baselines.alphasteer import fit_alphasteer
 from recal.baselines.cast import CastPlan, fit_cast
 from recal.baselines.method import Method
 from recal.baselines.oracle import OracleGate
@@ -161,7 +162,7 @@ def beside(bench: Bench, found: Found) -> list[Row]:
 
 
 def baselines(bench: Bench, examples: Sequence[Prompt]) -> list[Row]:
-    """AdaSteer and CAST with anchors of high-resource languages."""
+    """AdaSteer, AlphaSteer and CAST with anchors of high-resource languages."""
     rows = []
     for scope in (Scope.PROMPT, Scope.DECODE):
         method = fit_adasteer(
@@ -175,6 +176,22 @@ def baselines(bench: Bench, examples: Sequence[Prompt]) -> list[Row]:
         )
         reach = "" if method.strength is None else f", reach {method.strength.chosen:g}"
         rows.append(_shown(bench.row(method, f"every block on {scope.value}{reach}")))
+    alpha = fit_alphasteer(
+        bench.activations,
+        bench.validation,
+        languages=HIGH,
+        read=LastToken(bench.backbone),
+        run=bench.run,
+    )
+    blocks = tuple(alpha.blocks)
+    rows.append(
+        _shown(
+            bench.row(
+                alpha,
+                f"blocks {blocks[0]} to {blocks[-1]} on prompt, strength {alpha.strength.chosen:g}",
+            )
+        )
+    )
     for behaviour in ("suffixes", "prompts"):
         cast = fit_cast(
             bench.backbone,
