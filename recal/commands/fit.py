@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -38,7 +39,7 @@ def fit(
     from recal.generate import Generator
     from recal.inputs import judge_of, prompts_from, settings_of, whole_backbone
     from recal.languages import HIGH, MID
-    from recal.progress import counting
+    from recal.progress import counting_steps
     from recal.readouts import ReadoutPlan, Watch, make_readout
     from recal.recalibrate import calibrate_source
     from services.readout.artefact import save_calibration
@@ -52,7 +53,7 @@ def fit(
         layer=layer,
     )
     console = Console()
-    with counting("prompts") as collected, counting("texts of the search") as searched:
+    with counting_steps(console=console) as step:
         made = make_readout(
             backbone,
             prompts_from(prompts),
@@ -61,7 +62,11 @@ def fit(
             generate=Generator(backbone),
             judge=judge_of(judge),
             cache=settings.state_dir / "activations",
-            watch=Watch(collected, searched, lambda trial: console.print(trial.in_words)),
+            watch=Watch(
+                partial(step, "prompts"),
+                partial(step, "texts of the search"),
+                lambda trial: console.print(trial.in_words),
+            ),
         )
     console.print(_summary(made))
     if calibrations is not None:
