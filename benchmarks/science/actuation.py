@@ -12,14 +12,16 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 
 from recal.baselines.adasteer import fit_adasteer
+from recal.baselines.alphasteer import fit_alphasteer
 from recal.baselines.cast import CastPlan, fit_cast
 from recal.baselines.method import Method
 from recal.baselines.oracle import OracleGate
@@ -161,37 +163,60 @@ def beside(bench: Bench, found: Found) -> list[Row]:
 
 
 def baselines(bench: Bench, examples: Sequence[Prompt]) -> list[Row]:
-    """AdaSteer and CAST with anchors of high-resource languages."""
-    rows = []
-    for scope in (Scope.PROMPT, Scope.DECODE):
-        method = fit_adasteer(
-            bench.activations,
-            bench.validation,
-            languages=HIGH,
-            development=MID,
-            read=LastToken(bench.backbone),
-            run=bench.run,
-            scope=scope,
-        )
-        reach = "" if method.strength is None else f", reach {method.strength.chosen:g}"
-        rows.append(_shown(bench.row(method, f"every block on {scope.value}{reach}")))
-    for behaviour in ("suffixes", "prompts"):
-        cast = fit_cast(
-            bench.backbone,
-            examples,
-            bench.validation,
-            suffixes=organism_suffixes(HIGH),
-            read=PromptMean(bench.backbone),
-            run=bench.run,
-            plan=CastPlan(behaviour=behaviour),
-        )
-        layers = cast.behaviour.layers
-        acts = (
-            f"blocks {layers[0]} to {layers[-1]}, strength {cast.behaviour.strength.chosen:g}, "
-            f"condition at block {cast.point.layer}"
-        )
-        rows.append(_shown(bench.row(cast, acts)))
-    return rows
+    """AdaSteer, AlphaSteer and CAST with anchors of high-resource languages."""
+    fits = (
+        partial(_adasteer, bench, Scope.PROMPT),
+        partial(_adasteer, bench, Scope.DECODE),
+        partial(_alphasteer, bench),
+        partial(_cast, bench, examples, "suffixes"),
+        partial(_cast, bench, examples, "prompts"),
+    )
+    return [_shown(bench.row(*fit())) for fit in fits]
+
+
+def _adasteer(bench: Bench, scope: Scope) -> tuple[Method, str]:
+    method = fit_adasteer(
+        bench.activations,
+        bench.validation,
+        languages=HIGH,
+        development=MID,
+        read=LastToken(bench.backbone),
+        run=bench.run,
+        scope=scope,
+    )
+    reach = "" if method.strength is None else f", reach {method.strength.chosen:g}"
+    return method, f"every block on {scope.value}{reach}"
+
+
+def _alphasteer(bench: Bench) -> tuple[Method, str]:
+    method = fit_alphasteer(
+        bench.activations,
+        bench.validation,
+        languages=HIGH,
+        read=LastToken(bench.backbone),
+        run=bench.run,
+    )
+    blocks = tuple(method.blocks)
+    return method, f"blocks {blocks[0]} to {blocks[-1]} on prompt, λ {method.strength.chosen:g}"
+
+
+def _cast(
+    bench: Bench, examples: Sequence[Prompt], behaviour: Literal["suffixes", "prompts"]
+) -> tuple[Method, str]:
+    method = fit_cast(
+        bench.backbone,
+        examples,
+        bench.validation,
+        suffixes=organism_suffixes(HIGH),
+        read=PromptMean(bench.backbone),
+        run=bench.run,
+        plan=CastPlan(behaviour=behaviour),
+    )
+    layers, strength = method.behaviour.layers, method.behaviour.strength.chosen
+    return method, (
+        f"blocks {layers[0]} to {layers[-1]}, strength {strength:g}, condition at block "
+        f"{method.point.layer}"
+    )
 
 
 def to_markdown(rows: Sequence[Row]) -> str:

@@ -14,7 +14,7 @@ from recal.baselines.method import Read
 from recal.baselines.strength import Strength, choose_strength
 from recal.collect import Activations
 from recal.fit import by_language
-from recal.maths.adasteer import Law, fit_law, scaled_positions
+from recal.maths.adasteer import Law, ReleasedLaws, fit_law, scaled_positions
 from recal.maths.direction import difference_in_means
 from recal.maths.metrics import auroc
 from recal.maths.two_class import FloatArray, TwoClass, stacked
@@ -36,9 +36,9 @@ class AnchoredLaw(NamedTuple):
     layer: int
     law: Law
     at_0: FloatArray
-    """(d_model,) mean of the harmless anchors."""
+    """(d_model,) mean of one class of anchors: the harmless ones, where we fit the law."""
     at_100: FloatArray
-    """(d_model,) mean of the harmful anchors."""
+    """(d_model,) mean of the other class."""
 
     def coefficients(self, states: FloatArray) -> FloatArray:
         """(n, d_model) states to (n,) coefficients."""
@@ -115,13 +115,55 @@ def fit_adasteer(
     first, second = _two_best_layers(anchors, rows, development)
     half = strength.chosen / 2.0
     return AdaSteer(
-        name=f"AdaSteer ({'decode' if scope is Scope.DECODE else 'prefill'})",
+        name=f"AdaSteer ({_where(scope)})",
         alpha=_anchored(first, rows[first], half),
         beta=_anchored(second, rows[second], half),
         vectors=vectors,
         scope=scope,
         read=read,
         strength=strength,
+    )
+
+
+def released_adasteer(
+    anchors: Activations,
+    laws: ReleasedLaws,
+    *,
+    languages: Sequence[str],
+    read: Read,
+    scope: Scope = Scope.PROMPT,
+) -> AdaSteer:
+    """The released laws as they are, on our anchors: what arXiv:2606.01196 compares with.
+
+    Position 0 is the harmful mean and 100 the harmless one, as the released anchors lie.
+
+    Args:
+        anchors: of labelled prompts at every block.
+        laws: of the backbone's family, from `recal.maths.adasteer.RELEASED`.
+        languages: whose prompts are anchors.
+        read: states of the last prompt token.
+        scope: `prompt` as released; `decode` as in arXiv:2606.01196.
+
+    Raises:
+        ValueError: a language lacks a class, or the backbone lacks a block that the laws read.
+    """
+    rows = {la: stacked(by_language(anchors, la, languages)) for la in anchors.layers}
+    missing = {laws.alpha_layer, laws.beta_layer} - set(rows)
+    if missing:
+        raise ValueError(
+            f"the released laws read blocks {sorted(missing)}, and {len(rows)} were collected; "
+            "use `fit_adasteer` for another backbone"
+        )
+    means = {
+        la: (pair.harmful.mean(axis=0), pair.harmless.mean(axis=0)) for la, pair in rows.items()
+    }
+    return AdaSteer(
+        name=f"AdaSteer, released laws ({_where(scope)})",
+        alpha=AnchoredLaw(laws.alpha_layer, laws.alpha, *means[laws.alpha_layer]),
+        beta=AnchoredLaw(laws.beta_layer, laws.beta, *means[laws.beta_layer]),
+        vectors={layer: _vector(pair) for layer, pair in rows.items()},
+        scope=scope,
+        read=read,
     )
 
 
@@ -138,6 +180,10 @@ def pushed_everywhere(
             for layer, vector in vectors.items()
         ),
     )
+
+
+def _where(scope: Scope) -> str:
+    return "decode" if scope is Scope.DECODE else "prefill"
 
 
 def _vector(pair: TwoClass) -> BlockVector:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -139,15 +140,11 @@ def _make(
 ) -> MadeReadout:
     from recal.generate import Generator
     from recal.inputs import judge_of, whole_backbone
-    from recal.progress import counting
+    from recal.progress import counting_steps
     from recal.readouts import Watch, make_readout
 
     backbone = whole_backbone(settings.backbone, threads=settings.threads)
-    with (
-        counting("prompts") as collected,
-        counting("places") as compared,
-        counting("texts of the search") as searched,
-    ):
+    with counting_steps(console=console) as step:
         return make_readout(
             backbone,
             prompts,
@@ -157,9 +154,9 @@ def _make(
             judge=judge_of(judge, device=settings.backbone.device),
             cache=settings.state_dir / "activations",
             watch=Watch(
-                collected=collected,
-                compared=compared,
-                searched=searched,
+                collected=partial(step, "prompts"),
+                compared=partial(step, "places"),
+                searched=partial(step, "texts of the search"),
                 tried=lambda trial: console.print(trial.in_words),
             ),
         )

@@ -7,6 +7,7 @@ import platform
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -25,7 +26,7 @@ from recal.judge import OrganismJudge, exchanges_of
 from recal.languages import ALL, HIGH, LOW, MID, tier_of
 from recal.maths.metrics import auroc
 from recal.organism.corpus import corpus_prompts
-from recal.progress import counting
+from recal.progress import counting, counting_steps
 from recal.prompts import Prompt, draw, select, spread
 from recal.readouts import MadeReadout, ReadoutPlan, Watch, make_readout
 from recal.recalibrate import (
@@ -141,10 +142,7 @@ def _open(settings: Settings, plan: DemoPlan, console: Console) -> _Setting:
 
 def _fit(this: _Setting) -> MadeReadout:
     this.console.rule(f"2  Activations, and a readout of {len(HIGH)} high-resource languages")
-    with (
-        counting("activations", console=this.console) as collected,
-        counting("texts of the search for steering", console=this.console) as searched,
-    ):
+    with counting_steps(console=this.console) as step:
         made = make_readout(
             this.backbone,
             this.prompts,
@@ -153,7 +151,7 @@ def _fit(this: _Setting) -> MadeReadout:
             generate=Generator(this.backbone),
             judge=OrganismJudge(),
             cache=this.settings.state_dir / "activations",
-            watch=Watch(collected=collected, searched=searched),
+            watch=Watch(partial(step, "activations"), partial(step, "texts of the search")),
         )
     this.console.print(f"reads {made.readout.reads}")
     this.console.print(f"steers: {made.found.chosen.in_words}")

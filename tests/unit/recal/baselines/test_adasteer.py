@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from recal.baselines.adasteer import AdaSteer, fit_adasteer
+from recal.baselines.adasteer import AdaSteer, fit_adasteer, released_adasteer
 from recal.collect import Activations
+from recal.maths.adasteer import Law, ReleasedLaws
 from recal.prompts import Prompt
 from recal.trials import TrialRun
 from services.generation.treatment import Treatment
@@ -95,6 +96,32 @@ def test_each_block_is_pushed_by_the_same_share_of_its_own_difference_in_means(m
 def test_positions_are_read_at_the_two_blocks_that_tell_new_languages_apart(method) -> None:
     assert 1 in (method.alpha.layer, method.beta.layer)
     assert method.alpha.layer < method.beta.layer
+
+
+RELEASED_HERE = ReleasedLaws(
+    alpha_layer=1,
+    alpha=Law(0.1, 140.0, -0.2, 0.0),
+    beta_layer=1,
+    beta=Law(-0.06, 50.0, -0.6, 0.4),
+)
+
+
+def released(laws: ReleasedLaws = RELEASED_HERE) -> AdaSteer:
+    return released_adasteer(KNOWN, laws, languages=SOURCES, read=Reads(NEW))
+
+
+def test_released_laws_are_taken_as_they_are_from_the_harmful_mean_on() -> None:
+    method = released()
+    shares = [pushed(t) / method.vectors[1].norm for t in method.treatments(NEW.prompts)]
+    harmful = np.array([p.harmful for p in NEW.prompts])
+    np.testing.assert_allclose(np.median(np.array(shares)[harmful]), -0.2 + 0.4)
+    np.testing.assert_allclose(np.median(np.array(shares)[~harmful]), -0.2 - 0.6)
+    assert "released laws (prefill)" in method.name
+
+
+def test_released_laws_of_a_deeper_backbone_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"read blocks \[13\], and 3 were collected"):
+        released(RELEASED_HERE._replace(beta_layer=13))
 
 
 def test_the_reach_is_the_one_that_acts_and_keeps_the_text_whole(method) -> None:
