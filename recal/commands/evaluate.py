@@ -13,52 +13,65 @@ if TYPE_CHECKING:
     from recal.evaluation.intake import Intake, Wanted
     from recal.evaluation.plan import EvaluationPlan
     from recal.evaluation.run import Evaluated, Judging
+    from services.settings import Settings
 
 _MAX_ROWS = 48
 """Texts that are written at once."""
 
 
+_Methods = Annotated[
+    str,
+    typer.Option(
+        help="Comma-separated: untouched (always there), paper, recal, saved, best, oracle, "
+        "steer_all, release_all, or the name of an estimator."
+    ),
+]
+_Ks = Annotated[str, typer.Option("--k", help="Examples per class, e.g. 1,2,4.")]
+_Draws = Annotated[int, typer.Option(help="Draws whose answers are generated.")]
+_GateDraws = Annotated[int, typer.Option(help="Draws for the gate alone; 50 or more.")]
+_Against = Annotated[
+    str, typer.Option(help="What others are compared with, e.g. recal@4; recal, else saved.")
+]
+_Split = Annotated[str, typer.Option(help="test, or heldout for unseen subjects.")]
+_PerClass = Annotated[int, typer.Option(min=1, help="Prompts per class and language.")]
+_Languages = Annotated[
+    str, typer.Option(help="Comma-separated tags; all that there are prompts of.")
+]
+_Out = Annotated[Path, typer.Option(help="Folder for files that are not named below.")]
+_Html = Annotated[Path | None, typer.Option("--html", help="Default: OUT/report.html.")]
+_Json = Annotated[Path | None, typer.Option("--json", help="Default: OUT/report.json.")]
+_Markdown = Annotated[Path | None, typer.Option("--markdown", help="Default: OUT/report.md.")]
+_Sensitivity = Annotated[
+    float | None, typer.Option(help="Share of true refusals that the judge sees.")
+]
+_Specificity = Annotated[
+    float | None, typer.Option(help="Share of other answers that it does not call refusals.")
+]
+_Resamples = Annotated[int, typer.Option(help="Of the bootstrap, at least 100.")]
+_Seed = Annotated[int, typer.Option(min=0, help="Of the bootstrap.")]
+
+
 def evaluate(
-    methods: Annotated[
-        str,
-        typer.Option(
-            help="Comma-separated: untouched (always there), paper, recal, saved, best, oracle, "
-            "steer_all, release_all, or the name of an estimator."
-        ),
-    ] = "untouched,saved",
-    k: Annotated[str, typer.Option("--k", help="Examples per class, e.g. 1,2,4.")] = "4",
-    draws: Annotated[int, typer.Option(help="Draws whose answers are generated.")] = 5,
-    gate_draws: Annotated[int, typer.Option(help="Draws for the gate alone; 50 or more.")] = 50,
-    against: Annotated[
-        str, typer.Option(help="What others are compared with, e.g. recal@4; recal, else saved.")
-    ] = "",
+    methods: _Methods = "untouched,saved",
+    k: _Ks = "4",
+    draws: _Draws = 5,
+    gate_draws: _GateDraws = 50,
+    against: _Against = "",
     readout: options.ReadoutDirectory = Path("var/readout"),
     calibrations: options.CalibrationsDirectory = Path("var/calibrations"),
     prompts: options.Prompts = "corpus",
-    split: Annotated[str, typer.Option(help="test, or heldout for unseen subjects.")] = "test",
-    per_class: Annotated[int, typer.Option(min=1, help="Prompts per class and language.")] = 40,
-    languages: Annotated[
-        str, typer.Option(help="Comma-separated tags; all that there are prompts of.")
-    ] = "",
-    out: Annotated[Path, typer.Option(help="Folder for files that are not named below.")] = Path(
-        "var/evaluation"
-    ),
-    html: Annotated[Path | None, typer.Option("--html", help="Default: OUT/report.html.")] = None,
-    json_file: Annotated[
-        Path | None, typer.Option("--json", help="Default: OUT/report.json.")
-    ] = None,
-    markdown: Annotated[
-        Path | None, typer.Option("--markdown", help="Default: OUT/report.md.")
-    ] = None,
+    split: _Split = "test",
+    per_class: _PerClass = 40,
+    languages: _Languages = "",
+    out: _Out = Path("var/evaluation"),
+    html: _Html = None,
+    json_file: _Json = None,
+    markdown: _Markdown = None,
     judge: options.JudgeName = "phrases",
-    sensitivity: Annotated[
-        float | None, typer.Option(help="Share of true refusals that the judge sees.")
-    ] = None,
-    specificity: Annotated[
-        float | None, typer.Option(help="Share of other answers that it does not call refusals.")
-    ] = None,
-    resamples: Annotated[int, typer.Option(help="Of the bootstrap, at least 100.")] = 2000,
-    seed: Annotated[int, typer.Option(min=0, help="Of the bootstrap.")] = 0,
+    sensitivity: _Sensitivity = None,
+    specificity: _Specificity = None,
+    resamples: _Resamples = 2000,
+    seed: _Seed = 0,
     model: options.Model = None,
     config: options.Config = None,
 ) -> None:
@@ -67,15 +80,13 @@ def evaluate(
     With its default methods it measures the saved calibrations beside the untouched model, which
     `recal register --report` stores with a version.
     """
-    from recal.evaluation.intake import Wanted, take_in
+    from recal.evaluation.intake import Wanted
     from recal.evaluation.pictures.ink import refuse_without_matplotlib
     from recal.evaluation.plan import EvaluationPlan
     from recal.inputs import settings_of
-    from recal.progress import counting
     from recal.prompts import split_named
 
     refuse_without_matplotlib()  # now, not after an hour of generating
-
     plan = EvaluationPlan(
         ks=options.numbers_of(k),
         draws=draws,
@@ -94,15 +105,19 @@ def evaluate(
         readout=readout,
         calibrations=calibrations,
     )
+    settings = settings_of(config, model)
     judging = _judging(judge, sensitivity, specificity)
-    with counting("prompts read") as report:
-        intake = take_in(wanted, settings_of(config, model), report=report)
-    files = Files(
-        html if html is not None else out / "report.html",
-        json_file if json_file is not None else out / "report.json",
-        markdown if markdown is not None else out / "report.md",
-    )
+    intake = _read(wanted, settings)
+    files = Files.of(out, html=html, json=json_file, markdown=markdown)
     _write(_run(wanted, intake, plan, judging), files)
+
+
+def _read(wanted: Wanted, settings: Settings) -> Intake:
+    from recal.evaluation.intake import take_in
+    from recal.progress import counting
+
+    with counting("prompts read") as report:
+        return take_in(wanted, settings, report=report)
 
 
 class Files(NamedTuple):
@@ -111,6 +126,15 @@ class Files(NamedTuple):
     html: Path
     json: Path
     markdown: Path
+
+    @classmethod
+    def of(cls, out: Path, *, html: Path | None, json: Path | None, markdown: Path | None) -> Files:
+        """Those that are named, the others in `out`."""
+        return cls(
+            html if html is not None else out / "report.html",
+            json if json is not None else out / "report.json",
+            markdown if markdown is not None else out / "report.md",
+        )
 
 
 def _judging(name: str, sensitivity: float | None, specificity: float | None) -> Judging:

@@ -21,6 +21,10 @@ BREAKS = {
     "protobuf stops at services.wire": ("services/rpc/call.py", "import services.pb.recal_pb2"),
     "ray stops at services.on_ray": ("services/gate/service.py", "import ray"),
     "mlflow stops at its source and its registry": ("recal/fit.py", "import mlflow"),
+    "an evaluation goes from methods to numbers to forms": (
+        "recal/evaluation/plan.py",
+        "import recal.evaluation.run",
+    ),
     "recal is layered": ("recal/languages.py", "import recal.cli"),
 }
 
