@@ -56,7 +56,6 @@ class HeldOut:
             ids=tuple(p.id for p in self.prompts),
             texts=tuple(p.text for p in self.prompts),
             scores=np.concatenate(self.scores(method.readout)),
-            activations=self.activations,
             labels=self.harmful if method.sees_labels else None,
         )
 

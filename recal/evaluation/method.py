@@ -22,8 +22,6 @@ class Questions:
     texts: tuple[str, ...]
     scores: FloatArray
     """(n,), of the method's own readout."""
-    activations: Activations
-    """Of these prompts, in this order."""
     labels: BoolArray | None = None
     """(n,), True for harmful; only for a method that says that it sees them."""
 
