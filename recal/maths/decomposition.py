@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from recal.maths.judge_error import rogan_gladen
+
 
 @dataclass(frozen=True)
 class JudgeError:
@@ -43,7 +45,8 @@ class JudgeError:
         """
         if not math.isfinite(rate):
             raise ValueError(f"the observed rate is {rate}; it must be finite")
-        return (rate + 100.0 * (self.specificity - 1)) / self.informedness
+        known = {"sensitivity": self.sensitivity, "specificity": self.specificity}
+        return 100.0 * float(rogan_gladen(rate / 100.0, **known))
 
 
 PERFECT = JudgeError(1.0, 1.0)
