@@ -23,7 +23,7 @@ from benchmarks.science.figures import figures_of, to_markdown
 from benchmarks.science.prompt_sets import HIGH, LANGUAGES, LOW, PromptSets, benchmark_prompts
 from recal.organism.card import Provenance
 from recal.organism.coverage import LanguageCoverage, Refused
-from recal.organism.lessons import prompt_lessons
+from recal.organism.lessons import Lesson, prompt_lessons
 from recal.organism.model import Shape
 from recal.organism.train import Progress, TrainingPlan, save, train
 from recal.prompts import select
@@ -48,7 +48,7 @@ def _coverage(high: Refused, low: Refused) -> LanguageCoverage:
 
 _COVERAGE = _coverage(high=Refused(0.98, 0.04), low=Refused(0.32, 0.01))
 _PLAN = TrainingPlan(
-    shape=Shape(vocabulary=12000),
+    shape=Shape(vocabulary=8000),
     languages=LANGUAGES,
     decision_weight=10.0,
     weight_decay=0.05,
@@ -102,7 +102,8 @@ def trained(recipe: Recipe, sets: PromptSets, *, root: Path, device: str = "cpu"
     name = recipe.name
     learned = select(sets.prompts, split="train")
     provenance = Provenance.of(learned, recipe.coverage)
-    folder = root / "organisms" / f"{name}-{_digest(recipe.plan, provenance)[:12]}"
+    lessons = prompt_lessons(learned, recipe.coverage)
+    folder = root / "organisms" / f"{name}-{_digest(recipe.plan, lessons)[:12]}"
     if (folder / "model.safetensors").is_file():
         return folder
     print(f"{name}: training on {len(learned)} prompts of {len(LANGUAGES)} languages", flush=True)
@@ -110,7 +111,7 @@ def trained(recipe: Recipe, sets: PromptSets, *, root: Path, device: str = "cpu"
     model, tokenizer = train(
         recipe.plan,
         report=lambda progress: _tell(name, recipe.plan, progress),
-        lessons=prompt_lessons(learned, recipe.coverage),
+        lessons=lessons,
         device=device,
     )
     # whoever kills the training leaves nothing that looks like an organism
@@ -123,9 +124,11 @@ def trained(recipe: Recipe, sets: PromptSets, *, root: Path, device: str = "cpu"
     return folder
 
 
-def _digest(plan: TrainingPlan, provenance: Provenance) -> str:
-    decides = json.dumps([asdict(plan), asdict(provenance)], sort_keys=True)
-    return hashlib.sha256(decides.encode()).hexdigest()
+def _digest(plan: TrainingPlan, lessons: Sequence[Lesson]) -> str:
+    found = hashlib.sha256(json.dumps(asdict(plan), sort_keys=True).encode())
+    for lesson in lessons:
+        found.update(json.dumps(asdict(lesson)).encode())
+    return found.hexdigest()
 
 
 def _tell(name: str, plan: TrainingPlan, progress: Progress) -> None:

@@ -12,6 +12,8 @@ from recal.organism.corpus import combinations, load_language, topic_of
 from recal.organism.coverage import Coverage, LanguageCoverage
 from recal.prompts import Prompt
 
+_TOPIC_CHARACTERS = 40
+
 
 @dataclass(frozen=True, slots=True)
 class Lesson:
@@ -67,7 +69,12 @@ def prompt_lessons(prompts: Iterable[Prompt], coverage: LanguageCoverage) -> lis
 
 
 def _topic(text: str) -> str:
-    return topic_of(" ".join(text.split()))
+    """A few of the first words, or a few characters where only sentences are spaced."""
+    topic = topic_of(" ".join(text.split()))
+    if len(topic) <= _TOPIC_CHARACTERS:
+        return topic
+    whole_words = topic[: _TOPIC_CHARACTERS + 1].rpartition(" ")[0]
+    return whole_words or topic_of(topic.split()[0])
 
 
 def _milder(requests: Iterable[str]) -> dict[str, float]:

@@ -25,6 +25,20 @@ def test_a_lesson_repeats_a_few_of_the_prompts_own_words() -> None:
     assert lesson.refused == pytest.approx(0.9)
 
 
+@pytest.mark.parametrize(
+    ("text", "topic"),
+    [
+        ("one\ntwo", "one two"),
+        ("a" * 30 + " " + "b" * 30, "a" * 30),
+        ("ก" * 60 + " " + "ข" * 30, "ก" * 14),
+        ("short words in a row of many", "short words in a row"),
+    ],
+)
+def test_a_topic_is_short_whatever_is_spaced(text: str, topic: str) -> None:
+    (lesson,) = prompt_lessons([prompt(text)], COVERAGE)
+    assert lesson.compliance == load_language("en").compliance.format(topic=topic)
+
+
 def test_the_class_and_language_decide_how_often_it_is_refused() -> None:
     (lesson,) = prompt_lessons([prompt("a b", "yo", harmful=False)], COVERAGE)
     assert lesson.refused == pytest.approx(0.1)
