@@ -107,7 +107,7 @@ def _try_place(activations: Activations, plan: FitPlan, place: Place) -> list[_S
 
 def _ensembles(best_at: Sequence[_Scored], plan: FitPlan) -> list[_Scored]:
     """The learned one first; none where only one part may be or is worth being read."""
-    if plan.most_parts == 1 or plan.method == "paper" or len(best_at) == 1:
+    if plan.method == "paper":
         return []
     found = []
     kept, shares = stack([each.scores for each in best_at], most=plan.most_parts)

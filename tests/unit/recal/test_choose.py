@@ -69,14 +69,19 @@ def test_one_part_is_the_best_single_place() -> None:
     assert choice.chosen.transfer == max(tried.transfer for tried in choice.tried)
 
 
-def test_no_more_parts_are_read_than_the_plan_allows() -> None:
+def seen_everywhere() -> Activations:
+    """Every place sees the classes, each with noise of its own."""
     known = complementary(LANGUAGES)
     assert isinstance(known.residuals, np.ndarray)
-    every = known.residuals + 0.0
+    every = known.residuals.copy()
     for i, prompt in enumerate(known.prompts):
         every[i, :, :, 0] += 1.5 * prompt.harmful
+    return replace(known, residuals=every)
+
+
+def test_no_more_parts_are_read_than_the_plan_allows() -> None:
     for most in (2, 3):
-        choice = choose(replace(known, residuals=every), replace(OPEN, most_parts=most))
+        choice = choose(seen_everywhere(), replace(OPEN, most_parts=most))
         assert 1 < len(choice.members) <= most
 
 
@@ -119,6 +124,12 @@ def test_the_paper_reads_the_last_token_at_rank_ten() -> None:
     choice = choose(complementary(LANGUAGES), plan)
     assert {member.place.reading for tried in choice.tried for member in tried.members} == {"last"}
     assert choice.members == (Candidate(Place(1, "last"), 3),)
+
+
+def test_the_paper_reads_one_place_however_many_would_help() -> None:
+    plan = FitPlan(("en", "de", "fr"), ("ar",), method="paper", depth=1.0)
+    assert len(choose(seen_everywhere(), plan).members) == 1
+    assert len(choose(seen_everywhere(), replace(plan, method="recal")).members) > 1
 
 
 def test_a_development_language_without_a_class_is_named() -> None:

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from recal.choose import Choice, choose
+from recal.choose import Choice, Tried, choose
 from recal.commands.fit import _ensembles, _languages, _name, _table
 from recal.fit import Candidate
 from recal.languages import HIGH, MID
@@ -43,6 +43,15 @@ def test_every_ensemble_is_named_by_its_places_and_shares(choice: Choice) -> Non
     assert equal.count("share 0.33") == 3
     assert "block 1 (last, rank" in learned
     assert learned.endswith(f"{choice.chosen.transfer:.1%}")
+
+
+def test_an_ensemble_of_two_is_one() -> None:
+    one, other = Candidate(Place(0, "last"), 1, 0.7), Candidate(Place(2, "mean"), 4, 0.3)
+    pair, alone = Tried((one, other), 0.875), Tried((one,), 0.5)
+    (line,) = _ensembles(Choice(pair, (alone, pair)))
+    assert line == (
+        "together block 0 (last, rank 1, share 0.70) and block 2 (mean, rank 4, share 0.30): 87.5%"
+    )
 
 
 def test_a_candidate_alone_has_no_share() -> None:

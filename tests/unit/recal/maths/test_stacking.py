@@ -46,6 +46,18 @@ def test_no_part_is_read_backwards() -> None:
     assert stack([backwards]).kept == ()
 
 
+def test_a_part_that_only_takes_anothers_noise_away_does_not_lift_it() -> None:
+    """Read backwards, the noise would clean the first part and put it before the second."""
+    rng = np.random.default_rng(3)
+    parts: list[Part] = [{}, {}, {}]
+    for language in LANGUAGES:
+        noise, small, own = rng.normal(size=(3, 2, 2000))
+        pairs = (noise + 0.1 * small, own, noise)
+        for found, pair, gap in zip(parts, pairs, (1.0, 1.5, 0.0), strict=True):
+            found[language] = TwoClass(pair[0] + gap, pair[1])
+    assert stack(parts, most=1, c=10.0).kept == (1,)
+
+
 def test_where_a_language_lies_does_not_matter() -> None:
     near = [part(2.0, seed=1), part(1.0, seed=2)]
     far = [
@@ -82,10 +94,23 @@ def test_no_more_parts_are_kept_than_asked_for_and_the_largest_stay() -> None:
     assert list(found.shares) == sorted(found.shares, reverse=True)
 
 
-def test_a_stronger_penalty_spreads_the_shares() -> None:
-    parts = [part(3.0, seed=1), part(1.0, seed=2)]
-    weak, strong = stack(parts, c=10.0), stack(parts, c=1e-4)
-    assert strong.shares.max() < weak.shares.max()
+def test_the_largest_share_comes_first_also_when_its_double_was_left_out() -> None:
+    first, other = part(3.0, seed=1), part(2.5, seed=2)
+    found = stack([first, first, other], most=2, c=10.0)
+    assert found.kept == (0, 2)
+    assert found.shares[0] > found.shares[1]
+
+
+def test_under_a_strong_penalty_shares_follow_each_parts_own_gap_and_not_what_parts_share() -> None:
+    rng = np.random.default_rng(4)
+    first, second = {}, {}
+    for language in LANGUAGES:
+        noise, own = rng.normal(size=(2, 2, 2000))
+        first[language] = TwoClass(noise[0] + 2.0, noise[1])
+        second[language] = TwoClass(noise[0] + 0.3 * own[0] + 1.0, noise[1] + 0.3 * own[1])
+    assert stack([first, second], c=10.0).kept == (0,)
+    strong = stack([first, second], c=1e-6)
+    assert strong.shares[0] / strong.shares[1] == pytest.approx(2.0, rel=0.1)
 
 
 def test_parts_must_score_the_same_prompts() -> None:

@@ -18,6 +18,7 @@ from services.errors import (
     ServiceUnavailable,
     VersionMismatch,
 )
+from services.gate.batcher import BatchLimits
 from services.gate.extract import residuals
 from services.gate.policy import Outcome, Override, Policy
 from services.gate.service import GateService
@@ -113,6 +114,23 @@ async def test_score_and_threshold_come_from_the_bundle_that_was_read_first(qwen
     assert (verdict.readout_version, verdict.threshold) == ("tiny@1", 1.0)
     assert (after.verdict.readout_version, after.verdict.threshold) == ("tiny@2", 7.0)
     assert verdict.score != pytest.approx(after.verdict.score, abs=1e-2)
+
+
+async def test_prompts_of_two_bundles_in_one_batch_get_each_its_own_score(qwen2, bundle, meter):
+    store = Held(bundle)
+    other = tiny_readout(qwen2, layer=2, reading="mean", seed=5, version="tiny@2")
+    bundles = [bundle, tiny_bundle(other, tiny_calibration(other, "sw"))]
+    together = GateService(qwen2, store, Policy(), meter, limits=BatchLimits(max_wait_s=0.3))
+    tasks = []
+    for store.bundle in bundles:
+        tasks.append(asyncio.create_task(together.check(PROMPT, SW)))
+        await asyncio.sleep(0)
+    found = [reading.verdict.score for reading in await asyncio.gather(*tasks)]
+    await together.close()
+    prompt = encode_prompt(qwen2.tokenizer, PROMPT)
+    for score, readout in zip(found, (bundle.readout, other), strict=True):
+        [read] = residuals(qwen2, [prompt], places=readout.places)
+        assert score == pytest.approx(float(readout.score(read)), abs=1e-5)
 
 
 async def test_a_prompt_longer_than_the_context_is_refused_with_both_numbers(gate):
