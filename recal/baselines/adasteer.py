@@ -76,6 +76,8 @@ class AdaSteer:
 
     def treatments(self, prompts: Sequence[Prompt]) -> list[Treatment]:
         """One for each prompt, in order."""
+        if not prompts:
+            return []
         states = self.read(prompts, (self.alpha.layer, self.beta.layer))
         totals = self.alpha.coefficients(states[:, 0]) + self.beta.coefficients(states[:, 1])
         return [pushed_everywhere(self.vectors, float(total), self.scope) for total in totals]

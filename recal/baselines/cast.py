@@ -87,6 +87,8 @@ class Cast:
 
     def treatments(self, prompts: Sequence[Prompt]) -> list[Treatment]:
         """One for each prompt, in order."""
+        if not prompts:
+            return []
         states = self.read(prompts, (self.point.layer,))[:, 0]
         met = self.point.met(similarities(states, self.condition))
         return [self.behaviour.treatment if each else UNTOUCHED for each in met]

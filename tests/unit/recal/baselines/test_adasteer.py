@@ -74,6 +74,7 @@ def test_it_acts_at_every_block_on_every_prompt_token_and_on_no_new_one(method) 
     assert [move.layer for move in moves] == [0, 1, 2]
     assert {move.scope for move in moves} == {Scope.PROMPT}
     assert method.name == "AdaSteer (prefill)"
+    assert method.treatments([]) == []
 
 
 def test_the_other_variant_acts_on_new_tokens_alone() -> None:

@@ -62,10 +62,12 @@ def test_prompts_that_meet_the_condition_are_steered_and_others_left_alone(
     qwen2: Backbone,
 ) -> None:
     prompts = activations(("fr",), n=20, seed=7, split="test").prompts
-    acting = np.array([t is not UNTOUCHED for t in fitted(qwen2).treatments(prompts)])
+    cast = fitted(qwen2)
+    acting = np.array([t is not UNTOUCHED for t in cast.treatments(prompts)])
     harmful = np.array([p.harmful for p in prompts])
     assert acting[harmful].mean() > 0.9
     assert acting[~harmful].mean() < 0.1
+    assert cast.treatments([]) == []
 
 
 def test_the_behaviour_acts_at_a_run_of_blocks_on_every_token(qwen2: Backbone) -> None:
