@@ -55,6 +55,8 @@ class AlphaSteer:
 
     def treatments(self, prompts: Sequence[Prompt]) -> list[Treatment]:
         """One for each prompt, in order."""
+        if not prompts:
+            return []
         states = self.read(prompts, tuple(self.blocks))
         amounts = [
             states[:, place] @ block.amount for place, block in enumerate(self.blocks.values())
