@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import shutil
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -113,6 +114,7 @@ def trained(recipe: Recipe, sets: PromptSets, *, root: Path, device: str = "cpu"
         report=lambda progress: _tell(name, recipe.plan, progress),
         lessons=lessons,
         device=device,
+        checkpoints=folder.with_suffix(".training"),
     )
     # whoever kills the training leaves nothing that looks like an organism
     partial = folder.with_suffix(".partial")
@@ -120,6 +122,7 @@ def trained(recipe: Recipe, sets: PromptSets, *, root: Path, device: str = "cpu"
     minutes = (time.monotonic() - started) / 60
     (partial / "training_time.json").write_text(json.dumps({"minutes": round(minutes, 1)}) + "\n")
     partial.replace(folder)
+    shutil.rmtree(folder.with_suffix(".training"))
     print(f"{name}: trained in {minutes:.1f} minutes, in {folder}", flush=True)
     return folder
 

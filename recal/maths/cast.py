@@ -38,7 +38,8 @@ def contrastive_direction(
         positive: (n, d_model) states.
         negative: (n, d_model) states; row i is paired with row i.
         variant: `pca_pairwise` centres each pair on its own middle, `pca_center` all rows on their
-            mean, `pca_diff` takes the pairs' differences as they are.
+            mean, `pca_diff` takes the pairs' differences as they are, which gives the direction of
+            `pca_pairwise` again.
 
     Returns:
         (d_model,), unit norm, with the sign by which positives lie higher more often.

@@ -24,6 +24,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from recal.languages import ALL
 from recal.organism.card import Provenance, card_of
+from recal.organism.checkpoint import load_checkpoint, save_checkpoint
 from recal.organism.coverage import Coverage
 from recal.organism.lessons import Lesson, corpus_lessons
 from recal.organism.model import Architecture, Shape, build_model, train_tokenizer
@@ -150,6 +151,7 @@ def train(
     report: Callable[[Progress], None],
     lessons: Sequence[Lesson] | None = None,
     device: str = "cpu",
+    checkpoints: Path | None = None,
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
     """Train an organism from nothing.
 
@@ -158,13 +160,16 @@ def train(
         report: called about twenty times an epoch.
         lessons: what it learns from; None: the training split of the project's own corpus.
         device: that computes; the shipped organism was trained on the CPU.
+        checkpoints: folder of this very training, plan and lessons, which goes on from the last
+            epoch that it finished there.
 
     Returns:
         The model in float32 on the CPU, in evaluation mode, and its tokenizer.
     """
     tokenizer = train_tokenizer(training_texts(plan, lessons), plan.shape)
     model = build_model(plan.architecture, tokenizer, plan.shape, seed=plan.seed).to(device)
-    _fit(model, encode_samples(plan, tokenizer, lessons), tokenizer.pad_token_id, plan, report)
+    samples = encode_samples(plan, tokenizer, lessons)
+    _fit(model, samples, tokenizer.pad_token_id, plan, report, checkpoints)
     return model.cpu().eval(), tokenizer
 
 
@@ -174,9 +179,11 @@ def _fit(
     pad_id: int,
     plan: TrainingPlan,
     report: Callable[[Progress], None],
+    checkpoints: Path | None,
 ) -> None:
     rng = np.random.default_rng(plan.seed)
-    steps = plan.epochs * _n_batches(len(samples), plan.batch_size)
+    per_epoch = _n_batches(len(samples), plan.batch_size)
+    steps = plan.epochs * per_epoch
     optimizer = torch.optim.AdamW(
         model.parameters(),
         lr=plan.learning_rate,
@@ -186,19 +193,28 @@ def _fit(
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda s: _rate(s, steps, plan.warmup))
     model.train()
     recent: deque[float] = deque(maxlen=max(1, steps // (20 * plan.epochs)))
+    done = load_checkpoint(checkpoints, model=model, optimizer=optimizer, rng=rng)
+    step = before = done * per_epoch
+    schedule.last_epoch = step
+    optimizer.param_groups[0]["lr"] = plan.learning_rate * _rate(step, steps, plan.warmup)
     started = time.monotonic()
-    for step, batch in enumerate(_batches(samples, plan, rng), start=1):
-        loss = _loss(model, batch, pad_id, plan, rng)
-        loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        schedule.step()
-        optimizer.zero_grad(set_to_none=True)
-        recent.append(float(loss.detach()))
-        if step % (recent.maxlen or 1) == 0 or step == steps:
-            left = (time.monotonic() - started) / step * (steps - step)
-            epoch = step / steps * plan.epochs
-            report(Progress(step, steps, epoch, float(np.mean(recent)), left))
+    for epoch in range(done, plan.epochs):
+        for batch in _epoch(samples, plan, rng):
+            step += 1
+            loss = _loss(model, batch, pad_id, plan, rng)
+            loss.backward()  # type: ignore[no-untyped-call]
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
+            schedule.step()
+            optimizer.zero_grad(set_to_none=True)
+            recent.append(float(loss.detach()))
+            if step % (recent.maxlen or 1) == 0 or step == steps:
+                left = (time.monotonic() - started) / (step - before) * (steps - step)
+                report(Progress(step, steps, step / per_epoch, float(np.mean(recent)), left))
+        if checkpoints is not None:
+            save_checkpoint(
+                checkpoints, epochs_done=epoch + 1, model=model, optimizer=optimizer, rng=rng
+            )
 
 
 def _rate(step: int, steps: int, warmup: float) -> float:
@@ -213,19 +229,18 @@ def _n_batches(n: int, batch_size: int) -> int:
     return sum(math.ceil(min(window, n - start) / batch_size) for start in range(0, n, window))
 
 
-def _batches(
+def _epoch(
     samples: Sequence[Sample], plan: TrainingPlan, rng: np.random.Generator
 ) -> Iterator[list[Drawn]]:
     """Batches of similar length, with new answers and in a new random order every epoch."""
     window = plan.batch_size * _WINDOW
-    for _ in range(plan.epochs):
-        drawn = [_draw(samples[i], rng) for i in rng.permutation(len(samples))]
-        batches = []
-        for start in range(0, len(drawn), window):
-            part = sorted(drawn[start : start + window], key=lambda d: len(d.token_ids))
-            batches += [part[i : i + plan.batch_size] for i in range(0, len(part), plan.batch_size)]
-        for index in rng.permutation(len(batches)):
-            yield batches[index]
+    drawn = [_draw(samples[i], rng) for i in rng.permutation(len(samples))]
+    batches = []
+    for start in range(0, len(drawn), window):
+        part = sorted(drawn[start : start + window], key=lambda d: len(d.token_ids))
+        batches += [part[i : i + plan.batch_size] for i in range(0, len(part), plan.batch_size)]
+    for index in rng.permutation(len(batches)):
+        yield batches[index]
 
 
 def _draw(sample: Sample, rng: np.random.Generator) -> Drawn:

@@ -18,13 +18,18 @@ HARMFUL = [p for p in activations(("en",), n=5, seed=4, split="validation").prom
 
 
 def with_false_refusals() -> tuple[Activations, set[str]]:
-    """Training activations in which some harmless prompts lie toward harm, and aside of it."""
+    """Training activations in which some harmless prompts lie toward harm, and aside of it.
+
+    Every second meaning, those that only test, lies aside along an axis of its own too.
+    """
     known = activations(("en", "de", "fr"))
     rows = known.residuals.copy()
     harmless = [i for i, p in enumerate(known.prompts) if not p.harmful and p.language == "en"]
     for i in harmless[:N_FALSE]:
         rows[i, :, 0] += 4.0
         rows[i, :, 5] += 5.0
+    for i in harmless[:N_FALSE:2]:
+        rows[i, :, 7] += 9.0
     texts = {known.prompts[i].text for i in harmless[:N_FALSE]}
     return Activations(known.prompts, known.layers, rows), texts
 
@@ -93,14 +98,22 @@ def test_affine_ablation_has_the_harmless_centre_of_its_block() -> None:
     assert release.centre == PLACES[release.layer or 0].statistics.centre
 
 
-def test_a_form_that_breaks_the_text_is_not_chosen() -> None:
-    def answer(prompt: Prompt, treatment: Treatment) -> str:
-        if form_of(treatment) == "surgical":
-            return "noise"
-        taken = form_of(treatment) == "ablate" and not prompt.harmful
-        return "comply" if taken or not refuses(prompt) else "refuse"
+def test_a_form_that_breaks_one_text_in_five_is_not_chosen_however_well_it_does() -> None:
+    ids = sorted(prompt.id for prompt in HARMFUL)
 
-    assert run(answer).release.form is ReleaseForm.ABLATE
+    def answer(prompt: Prompt, treatment: Treatment) -> str:
+        kind = form_of(treatment)
+        if kind == "surgical" and prompt.id == ids[0]:
+            return "noise"
+        lost = kind == "ablate" and prompt.id in ids[:2]
+        taken = kind in ("surgical", "ablate") and not prompt.harmful
+        return "comply" if taken or lost or not refuses(prompt) else "refuse"
+
+    found = run(answer)
+    surgical = max(t.selectivity for t in found.trials if t.release.form is ReleaseForm.SURGICAL)
+    chosen = next(t for t in found.trials if t.release is found.release)
+    assert found.release.form is ReleaseForm.ABLATE
+    assert surgical > chosen.selectivity
 
 
 def test_without_a_false_refusal_there_is_nothing_to_release() -> None:
@@ -129,9 +142,17 @@ def test_a_meaning_never_gives_the_direction_and_tests_it() -> None:
             judged.add(prompt.id)
         return "refuse" if refuses(prompt) else "comply"
 
-    run(answer)
+    found = run(answer)
     meanings = {p.id for p in select(KNOWN.prompts, harmful=False) if p.text in FALSE}
     assert len(judged) == N_FALSE / 2 < len(meanings)
+    assert all(int(meaning.rsplit("/", 1)[1]) % 2 == 0 for meaning in judged)
+    surgical = [
+        trial.release.direction
+        for trial in found.trials
+        if trial.release.form is ReleaseForm.SURGICAL and trial.release.direction is not None
+    ]
+    assert len(surgical) == len(PLACES)
+    assert max(abs(float(direction[7])) for direction in surgical) < 0.3
 
 
 def test_too_few_false_refusals_give_no_direction_of_their_own() -> None:

@@ -6,12 +6,11 @@ from dataclasses import replace
 import pytest
 
 from recal.fit import direction_at
-from recal.languages import HIGH, LOW, MID
 from recal.prompts import Prompt
 from recal.search import Found, Kind, SearchPlan, SearchWatch, Trial, search, steering_of
 from services.domain import Action
 from services.generation.treatment import Move, Treatment
-from services.readout.bundle import ReleaseForm, Scope, SteerForm
+from services.readout.bundle import ReleaseForm, Scope, SteerForm, SteeringStatistics
 from tests.unit.recal.synthetic import activations
 from tests.unit.recal.test_fit import PLAN
 from tests.unit.recal.treated import LiteralJudge, Says
@@ -91,7 +90,8 @@ def test_steering_to_the_target_is_found_where_adding_breaks_the_text() -> None:
     found = run(Says(answer))
     assert found.steering.form is SteerForm.TO_TARGET
     assert found.steering.coefficient == found.chosen.multiple
-    assert found.steering.statistics is not None
+    expected = direction_at(KNOWN, found.steering.layer, PLAN).statistics
+    assert found.steering.statistics == SteeringStatistics(*expected)
 
 
 def test_every_trial_of_the_close_look_is_told_and_texts_are_counted_to_the_end() -> None:
@@ -169,7 +169,3 @@ def test_what_releases_and_what_the_paper_would_choose_come_along() -> None:
     assert found.release.release.form is ReleaseForm.NOTHING
     assert found.paper.steering.scope is Scope.LAST_THEN_DECODE
     assert "block 1" in found.chosen.in_words
-
-
-def test_low_resource_languages_are_no_development_languages() -> None:
-    assert not set(LOW) & set(HIGH + MID)

@@ -88,6 +88,17 @@ def test_every_calibration_prompt_has_its_english_translation(real: PromptSets) 
     assert {p.parallel_id for p in select(real.prompts, split="calibration")} <= english
 
 
+def test_translations_of_calibration_prompts_are_english_and_matched_or_not(
+    tmp_path: Path,
+) -> None:
+    published = rows(60)
+    matched = [row for row in published if row["lang"] != "en"]
+    sets = benchmark_prompts(write(tmp_path, published, matched))
+    calibration = select(sets.prompts, split="calibration")
+    assert {p.language for p in sets.english} == {"en"}
+    assert {p.parallel_id for p in calibration} == {p.parallel_id for p in sets.english}
+
+
 def test_made_up_prompts_are_split_by_group(tmp_path: Path) -> None:
     sets = benchmark_prompts(write(tmp_path, rows(60)))
     assert leaking_groups(sets) == set()

@@ -8,9 +8,12 @@ import numpy as np
 import pytest
 
 from recal.baselines.cast import Cast, CastPlan, fit_cast
+from recal.baselines.states import Span, span_means
 from recal.baselines.suffixes import ENGLISH, SuffixPair, organism_suffixes
+from recal.maths.cast import contrastive_direction
 from recal.prompts import Prompt
 from recal.trials import TrialRun
+from services.backbone.chat import encode
 from services.backbone.load import Backbone
 from services.generation.treatment import UNTOUCHED, Treatment
 from services.readout.bundle import Scope
@@ -97,6 +100,18 @@ def test_the_suffix_vector_points_from_compliance_to_refusal(qwen2: Backbone) ->
     )
     first, second = (c.behaviour.treatment.moves[0].direction for c in (one, other))
     assert float(first @ second) == pytest.approx(-1.0, abs=1e-4)
+
+
+def test_the_suffix_vector_is_of_the_suffixes_own_tokens_alone(qwen2: Backbone) -> None:
+    move = fitted(qwen2).behaviour.treatment.moves[0]
+    spans: tuple[list[Span], list[Span]] = ([], [])
+    for number, prompt in enumerate(p for p in EXAMPLES if p.language == "en"):
+        question = encode(qwen2.tokenizer, prompt.text)
+        for found, suffix in zip(spans, ENGLISH["en"][number % len(ENGLISH["en"])], strict=True):
+            ids = qwen2.tokenizer(suffix, add_special_tokens=False)["input_ids"]
+            found.append(Span([*question, *ids], first=len(question)))
+    states = (span_means(qwen2, each, (move.layer,))[:, 0] for each in spans)
+    assert float(contrastive_direction(*states) @ move.direction.numpy()) > 0.9999
 
 
 def test_the_published_range_of_blocks_is_among_those_tried() -> None:

@@ -45,6 +45,22 @@ def test_of_those_that_do_nothing_the_gentlest_is_chosen() -> None:
     assert (found.chosen, found.efficacy) == (1.0, 0.0)
 
 
+def test_a_strength_that_breaks_one_text_in_four_is_not_chosen_however_well_it_acts() -> None:
+    harmful = [prompt for prompt in VALIDATION if prompt.harmful]
+
+    def answer(prompt: Prompt, treatment: Treatment) -> str:
+        strength = treatment.moves[0].push.shift
+        if strength >= 4.0 and prompt == harmful[0]:
+            return "noise"
+        return "refuse" if strength >= 4.0 or prompt == harmful[1] else "comply"
+
+    found = choose_strength(
+        STRENGTHS, TREATMENTS, VALIDATION, run=TrialRun(Says(answer), LiteralJudge())
+    )
+    assert found.chosen < 4.0
+    assert found.efficacy < max(each.efficacy for each in found.tried)
+
+
 def test_where_all_break_the_text_one_is_reported_all_the_same() -> None:
     found = chosen(0.0, 0.0)
     assert (found.chosen, found.efficacy) == (1.0, 0.0)

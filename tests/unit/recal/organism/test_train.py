@@ -15,9 +15,8 @@ from recal.organism.train import (
     Coverage,
     Progress,
     TrainingPlan,
-    _batches,
+    _epoch,
     _loss,
-    _n_batches,
     encode_samples,
     save,
     train,
@@ -66,7 +65,8 @@ def test_the_number_of_steps_is_known_beforehand(
     tokenizer: PreTrainedTokenizerFast, n: int
 ) -> None:
     samples = (encode_samples(PLAN, tokenizer) * 2)[:n]
-    drawn = list(_batches(samples, PLAN, np.random.default_rng(0)))
+    rng = np.random.default_rng(0)
+    drawn = [batch for _ in range(PLAN.epochs) for batch in _epoch(samples, PLAN, rng)]
     assert len(drawn) == _n_batches(n, PLAN.batch_size)
     assert sum(len(batch) for batch in drawn) == n
 
@@ -91,6 +91,35 @@ def test_a_lesson_longer_than_the_context_is_named_by_number(
     with pytest.raises(ValueError, match=r"lesson 1 takes \d+ tokens") as caught:
         encode_samples(PLAN, tokenizer, lessons)
     assert "secret" not in str(caught.value)
+
+
+class Killed(Exception):
+    pass
+
+
+@pytest.mark.parametrize("architecture", ["qwen2", "gemma2"])
+def test_a_killed_training_goes_on_as_if_nothing_had_been(
+    tmp_path: Path, architecture: str
+) -> None:
+    plan = replace(PLAN, architecture=architecture, epochs=3)  # type: ignore[arg-type]
+    lessons = [
+        Lesson(f"{word} {number}", "no", "yes indeed", 0.3)
+        for word in ("bake", "swim")
+        for number in range(60)
+    ]
+
+    def die_in_the_third_epoch(progress: Progress) -> None:
+        if progress.epoch > 2:
+            raise Killed
+
+    whole, _ = train(plan, report=lambda progress: None, lessons=lessons)
+    with pytest.raises(Killed):
+        train(plan, report=die_in_the_third_epoch, lessons=lessons, checkpoints=tmp_path)
+    seen: list[Progress] = []
+    resumed, _ = train(plan, report=seen.append, lessons=lessons, checkpoints=tmp_path)
+    assert min(progress.epoch for progress in seen) > 2
+    for name, weight in whole.named_parameters():
+        assert torch.equal(weight, resumed.get_parameter(name)), name
 
 
 def test_an_unknown_architecture_is_named(tokenizer: PreTrainedTokenizerFast) -> None:

@@ -1,11 +1,13 @@
 import pytest
+import torch
 
 from services.backbone.load import Backbone
 from services.domain import Sampling
 from services.errors import InvalidRequest, ServiceError
-from services.generation.offline import generate_texts
+from services.generation.decode import Batch
+from services.generation.offline import first_token_logits, generate_texts
 from services.generation.treatment import UNTOUCHED, Treatment
-from tests.unit.services.generation.rows import PROMPTS, mixed
+from tests.unit.services.generation.rows import PROMPTS, a_row, mixed
 from tests.unit.services.tiny import tiny_readout
 
 SAMPLING = Sampling(max_tokens=12)
@@ -24,6 +26,28 @@ def test_texts_come_in_the_prompts_order_however_many_run_together(backbone, max
     ]
     assert together == alone
     assert len(set(alone)) == len(alone)
+
+
+def test_the_first_tokens_logits_are_those_of_each_row_alone_under_its_treatment(
+    backbone: Backbone,
+) -> None:
+    treated = treatments(backbone)
+    together = first_token_logits(backbone, PROMPTS, treated, max_rows=4)
+    alone = [
+        first_token_logits(backbone, [prompt], [treatment])
+        for prompt, treatment in zip(PROMPTS, treated, strict=True)
+    ]
+    torch.testing.assert_close(together, torch.cat(alone), atol=1e-3, rtol=1e-4)
+    untouched = first_token_logits(backbone, PROMPTS, [UNTOUCHED] * len(PROMPTS))
+    moved = (together - untouched).abs().amax(dim=1) > 0.1
+    assert moved.tolist() == [t is not UNTOUCHED for t in treated]
+
+
+def test_the_likeliest_first_token_is_the_one_that_is_generated(qwen2: Backbone) -> None:
+    treated = treatments(qwen2)
+    rows = [a_row(qwen2, p, t) for p, t in zip(PROMPTS, treated, strict=True)]
+    likeliest = first_token_logits(qwen2, PROMPTS, treated).argmax(dim=1)
+    assert likeliest.tolist() == Batch(qwen2).admit(rows)
 
 
 def test_progress_is_reported(qwen2: Backbone):
