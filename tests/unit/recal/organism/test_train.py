@@ -17,6 +17,7 @@ from recal.organism.train import (
     TrainingPlan,
     _epoch,
     _loss,
+    _n_batches,
     encode_samples,
     save,
     train,
@@ -78,7 +79,7 @@ def test_the_loss_of_a_batch_does_not_depend_on_its_padding(
     plan = replace(PLAN, prompt_share=0.0)
     model = build_model(architecture, tokenizer, SHAPE, seed=0).eval()  # type: ignore[arg-type]
     samples = encode_samples(plan, tokenizer)
-    batch = next(iter(_batches(samples[:1] + samples[-1:], plan, np.random.default_rng(0))))
+    batch = next(iter(_epoch(samples[:1] + samples[-1:], plan, np.random.default_rng(0))))
     rng = np.random.default_rng(1)
     pads = [float(_loss(model, batch, pad, plan, rng).detach()) for pad in (0, 5)]
     assert pads[0] == pytest.approx(pads[1], rel=1e-5)
