@@ -16,11 +16,12 @@ import numpy as np
 
 from benchmarks.science.prompt_sets import LOW
 from benchmarks.science.reading import Reading
+from recal.maths.correlation import correlation_within, pooled_rho
 from recal.maths.estimators.auto import Auto
 from recal.maths.estimators.bias_only import bias_only
 from recal.maths.estimators.empirical_bayes import empirical_bayes
 from recal.maths.estimators.midpoint import Midpoint
-from recal.maths.estimators.paired import paired
+from recal.maths.estimators.paired import RHO_BEFORE_ANY, paired
 from recal.maths.estimators.paper import paper_f1
 from recal.maths.estimators.parallel import parallel
 from recal.maths.estimators.translate_train import translate_train
@@ -29,10 +30,11 @@ from recal.maths.evidence import Evidence, Parallel, Sources, Unlabelled
 from recal.maths.logistic import Folded, fold, score
 from recal.maths.metrics import youden_j
 from recal.maths.paper import fit_probe
-from recal.maths.prior import OwnThreshold, Prior, prior_of
+from recal.maths.prior import Prior, prior_of
 from recal.maths.threshold import Estimator
 from recal.maths.two_class import FloatArray, TwoClass
 from recal.prompts import draw
+from recal.recalibrate import own_threshold_of
 
 
 class Decision(NamedTuple):
@@ -65,7 +67,7 @@ class Case:
     @property
     def english(self) -> TwoClass:
         """Scores of the examples' English translations, in the examples' order."""
-        return self._of_examples(self._english)
+        return self._of_examples(self.all_english)
 
     @property
     def unlabelled(self) -> FloatArray:
@@ -75,7 +77,7 @@ class Case:
     @property
     def parallel(self) -> FloatArray:
         """Scores of the English translations of `unlabelled`, in its order."""
-        return np.concatenate(self._english)
+        return np.concatenate(self.all_english)
 
     @property
     def translated(self) -> TwoClass:
@@ -83,13 +85,17 @@ class Case:
         return self.reading.scores("validation", self.language)
 
     @property
-    def others(self) -> dict[str, TwoClass]:
-        """Scores of k examples in each of the other low-resource languages, of the same draw."""
-        others = [la for la in LOW if la != self.language]
-        return {la: replace(self, language=la).scores for la in others}
+    def others(self) -> tuple[str, ...]:
+        """The other low-resource languages."""
+        return tuple(la for la in LOW if la != self.language)
+
+    def of(self, language: str) -> Case:
+        """The same draw in another language."""
+        return replace(self, language=language)
 
     @property
-    def _english(self) -> TwoClass:
+    def all_english(self) -> TwoClass:
+        """Scores of the English translations of all this language's calibration prompts."""
         found = self.reading.english_scores
         prompts = self.reading.prompts("calibration", self.language)
         return TwoClass(*(np.array([found[p.parallel_id] for p in each]) for each in prompts))
@@ -137,14 +143,28 @@ NO_LABELS = "no labels"
 def _prior(case: Case) -> Prior:
     """Of the other low-resource languages, each from its own k examples of the same draw."""
     source = case.reading.readout.source
-    found = {la: Midpoint()(Evidence(*scores), source=source) for la, scores in case.others.items()}
-    return prior_of({la: OwnThreshold(e.threshold, e.posterior_sd) for la, e in found.items()})
+    found = {la: own_threshold_of(Evidence(*case.of(la).scores), source) for la in case.others}
+    return prior_of({la: own for la, own in found.items() if own is not None})
+
+
+def _sources(case: Case) -> Sources:
+    """As `recal recalibrate` makes them: English class means of many prompts, ρ of the others."""
+    pairs = [case.of(la) for la in case.others]
+    return Sources(
+        *case.english,
+        mean_harmful=float(case.all_english.harmful.mean()),
+        mean_harmless=float(case.all_english.harmless.mean()),
+        rho=pooled_rho(
+            [correlation_within(other.scores, other.english) for other in pairs],
+            before_any=RHO_BEFORE_ANY,
+        ),
+    )
 
 
 BESIDE: Mapping[str, Callable[[Case], Any]] = MappingProxyType(
     {
         "prior": _prior,
-        "sources": lambda case: Sources(*case.english),
+        "sources": _sources,
         "unlabelled": lambda case: Unlabelled(case.unlabelled),
         "parallel": lambda case: Parallel(case.unlabelled, case.parallel),
         "translated": lambda case: case.translated,
