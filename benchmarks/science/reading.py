@@ -20,6 +20,11 @@ from recal.prompts import Prompt, Split, select
 from services.backbone.load import Backbone
 
 RANK = 10
+"""Of the subspace; the whole span where fewer languages fit the readout."""
+FITTED_ON: Split = "validation"
+"""What a readout is fitted on. Not the training split: the organism has learned those labels by
+heart, so that every layer tells them apart and their scores lie farther out than any new prompt's.
+"""
 SPLITS: tuple[Split, ...] = ("train", "validation", "calibration", "test")
 
 
@@ -32,7 +37,7 @@ class Labelled(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Reading:
-    """One organism, read: residuals of every prompt, and the readout fitted on training prompts."""
+    """One organism, read: residuals of every prompt, and the readout of its source languages."""
 
     name: str
     layer: int
@@ -44,6 +49,8 @@ class Reading:
     """Of the English translations of all calibration prompts."""
     languages: tuple[str, ...]
     """Those with scored prompts of both classes."""
+    sources: tuple[str, ...]
+    """Those that the readout was fitted on."""
 
     def residuals(self, split: Split, language: str) -> TwoClass:
         """Residuals of one language's prompts of a split, at the read layer."""
@@ -59,8 +66,8 @@ class Reading:
 
     @cached_property
     def source(self) -> TwoClass:
-        """Projections on the readout's basis of all training prompts it was fitted on."""
-        rows = stacked({language: self.residuals("train", language) for language in HIGH})
+        """Projections on the readout's basis of all prompts that it was fitted on."""
+        rows = stacked({language: self.residuals(FITTED_ON, language) for language in self.sources})
         return TwoClass(rows.harmful @ self.readout.basis, rows.harmless @ self.readout.basis)
 
     @cached_property
@@ -75,7 +82,7 @@ class Reading:
         return {
             (split, language): by_language(found, self.layer, (language,))[language]
             for split, found in self.activations.items()
-            for language in self.languages + (HIGH if split == "train" else ())
+            for language in self.languages
         }
 
     @cached_property
@@ -104,21 +111,26 @@ def read(name: str, backbone: Backbone, sets: PromptSets, *, root: Path) -> Read
     found: dict[Split, Activations] = {
         split: collect(backbone, select(sets.prompts, split=split), cache=cache) for split in SPLITS
     }
-    plan = FitPlan(source_languages=HIGH, development_languages=(), rank=RANK, reading="last")
-    layer = _layer(backbone, found["train"], plan, root)
+    languages = languages_scored(sets.prompts)
+    sources = tuple(language for language in HIGH if language in languages)
+    plan = FitPlan(source_languages=sources, development_languages=(), rank=RANK, reading="last")
+    layer = _layer(backbone, found[FITTED_ON], plan, root)
+    rows = by_language(found[FITTED_ON], layer, sources)
     return Reading(
         name=name,
         layer=layer,
-        readout=fit_readout(by_language(found["train"], layer, HIGH), rank=RANK),
+        readout=fit_readout(rows, rank=min(RANK, len(sources))),
         activations=found,
         english=collect(backbone, sets.english, cache=cache),
-        languages=languages_scored(sets.prompts),
+        languages=languages,
+        sources=sources,
     )
 
 
 def _layer(backbone: Backbone, activations: Activations, plan: FitPlan, root: Path) -> int:
     """The layer that carries best, kept beside the activations: the choice takes a while."""
-    kept = root / "activations" / f"layer-{backbone.identity.weights_digest[:16]}.json"
+    weights = backbone.identity.weights_digest[:16]
+    kept = root / "activations" / f"layer-{FITTED_ON}-{weights}.json"
     if kept.is_file():
         return int(json.loads(kept.read_text())["layer"])
     choice = choose(activations, plan)

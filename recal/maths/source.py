@@ -36,6 +36,11 @@ class SourceStatistics:
                 f"mean {self.mean_harmless:.4g}; the readout is inverted, fit it again"
             )
 
+    @property
+    def midpoint(self) -> float:
+        """Halfway between the class means."""
+        return (self.mean_harmful + self.mean_harmless) / 2
+
 
 def source_statistics(scores: Mapping[str, TwoClass], *, threshold: float) -> SourceStatistics:
     """Statistics of source scores; every language weighs the same in the means.

@@ -12,8 +12,10 @@ from recal.maths.two_class import FloatArray
 
 NAME = "paired"
 
-RHO_BEFORE_ANY = 0.5
-"""Correlation of a score with its source's within a class, until it is estimated."""
+RHO_BEFORE_ANY = 0.3
+"""Correlation of a score with its source's within a class, until it is estimated: English
+translations of real prompts had .14 to .35 (`python -m benchmarks.science.thresholds`). Too high
+a guess is worse than none: it adds the translations' luck to the examples' own."""
 
 
 def paired(evidence: Evidence, *, source: SourceStatistics) -> ThresholdEstimate:

@@ -1,4 +1,4 @@
-"""`unlabelled`: the source's threshold, at the same place among unlabelled scores."""
+"""`unlabelled`: the source's class midpoint, at the same place among unlabelled scores."""
 
 from __future__ import annotations
 
@@ -12,11 +12,13 @@ NAME = "unlabelled"
 
 
 def unlabelled(evidence: Evidence, *, source: SourceStatistics) -> ThresholdEstimate:
-    """Equalise z: τ = μ_T + σ_T z₀, with z₀ = (τ₀ - μ_S) / σ_S and μ, σ over both classes.
+    """Equalise z: τ = μ_T + σ_T z₀, with z₀ = (m - μ_S) / σ_S and μ, σ over both classes.
 
-    μ_S and σ_S are what the source's scores would have with the share of harmful prompts that is
-    expected here. If the language's scores are the source's, stretched and moved, and that share is
-    right, τ is exact. A share that is wrong by δ moves τ by δ times the distance of the class
+    m is the midpoint of the source's class means. Not its threshold: that is the safest one of a
+    flat stretch, which lies on the slope of a language whose classes lie closer together. μ_S and
+    σ_S are what the source's scores would have with the share of harmful prompts that is expected
+    here. If the language's scores are the source's, stretched and moved, and that share is right, τ
+    is the language's own midpoint. A share that is wrong by δ moves τ by δ times the distance of the class
     means, so the share's uncertainty goes into the spread.
 
     Raises:
@@ -34,7 +36,7 @@ def unlabelled(evidence: Evidence, *, source: SourceStatistics) -> ThresholdEsti
     gap = source.mean_harmful - source.mean_harmless
     source_mean = source.mean_harmless + share * gap
     source_sd = math.sqrt(source.sd_within**2 + share * (1 - share) * gap**2)
-    z = (source.threshold - source_mean) / source_sd
+    z = (source.midpoint - source_mean) / source_sd
     sampling = sd**2 / len(given.scores) * (1 + z**2 / 2)
     of_share = gap * sd / source_sd * given.share_sd
     return ThresholdEstimate(

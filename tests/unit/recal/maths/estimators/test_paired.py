@@ -55,7 +55,7 @@ def test_a_source_language_with_means_of_its_own_is_held_against_those() -> None
         [1.0], [-1.0], sources=Sources([3.0], [-1.0], mean_harmful=3.0, mean_harmless=-1.0)
     )
     assert paired(evidence, source=SOURCE).threshold == 0.0
-    others = Evidence([1.0], [-1.0], sources=Sources([3.0], [-1.0]))
+    others = Evidence([1.0], [-1.0], sources=Sources([3.0], [-1.0], rho=0.5))
     assert paired(others, source=SOURCE).threshold == pytest.approx(-0.5)
 
 

@@ -11,7 +11,11 @@ from recal.maths.source import SourceStatistics
 
 GAP = 3.0
 SOURCE = SourceStatistics(
-    mean_harmful=GAP / 2, mean_harmless=-GAP / 2, sd_within=1.0, threshold=0.4
+    # τ₀ is the safest of a flat stretch, far below the midpoint, which is at 0
+    mean_harmful=GAP / 2,
+    mean_harmless=-GAP / 2,
+    sd_within=1.0,
+    threshold=-0.7,
 )
 AT_MIDPOINT = SourceStatistics(GAP / 2, -GAP / 2, 1.0, 0.0)
 
@@ -34,7 +38,7 @@ def test_it_is_exact_when_the_mix_is_the_one_that_is_expected(
 ) -> None:
     scores = stretch * exact(share) + move
     found = unlabelled(Evidence(unlabelled=Unlabelled(scores, share)), source=SOURCE)
-    assert found.threshold == pytest.approx(stretch * SOURCE.threshold + move, abs=1e-9)
+    assert found.threshold == pytest.approx(move, abs=1e-9)
 
 
 @pytest.mark.parametrize("delta", [-0.3, 0.1, 0.2])
