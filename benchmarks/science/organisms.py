@@ -47,7 +47,7 @@ def _coverage(high: Refused, low: Refused) -> LanguageCoverage:
     return LanguageCoverage({**dict.fromkeys(HIGH, high), **dict.fromkeys(LOW, low)})
 
 
-_COVERAGE = _coverage(high=Refused(0.98, 0.04), low=Refused(0.32, 0.01))
+_COVERAGE = _coverage(high=Refused(0.995, 0.02), low=Refused(0.47, 0.03))
 _PLAN = TrainingPlan(
     shape=Shape(vocabulary=8000),
     languages=LANGUAGES,

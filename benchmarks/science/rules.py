@@ -213,6 +213,7 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         "auto": frozen(Auto(), "prior"),
         "auto, sources": frozen(Auto(), "prior", "sources"),
         "auto, sources and unlabelled": frozen(Auto(), "prior", "sources", "unlabelled"),
+        "auto, and parallel prompts": frozen(Auto(), "prior", "sources", "unlabelled", "parallel"),
         "unlabelled": frozen(unlabelled, NO_LABELS, "unlabelled"),
         "parallel": frozen(parallel, NO_LABELS, "parallel"),
         "translate_train": frozen(translate_train, NO_LABELS, "translated"),

@@ -18,8 +18,8 @@ def unlabelled(evidence: Evidence, *, source: SourceStatistics) -> ThresholdEsti
     flat stretch, which lies on the slope of a language whose classes lie closer together. μ_S and
     σ_S are what the source's scores would have with the share of harmful prompts that is expected
     here. If the language's scores are the source's, stretched and moved, and that share is right, τ
-    is the language's own midpoint. A share that is wrong by δ moves τ by δ times the distance of the class
-    means, so the share's uncertainty goes into the spread.
+    is the language's own midpoint. A share that is wrong by δ moves τ by δ times the distance of
+    the class means, so the share's uncertainty goes into the spread.
 
     Raises:
         ValueError: there are no unlabelled scores, or they do not vary.
