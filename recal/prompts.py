@@ -95,6 +95,12 @@ def draw(prompts: Sequence[Prompt], k: int, *, number: int) -> list[Prompt]:
     return _first_by_hash(prompts, k, lambda prompt: f"{number}/{prompt.language}/{prompt.id}")
 
 
+def fewest(prompts: Sequence[Prompt]) -> int:
+    """How many prompts the smallest language and class has, of those that have any; 0 of none."""
+    counts = Counter((prompt.language, prompt.harmful) for prompt in prompts)
+    return min(counts.values(), default=0)
+
+
 def _first_by_hash(prompts: Sequence[Prompt], n: int, key: Callable[[Prompt], str]) -> list[Prompt]:
     groups: dict[tuple[str, bool], list[Prompt]] = {}
     for prompt in prompts:

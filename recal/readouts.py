@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,9 +12,11 @@ from recal.choose import Choice, choose
 from recal.collect import Activations, Report, collect, refuse_missing_class
 from recal.fit import FitPlan, fit
 from recal.judge import Judge
-from recal.prompts import Prompt, select, spread
+from recal.maths.zone_width import WidthChoice
+from recal.prompts import Prompt, Split, fewest, select, spread
 from recal.search import Found, SearchPlan, SearchWatch, Trial, search
-from recal.trials import TreatedModel
+from recal.trials import TreatedModel, TrialRun
+from recal.zone_width import ZonePlan, width_from_development, with_zone_width
 from services.backbone.load import Backbone
 from services.readout.artefact import save_readout
 from services.readout.bundle import Readout
@@ -29,6 +32,9 @@ class ReadoutPlan:
     """Training prompts per class and language for directions and logistic."""
     n_search: int = 2
     """Validation prompts per class and language, source and development ones, for how to act."""
+    zone: ZonePlan | None = field(default_factory=ZonePlan)
+    """How the width of the untouched zone is chosen on the development languages; None, or without
+    such languages: it is not, and calibrations take their default."""
 
 
 class MadeReadout(NamedTuple):
@@ -40,6 +46,8 @@ class MadeReadout(NamedTuple):
     found: Found
     activations: Activations
     """Of the training prompts, for the source languages' own calibrations."""
+    width: WidthChoice | None
+    """Of the untouched zone; None where it was not chosen."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +60,8 @@ class Watch:
     searched: Report = lambda done, total: None
     """Texts of the search, done and at most."""
     tried: Callable[[Trial], None] = lambda trial: None
+    widths: Report = lambda done, total: None
+    """Texts for the width of the untouched zone."""
 
 
 def make_readout(
@@ -82,13 +92,10 @@ def make_readout(
         ValueError: prompts are missing, or every steering that was tried degenerates.
     """
     told = watch if watch is not None else Watch()
-    used = (*plan.fit.source_languages, *plan.fit.development_languages)
-    train = spread(select(prompts, split="train", languages=used), plan.n_fit)
-    refuse_missing_class(train, used, "train")
+    train = spread(_labelled(prompts, plan, "train"), plan.n_fit)
     activations = collect(backbone, train, cache=cache, report=told.collected)
     choice = choose(activations, plan.fit, report=told.compared)
-    validation = select(prompts, split="validation", languages=used)
-    refuse_missing_class(validation, used, "validation")
+    validation = _labelled(prompts, plan, "validation")
     found = search(
         activations,
         spread(validation, plan.n_search),
@@ -106,7 +113,45 @@ def make_readout(
         plan=plan.fit,
         provenance=_provenance(choice, found, judge, train),
     )
-    return MadeReadout(save_readout(readout, directory), directory, choice, found, activations)
+    width = _width(
+        readout,
+        activations,
+        select(validation, languages=plan.fit.development_languages),
+        plan,
+        read=partial(collect, backbone, layers=readout.layers, cache=cache, report=told.collected),
+        run=TrialRun(generate, judge, report=told.widths),
+    )
+    if width is not None:
+        readout = with_zone_width(readout, width)
+    return MadeReadout(
+        save_readout(readout, directory), directory, choice, found, activations, width
+    )
+
+
+def _labelled(prompts: Sequence[Prompt], plan: ReadoutPlan, split: Split) -> list[Prompt]:
+    used = (*plan.fit.source_languages, *plan.fit.development_languages)
+    found = select(prompts, split=split, languages=used)
+    refuse_missing_class(found, used, split)
+    return found
+
+
+def _width(
+    readout: Readout,
+    activations: Activations,
+    validation: Sequence[Prompt],
+    plan: ReadoutPlan,
+    *,
+    read: Callable[[Sequence[Prompt]], Activations],
+    run: TrialRun,
+) -> WidthChoice | None:
+    """Of the untouched zone, chosen on development languages' validation prompts."""
+    if plan.zone is None or not validation:
+        return None
+    languages = plan.fit.development_languages
+    observed = read(spread(validation, min(plan.zone.n, fewest(validation))))
+    return width_from_development(
+        readout, activations, observed, languages, run=run, plan=plan.zone
+    )
 
 
 def _provenance(

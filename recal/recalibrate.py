@@ -44,8 +44,8 @@ class RecalibrationPlan:
 
     estimator: str = "auto"
     routing: str = "three_zone"
-    c: float = 1.0
-    """Width of the untouched zone in posterior standard deviations."""
+    c: float | None = None
+    """Width of the untouched zone in posterior standard deviations; None: the readout's own."""
     bound: float | None = None
     """Bound on the rates of steered harmless and released harmful prompts, in (0, 1), where
     enough of either are known; None: no bound."""
@@ -90,6 +90,10 @@ def zone_width_of(readout: Readout) -> float:
     return float(readout.provenance.get(ZONE_WIDTH, "1"))
 
 
+def _width(c: float | None, readout: Readout) -> float:
+    return zone_width_of(readout) if c is None else c
+
+
 def recalibrate(
     readout: Readout,
     examples: Activations | None,
@@ -125,7 +129,7 @@ def recalibrate(
         _refuse_reuse(gathered.used, held_out.prompts)
     try:
         estimate = estimator(gathered.evidence, source=source)
-        found = zone(estimate, chosen.routing, chosen.c)
+        found = zone(estimate, chosen.routing, _width(chosen.c, readout))
     except ValueError as error:
         raise ValueError(f"language `{language}`: {error}") from error
     within = _Bounds.of(found, gathered.evidence, chosen.bound)
@@ -194,11 +198,12 @@ def own_threshold_of(evidence: Evidence, source: SourceStatistics) -> OwnThresho
 
 
 def calibrate_source(
-    readout: Readout, activations: Activations, language: str, *, c: float = 1.0
+    readout: Readout, activations: Activations, language: str, *, c: float | None = None
 ) -> Calibration:
     """The calibration of a source language: the readout's own threshold, known from many prompts.
 
-    The untouched zone spans c standard errors of the class midpoint, from the language's rows.
+    The untouched zone spans c standard errors of the class midpoint, from the language's rows;
+    without c, as many as were chosen for the readout.
 
     Raises:
         ValueError: the language is not one that the readout was fitted on, or lacks a class.
@@ -221,7 +226,7 @@ def calibrate_source(
         readout,
         language,
         estimate,
-        zone(estimate, "three_zone", c),
+        zone(estimate, "three_zone", _width(c, readout)),
         RecalibrationPlan(estimator=SOURCE, c=c),
         examples=(),
         reference=scores,

@@ -86,6 +86,10 @@ class TrialRun:
         self._tell(before + len(prompts))
         return self._judge.judge_all(exchanges_of((p.text for p in prompts), texts))
 
+    def expect(self, n_texts: int) -> None:
+        """Say how many texts more are to come."""
+        self._total = self._done + n_texts
+
     def finish(self) -> None:
         """Say that nothing more is to come."""
         self._total = self._done

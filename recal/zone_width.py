@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from recal.collect import Activations
 from recal.maths.threshold import ThresholdEstimate
 from recal.maths.zone_width import WIDTHS, Observed, WidthChoice, choose_width
-from recal.prompts import Prompt
-from recal.recalibrate import ZONE_WIDTH
+from recal.prompts import Prompt, draw, fewest
+from recal.recalibrate import ZONE_WIDTH, RecalibrationPlan, recalibrate_together
 from recal.scoring import scores_at
+from recal.trials import TrialRun
 from services.domain import Action
+from services.generation.treatment import Treatment
 from services.readout.bundle import Calibration, Readout
 
 Refuses = Callable[[Sequence[Prompt], Action], Sequence[bool]]
@@ -23,6 +25,67 @@ Report = Callable[[str, int, int], None]
 """Called with a language, and languages done and in all."""
 
 ACTIONS = (Action.NONE, Action.STEER, Action.RELEASE)
+
+
+@dataclass(frozen=True)
+class ZonePlan:
+    """How the width is chosen; as the default calibration will be made."""
+
+    k: int = 4
+    """Examples per class and language that a threshold is set from, or all where there are fewer.
+    """
+    draws: int = 20
+    """Of the examples: the width must do for lucky and unlucky ones."""
+    n: int = 12
+    """Validation prompts per class and language that are answered under every action, or as many
+    as every language has."""
+
+    def __post_init__(self) -> None:
+        for name in ("k", "draws", "n"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"`{name}` is {getattr(self, name)}; it must be at least 1")
+
+
+def width_from_development(
+    readout: Readout,
+    examples: Activations,
+    observed: Activations,
+    languages: Sequence[str],
+    *,
+    run: TrialRun,
+    plan: ZonePlan,
+) -> WidthChoice:
+    """Choose c on development languages that are recalibrated as any new language is.
+
+    Args:
+        readout: that is being made; it need not be saved yet.
+        examples: labelled prompts of these languages, from which few are drawn again and again.
+        observed: other prompts of these languages, which are answered under every action.
+        languages: BCP 47 tags.
+        run: answers and judges.
+        plan: how many of what.
+
+    Raises:
+        ValueError: as `choose_zone_width` and `recalibrate_together`.
+    """
+    drawn: dict[str, list[Calibration]] = {language: [] for language in languages}
+    place = {prompt: row for row, prompt in enumerate(examples.prompts)}
+    pool = [prompt for prompt in examples.prompts if prompt.language in drawn]
+    k = min(plan.k, fewest(pool))
+    for number in range(1, plan.draws + 1):
+        few = examples.subset([place[prompt] for prompt in draw(pool, k, number=number)])
+        # with any width: only the threshold and its spread are looked at
+        made = recalibrate_together(readout, few, languages, plan=RecalibrationPlan(c=1.0))
+        for language, each in made.items():
+            drawn[language].append(each.calibration)
+
+    run.expect(len(ACTIONS) * len(observed.prompts))
+
+    def refuses(prompts: Sequence[Prompt], action: Action) -> list[bool]:
+        treatments = [Treatment(action, readout.steering)] * len(prompts)
+        return [judged.refused for judged in run.judged(prompts, treatments)]
+
+    return choose_zone_width(readout, observed, drawn, refuses=refuses)
 
 
 def choose_zone_width(

@@ -69,6 +69,15 @@ _Depth = Annotated[
     float, typer.Option("--depth", min=0.01, max=1, help="Share of the blocks that may be read.")
 ]
 
+_ZonePerClass = Annotated[
+    int,
+    typer.Option(
+        "--zone-per-class",
+        min=0,
+        help="Validation prompts of development languages that choose the untouched zone's width; "
+        "0: it is not chosen.",
+    ),
+]
 _Calibrations = Annotated[
     Path | None,
     typer.Option("--calibrations", help="Also save the source languages' calibrations here."),
@@ -88,6 +97,7 @@ def fit(
     depth: _Depth = 0.67,
     per_class: Annotated[int, typer.Option(min=2, help="Training prompts per class.")] = 96,
     search_per_class: Annotated[int, typer.Option(min=1, help="Validation prompts.")] = 2,
+    zone_per_class: _ZonePerClass = 12,
     calibrations: _Calibrations = None,
     judge: options.JudgeName = "phrases",
     model: options.Model = None,
@@ -105,6 +115,7 @@ def fit(
     from recal.fit import FitPlan
     from recal.inputs import prompts_from, settings_of
     from recal.readouts import ReadoutPlan
+    from recal.zone_width import ZonePlan
 
     plan = FitPlan(
         *_languages(source, development),
@@ -120,7 +131,12 @@ def fit(
         settings_of(config, model),
         prompts_from(prompts),
         out,
-        ReadoutPlan(fit=plan, n_fit=per_class, n_search=search_per_class),
+        ReadoutPlan(
+            fit=plan,
+            n_fit=per_class,
+            n_search=search_per_class,
+            zone=ZonePlan(n=zone_per_class) if zone_per_class else None,
+        ),
         judge,
         console,
     )
@@ -158,6 +174,7 @@ def _make(
                 compared=partial(step, "places"),
                 searched=partial(step, "texts of the search"),
                 tried=lambda trial: console.print(trial.in_words),
+                widths=partial(step, "texts for the untouched zone"),
             ),
         )
 
@@ -215,6 +232,22 @@ def _name(candidate: Candidate) -> str:
     return f"block {layer} ({reading}, rank {candidate.rank}{share})"
 
 
+def _zone(made: MadeReadout) -> str:
+    if made.width is None:
+        return "untouched zone: its width was not chosen; calibrations take 1 posterior sd"
+    width = next(each for each in made.width.curve if each.c == made.width.c)
+    found = (
+        f"untouched zone: {made.width.c:g} posterior sd below the threshold (Δ {width.delta:.1f} "
+        "on development languages)"
+    )
+    if made.width.is_safe:
+        return found
+    return (
+        f"{found}; NO width leaves `{width.least_safe}` as safe as untouched: it lies "
+        f"{width.shortfall:.1f} points below"
+    )
+
+
 def _summary(made: MadeReadout) -> str:
     found = made.found
     members = " and ".join(_name(member) for member in made.choice.members)
@@ -223,5 +256,6 @@ def _summary(made: MadeReadout) -> str:
         f"readout {made.readout.digest[:12]} in {made.directory}: reads {made.readout.reads}\n"
         f"steers: {found.chosen.in_words} (residual norm {found.steering.typical_norm:.2f})\n"
         f"releases: {found.release.in_words}\n"
+        f"{_zone(made)}\n"
         f"the paper's own choice would be block {found.paper.steering.layer}, λ = 1"
     )

@@ -101,13 +101,13 @@ def recalibrate(
     from recal.languages import refuse_unknown_tag
     from recal.maths.estimators.catalogue import estimator_of
     from recal.prior import own_thresholds, prior_for, rho_for
-    from recal.recalibrate import RecalibrationPlan, zone_width_of
+    from recal.recalibrate import RecalibrationPlan
     from recal.recalibrate import recalibrate as run
     from services.readout.artefact import load_readout
 
     refuse_unknown_tag(language)
     estimator_of(estimator)
-    plan = RecalibrationPlan(estimator, routing, c if c is not None else 1.0, bound)
+    plan = RecalibrationPlan(estimator, routing, c, bound)
     console = Console()
     settings = settings_of(config, model)
     backbone = whole_backbone(settings.backbone, threads=settings.threads)
@@ -123,7 +123,7 @@ def recalibrate(
         frozen,
         found.examples,
         language,
-        plan=plan if c is not None else replace(plan, c=zone_width_of(frozen)),
+        plan=plan,
         beside=replace(found.beside, prior=known, rho=rho_for(language, others, frozen)),
         held_out=found.held_out,
     )

@@ -151,7 +151,11 @@ def _fit(this: _Setting) -> MadeReadout:
             generate=Generator(this.backbone),
             judge=OrganismJudge(),
             cache=this.settings.state_dir / "activations",
-            watch=Watch(partial(step, "activations"), partial(step, "texts of the search")),
+            watch=Watch(
+                collected=partial(step, "activations"),
+                searched=partial(step, "texts of the search"),
+                widths=partial(step, "texts for the untouched zone"),
+            ),
         )
     this.console.print(f"reads {made.readout.reads}")
     this.console.print(f"steers: {made.found.chosen.in_words}")

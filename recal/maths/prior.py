@@ -10,8 +10,11 @@ from typing import NamedTuple
 import numpy as np
 from scipy.optimize import brentq
 
-SD_BEFORE_ANY = 1.0
-"""Spread of thresholds over languages as one language's worth of knowledge, in the score's unit."""
+SD_BEFORE_ANY = 2.0
+"""Spread of thresholds over languages as one language's worth of knowledge, in the score's unit.
+
+Wide on purpose: where languages lie far apart, a prior of three others that is too sure of itself
+is worse than none, and where they lie together a wide one costs little (the ADR on estimators)."""
 
 
 class OwnThreshold(NamedTuple):

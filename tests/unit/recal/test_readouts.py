@@ -10,6 +10,7 @@ from recal.generate import Generator
 from recal.judge import PhraseJudge
 from recal.prompts import Prompt
 from recal.readouts import MadeReadout, ReadoutPlan, make_readout
+from recal.recalibrate import zone_width_of
 from recal.search import SearchPlan
 from services.backbone.load import Backbone, load_backbone
 from services.readout.artefact import load_readout
@@ -35,10 +36,15 @@ def _prompts(splits: tuple[str, ...] = ("train", "validation")) -> list[Prompt]:
 
 
 def _make(
-    backbone: Backbone, prompts: list[Prompt], directory: Path, cache: Path | None = None
+    backbone: Backbone,
+    prompts: list[Prompt],
+    directory: Path,
+    cache: Path | None = None,
+    *,
+    development: tuple[str, ...] = LANGUAGES[2:],
 ) -> MadeReadout:
     plan = ReadoutPlan(
-        fit=FitPlan(LANGUAGES[:2], LANGUAGES[2:], rank=2),
+        fit=FitPlan(LANGUAGES[:2], development, rank=2),
         search=SearchPlan(multiples=(0.5,), max_degenerate=1.0),
         n_fit=8,
         n_search=1,
@@ -62,6 +68,24 @@ def test_a_readout_is_made_and_saved_from_prompts_alone(backbone: Backbone, tmp_
     assert loaded.source_languages == ("en", "de")
     assert loaded.provenance["judge"] == "phrases"
     assert f"of {len(made.choice.tried)} candidates" in loaded.provenance["choice"]
+
+
+def test_development_languages_choose_the_untouched_zone(
+    backbone: Backbone, tmp_path: Path
+) -> None:
+    made = _make(backbone, _prompts(), tmp_path / "readout")
+    assert made.width is not None
+    kept = load_readout(tmp_path / "readout", backbone=backbone.identity)
+    assert zone_width_of(kept) == made.width.c
+    assert "zone_width" in kept.provenance
+
+
+def test_without_development_languages_no_zone_is_chosen(
+    backbone: Backbone, tmp_path: Path
+) -> None:
+    made = _make(backbone, _prompts(), tmp_path / "readout", development=())
+    assert made.width is None
+    assert "zone_width" not in made.readout.provenance
 
 
 def test_a_cache_changes_nothing_but_the_time(backbone: Backbone, tmp_path: Path) -> None:

@@ -7,15 +7,28 @@ from dataclasses import replace
 
 import pytest
 
+from recal.judge import OrganismJudge
+from recal.maths.two_class import FloatArray
+from recal.maths.zone_width import WidthChoice
+from recal.organism.corpus import load_language
 from recal.prompts import Prompt
 from recal.recalibrate import RecalibrationPlan, recalibrate, zone_width_of
-from recal.zone_width import choose_zone_width, observe, with_zone_width
+from recal.trials import Report, TrialRun
+from recal.zone_width import (
+    ZonePlan,
+    choose_zone_width,
+    observe,
+    width_from_development,
+    with_zone_width,
+)
 from services.domain import Action
+from services.generation.treatment import Treatment
 from services.readout.bundle import Calibration, Readout
 from tests.unit.recal.synthetic import activations
 from tests.unit.recal.test_fit import fitted
 
 LANGUAGES = ("ar", "th")
+REFUSAL = load_language("ar").refusal
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +84,66 @@ def test_a_model_that_refuses_everything_is_left_alone_where_the_gate_is_unsure(
     free = choose_zone_width(readout, prompts, made, refuses=model, tolerance=100.0)
     assert safe.is_safe
     assert safe.c > free.c
+
+
+class Answers:
+    """Refuses what is steered, answers what is released, and refuses the rest if it wants to."""
+
+    def __init__(self, untouched: bool) -> None:
+        self.untouched = untouched
+        self.actions: list[Action] = []
+
+    def texts(
+        self, prompts: Sequence[Prompt], treatments: Sequence[Treatment], *, report: Report = print
+    ) -> list[str]:
+        self.actions += [treatment.action for treatment in treatments]
+        refused = {Action.NONE: self.untouched, Action.STEER: True, Action.RELEASE: False}
+        return [REFUSAL if refused[each.action] else "Here you are." for each in treatments]
+
+    def first_token_logits(
+        self, prompts: Sequence[Prompt], treatments: Sequence[Treatment]
+    ) -> FloatArray:
+        raise NotImplementedError
+
+
+def _chosen(readout: Readout, model: Answers, plan: ZonePlan, *, good_layer: int) -> WidthChoice:
+    examples = activations(LANGUAGES, n=30, shift=-2.0, seed=1, good_layer=good_layer)
+    observed = activations(
+        LANGUAGES, n=40, shift=-2.0, seed=2, good_layer=good_layer, split="validation"
+    )
+    run = TrialRun(model, OrganismJudge())
+    return width_from_development(readout, examples, observed, LANGUAGES, run=run, plan=plan)
+
+
+def test_development_languages_choose_the_width_by_what_a_judge_says_of_texts(
+    readout: Readout,
+) -> None:
+    model = Answers(untouched=True)
+    wide = _chosen(readout, model, ZonePlan(k=2, draws=5), good_layer=0)
+    assert model.actions.count(Action.RELEASE) == model.actions.count(Action.STEER) == 160
+    # where the gate sees well, false refusals can be taken away without losing a true one
+    narrow = _chosen(readout, Answers(untouched=True), ZonePlan(k=2, draws=5), good_layer=1)
+    assert wide.c > narrow.c
+    assert narrow.is_safe
+
+
+def test_as_many_examples_are_drawn_as_there_are(readout: Readout) -> None:
+    plan = ZonePlan(k=1000, draws=1)
+    assert _chosen(readout, Answers(untouched=False), plan, good_layer=1).is_safe
+
+
+def test_every_draw_of_examples_has_a_say(readout: Readout) -> None:
+    one, more = (
+        _chosen(readout, Answers(untouched=True), ZonePlan(k=1, draws=n), good_layer=0)
+        for n in (1, 6)
+    )
+    assert one.curve != more.curve
+
+
+@pytest.mark.parametrize("field", ["k", "draws", "n"])
+def test_a_plan_of_nothing_is_refused(field: str) -> None:
+    with pytest.raises(ValueError, match=f"`{field}` is 0"):
+        replace(ZonePlan(), **{field: 0})
 
 
 def test_a_prompt_that_set_a_threshold_cannot_choose_the_zone(readout: Readout) -> None:

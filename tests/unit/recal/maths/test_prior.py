@@ -16,8 +16,8 @@ def of(values: list[float], sd: float = 0.35) -> dict[str, OwnThreshold]:
 
 def test_languages_of_equal_certainty_by_hand() -> None:
     values, sd = [0.0, 1.0, 2.0, 3.0], 0.5
-    # three degrees of freedom of their own and one of a language at 1: Σ squares 5, and 1 + 0.25
-    total = (5.0 + 1.25) / 4
+    # three degrees of freedom of their own and one of a language at 2: Σ squares 5, and 4 + 0.25
+    total = (5.0 + 4.25) / 4
     found = prior_of(of(values, sd))
     assert found.mean == pytest.approx(1.5)
     assert found.sd**2 == pytest.approx(total - 0.25 + total / 4)
