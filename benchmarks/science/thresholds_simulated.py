@@ -159,10 +159,6 @@ RULES: Mapping[str, Rule] = {
     "auto: prior of 12": _ruled(
         "auto", lambda s, la, k: Evidence(**_labels(la, k), prior=la.others)
     ),
-    "  inverted labels kept": _ruled(
-        Auto(inverted_weight=1.0),
-        lambda s, la, k: Evidence(**_labels(la, k), prior=la.others),
-    ),
     "  no limit to disagreement": _ruled(
         Auto(limit=1e9), lambda s, la, k: Evidence(**_labels(la, k), prior=la.others)
     ),

@@ -36,8 +36,12 @@ def crossing(labelled: TwoClass, source_sd: float) -> OwnThreshold:
 
 
 def is_smoothed(labelled: TwoClass) -> bool:
-    """True where `crossing` smooths."""
-    return min(len(labelled.harmful), len(labelled.harmless)) >= MIN_ROWS
+    """True where `crossing` smooths: many rows, the right way round.
+
+    Where harmless scores are the higher ones, J is highest where everything is on one side.
+    """
+    inverted = labelled.harmful.mean() <= labelled.harmless.mean()
+    return min(len(labelled.harmful), len(labelled.harmless)) >= MIN_ROWS and not inverted
 
 
 def crossing_assumption(labelled: TwoClass) -> str:

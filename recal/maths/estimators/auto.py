@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from recal.maths.estimators.empirical_bayes import prior_assumption
@@ -28,8 +27,8 @@ class Auto:
     Labels count with the control variate where their source translations are given. Where no other
     language is known, the source's threshold takes the prior's place, with a spread so wide that
     it matters to a single example only. A part that disagrees with the labels by more than chance
-    would have it is weighed as less certain than it says. Inverted labels weigh nothing where
-    anything else is known.
+    would have it is weighed as less certain than it says. Inverted labels weigh as any: the
+    midpoint of the class means does not depend on which is higher.
 
     The labels' variance is of the spread of the source and these examples together; from 50
     examples a class their smoothed densities decide, and no class need be normal.
@@ -39,14 +38,8 @@ class Auto:
     """By how many standard deviations another part may differ from the labels at its own word."""
     weak_sd: float = 2.0
     """Spread of the source's threshold as a prior, in standard deviations within a class."""
-    inverted_weight: float = 0.0
-    """What inverted labels weigh beside other parts, in [0, 1]; 1: as much as any."""
 
     def __post_init__(self) -> None:
-        if not 0.0 <= self.inverted_weight <= 1.0:
-            raise ValueError(
-                f"`inverted_weight` is {self.inverted_weight}; a weight lies between 0 and 1"
-            )
         for name in ("limit", "weak_sd"):
             value = getattr(self, name)
             if not (math.isfinite(value) and value > 0):
@@ -59,12 +52,8 @@ class Auto:
             ValueError: nothing at all is known of the language, or a part of it cannot be used.
         """
         parts, taken = _without_labels(evidence, source)
-        weight = self._weight_of_labels(evidence, parts)
-        if evidence.has_labels and weight < 1:
-            taken = [*taken, f"the labelled examples are inverted and weigh {weight:g}"]
-        if weight > 0:
+        if evidence.has_labels:
             labels, of_labels = _labels(evidence, source)
-            labels = labels._replace(sd=labels.sd / math.sqrt(weight))
             weak = [] if evidence.prior is not None else [self._weak(source)]
             parts = [labels, *(limited(p, labels, at=self.limit) for p in (*parts, *weak))]
             taken = [*of_labels, *taken]
@@ -75,12 +64,6 @@ class Auto:
             )
         found = fuse(parts)
         return ThresholdEstimate(found.threshold, found.sd, tuple(taken), tuple(parts))
-
-    def _weight_of_labels(self, evidence: Evidence, others: Sequence[Part]) -> float:
-        if not evidence.has_labels:
-            return 0.0
-        inverted = bool(evidence.harmful.mean() <= evidence.harmless.mean())
-        return self.inverted_weight if inverted and others else 1.0
 
     def _weak(self, source: SourceStatistics) -> Part:
         return Part(WEAK_PRIOR, source.threshold, self.weak_sd * source.sd_within)
