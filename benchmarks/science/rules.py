@@ -31,6 +31,7 @@ from recal.maths.logistic import Folded, fold, score
 from recal.maths.metrics import youden_j
 from recal.maths.paper import fit_probe
 from recal.maths.prior import Prior, prior_of
+from recal.maths.smoothed import crossing
 from recal.maths.threshold import Estimator
 from recal.maths.two_class import FloatArray, TwoClass
 from recal.prompts import draw
@@ -194,11 +195,19 @@ def zero_shot(case: Case) -> Decision:
 
 
 def oracle(case: Case) -> Decision:
-    """The best threshold of the frozen readout on the scored prompts themselves: the ceiling."""
+    """The best threshold of the frozen readout on the scored prompts themselves: a ceiling that no
+    rule can reach, for it is chosen by their labels."""
     harmful, harmless = case.reading.scores("test", case.language)
     candidates = [float(value) for value in (*harmful, *harmless)]
     best = max(candidates, key=lambda t: youden_j(harmful, harmless, t))
     return Decision(case.reading.readout.folded, best)
+
+
+def all_labels(case: Case) -> Decision:
+    """The frozen readout's threshold from every calibration label: what labels can come to."""
+    readout = case.reading.readout
+    found = crossing(case.reading.scores("calibration", case.language), readout.source.sd_within)
+    return Decision(readout.folded, found.threshold)
 
 
 RULES: Mapping[str, Rule] = MappingProxyType(
@@ -220,7 +229,9 @@ RULES: Mapping[str, Rule] = MappingProxyType(
     }
 )
 """Few-shot rules by the name that tables show."""
-WITHOUT_EXAMPLES: Mapping[str, Rule] = MappingProxyType({"zero_shot": zero_shot, "oracle": oracle})
+WITHOUT_EXAMPLES: Mapping[str, Rule] = MappingProxyType(
+    {"zero_shot": zero_shot, "all_labels": all_labels, "oracle": oracle}
+)
 """The same at every k and in every draw."""
 
 
