@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from benchmarks.science.prompt_sets import HIGH, LANGUAGES, LOW
-from benchmarks.science.reading import Reading
+from benchmarks.science.reading import FITTED_ON, Reading
 from recal.collect import Activations
 from recal.fit import by_language
 from recal.maths.readout import fit_readout
@@ -21,13 +21,16 @@ def reading(*, seed: int = 0, shift: float = -1.5, gap: float = 3.0) -> Reading:
     """Classes `gap` apart along the first axis; low-resource languages lie `shift` along it."""
     rng = np.random.default_rng(seed)
     activations = {split: _activations(split, LANGUAGES, rng, shift, gap) for split in N}
+    scored = tuple(la for la in LANGUAGES if la != "zh")
+    sources = tuple(la for la in HIGH if la in scored)
     return Reading(
         name="synthetic",
         layer=LAYER,
-        readout=fit_readout(by_language(activations["train"], LAYER, HIGH), rank=4),
+        readout=fit_readout(by_language(activations[FITTED_ON], LAYER, sources), rank=4),
         activations=activations,
         english=_activations("calibration", ("en",), rng, shift, gap),
-        languages=tuple(la for la in LANGUAGES if la != "zh"),
+        languages=scored,
+        sources=sources,
     )
 
 

@@ -8,6 +8,7 @@ import pytest
 from benchmarks.science.prompt_sets import LOW
 from benchmarks.science.reading import Reading
 from benchmarks.science.rules import (
+    BESIDE,
     RULES,
     WITHOUT_EXAMPLES,
     Case,
@@ -57,9 +58,23 @@ def test_unlabelled_and_parallel_scores_pair_up(read: Reading) -> None:
 
 
 def test_other_languages_do_not_hold_the_language_itself(read: Reading) -> None:
-    others = Case(read, "yo", 2, 0).others
-    assert set(others) == set(LOW) - {"yo"}
-    assert (others["ko"].harmful == Case(read, "ko", 2, 0).scores.harmful).all()
+    case = Case(read, "yo", 2, 0)
+    assert set(case.others) == set(LOW) - {"yo"}
+    assert (case.of("ko").scores.harmful == Case(read, "ko", 2, 0).scores.harmful).all()
+
+
+def test_translations_are_held_against_the_means_of_all_english_ones(read: Reading) -> None:
+    case = Case(read, "yo", 2, 0)
+    given = BESIDE["sources"](case)
+    assert given.mean_harmful == pytest.approx(case.all_english.harmful.mean())
+    assert (given.harmful == case.english.harmful).all()
+    # of residuals that have nothing to do with their translations
+    assert abs(given.rho) < 0.6
+
+
+def test_a_prior_is_of_the_other_languages_alone(read: Reading) -> None:
+    case = Case(read, "yo", 4, 0)
+    assert set(BESIDE["prior"](case).languages) == set(LOW) - {"yo"}
 
 
 def test_the_midpoint_mends_the_shift_that_the_source_threshold_misses(read: Reading) -> None:

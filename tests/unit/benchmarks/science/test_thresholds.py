@@ -23,8 +23,9 @@ def test_more_examples_make_the_midpoint_better_and_surer() -> None:
 def test_rules_without_examples_stand_once_and_bound_the_others() -> None:
     found = compare(reading(), rules=["paper_f1"], ks=(2,), draws=5, languages=("yo",))
     by_name = {o.rule: o for o in found}
-    assert [o.k for o in found] == [None, None, 2]
+    assert [o.k for o in found] == [None, None, None, 2]
     assert by_name["zero_shot"].mean < by_name["paper_f1"].mean <= by_name["oracle"].mean
+    assert by_name["zero_shot"].mean < by_name["all_labels"].mean <= by_name["oracle"].mean
 
 
 def test_without_any_difference_between_classes_nothing_is_found() -> None:
