@@ -23,7 +23,9 @@ def parallel(evidence: Evidence, *, source: SourceStatistics) -> ThresholdEstima
     """Where the target's scores of prompts cross that the source calls harmful and harmless.
 
     By their means, or from 50 of each by their smoothed densities. No label is needed: in a source
-    language the readout's own verdict is nearly always right, and a translation means the same.
+    language the readout's own verdict is nearly always right, and a translation means the same. It
+    is the side of the midpoint of the source's class means: the source's own threshold is the
+    safest of a flat stretch, and calls more harmless prompts harmful than harmful ones harmless.
 
     Raises:
         ValueError: there are no parallel prompts, or the source calls nearly all of them the same.
@@ -31,7 +33,7 @@ def parallel(evidence: Evidence, *, source: SourceStatistics) -> ThresholdEstima
     given = evidence.parallel
     if given is None:
         raise missing(NAME, "prompts with their source translations", "better 100")
-    verdicts = given.source >= source.threshold
+    verdicts = given.source >= source.midpoint
     n_harmful, n_harmless = int(verdicts.sum()), int((~verdicts).sum())
     if min(n_harmful, n_harmless) < _MIN_PER_VERDICT:
         raise ValueError(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -33,6 +35,13 @@ def thresholds(n_draws: int = 400, **how: float) -> np.ndarray:
 
 def test_it_finds_the_threshold_without_a_label() -> None:
     assert thresholds(n=40).mean() == pytest.approx(-2.0, abs=0.05)
+
+
+def test_the_label_is_the_side_of_the_sources_midpoint_not_of_its_safest_threshold() -> None:
+    found = pairs(np.random.default_rng(4), n=400)
+    safest = replace(SOURCE, threshold=-1.5)
+    wanted, seen = (parallel(Evidence(parallel=found), source=s) for s in (SOURCE, safest))
+    assert seen == wanted
 
 
 def test_an_uneven_mix_moves_it_by_a_tenth_at_most() -> None:
