@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from recal.evaluation.intake import Intake, Wanted
     from recal.evaluation.plan import EvaluationPlan
     from recal.evaluation.run import Evaluated, Judging
+    from recal.judge import Judge
     from services.settings import Settings
 
 _MAX_ROWS = 48
@@ -23,7 +24,8 @@ _Methods = Annotated[
     str,
     typer.Option(
         help="Comma-separated: untouched (always there), paper, recal, saved, best, oracle, "
-        "steer_all, release_all, or the name of an estimator."
+        "steer_all, release_all, ablate_all, gate_addition, adasteer, adasteer_decode, alphasteer, "
+        "cast, cast_adapted, or the name of an estimator."
     ),
 ]
 _Ks = Annotated[str, typer.Option("--k", help="Examples per class, e.g. 1,2,4.")]
@@ -107,17 +109,17 @@ def evaluate(
     )
     settings = settings_of(config, model)
     judging = _judging(judge, settings.backbone.device, sensitivity, specificity)
-    intake = _read(wanted, settings)
+    intake = _read(wanted, settings, judging.judge)
     files = Files.of(out, html=html, json=json_file, markdown=markdown)
     _write(_run(wanted, intake, plan, judging), files)
 
 
-def _read(wanted: Wanted, settings: Settings) -> Intake:
+def _read(wanted: Wanted, settings: Settings, judge: Judge) -> Intake:
     from recal.evaluation.intake import take_in
-    from recal.progress import counting
+    from recal.progress import counting_steps
 
-    with counting("prompts read") as report:
-        return take_in(wanted, settings, report=report)
+    with counting_steps() as told:
+        return take_in(wanted, settings, judge=judge, told=told)
 
 
 class Files(NamedTuple):
@@ -180,7 +182,7 @@ def _run(wanted: Wanted, intake: Intake, plan: EvaluationPlan, judging: Judging)
             judging=judging,
             context=Context(
                 backbone=intake.backbone.identity.name,
-                readout=intake.readout.version,
+                readout=intake.readout,
                 split=wanted.split,
                 notice=intake.notice,
             ),

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from recal.evaluation.arm import Arm
 from recal.evaluation.catalogue import SAVED, UNTOUCHED
-from recal.evaluation.method import Arm
 from recal.evaluation.plan import EvaluationPlan
 from recal.evaluation.report import Comparison, PromptTest
 from recal.evaluation.resamples import estimate

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from recal.evaluation.catalogue import BEST, ORACLE
-from recal.evaluation.method import Thresholded
 from recal.evaluation.report import Losses
 from recal.evaluation.tallied import Tallied
 from recal.maths.decomposition import PERFECT, decompose
+from recal.method import Thresholded
 
 
 def losses(this: Tallied) -> tuple[Losses, ...]:

@@ -10,16 +10,17 @@ from typing import NamedTuple
 from recal.collect import Activations
 from recal.evaluation.admission import refuse_example_prompts, refuse_missing_classes
 from recal.evaluation.answers import AnswerBook, Watch, Write
+from recal.evaluation.arm import Arm, arms_of
 from recal.evaluation.cell import Cell
 from recal.evaluation.exhibits import Exhibits, exhibits_of
 from recal.evaluation.gating import gate_of
 from recal.evaluation.held import Deck, HeldOut, held_out
-from recal.evaluation.method import Arm, Method, arms_of
 from recal.evaluation.plan import EvaluationPlan
 from recal.evaluation.report import EvaluationReport, Gate
 from recal.evaluation.tally import Context, tally
 from recal.judge import Judge
 from recal.maths.decomposition import JudgeError
+from recal.method import Method
 from services.generation.treatment import Treatment
 
 
@@ -98,7 +99,7 @@ def evaluate(
         work=work,
         seconds=time.monotonic() - started,
     )
-    return Evaluated(report, exhibits_of(parts, methods[0].readout))
+    return Evaluated(report, exhibits_of(parts, context.readout))
 
 
 def _gates(

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from recal.evaluation.arm import Arm
 from recal.evaluation.held import HeldOut
-from recal.evaluation.method import Arm
 from recal.evaluation.report import ALL_LANGUAGES, OTHER
 from recal.evaluation.resamples import Cells, Resamples
 from recal.maths.decomposition import JudgeError
+from services.readout.bundle import Readout
 
 _TIERS = ("low", "mid", "high", OTHER)
 
@@ -22,6 +23,8 @@ class Tallied:
 
     arms: Sequence[Arm]
     parts: Sequence[HeldOut]
+    readout: Readout
+    """Whose scores are shown beside the methods."""
     cells: Cells
     resamples: Resamples
     error: JudgeError | None

@@ -9,6 +9,7 @@ from functools import reduce
 import numpy as np
 
 from recal.evaluation.answers import Work
+from recal.evaluation.arm import Arm
 from recal.evaluation.behaviour import LanguageResult, behaviour_of
 from recal.evaluation.catalogue import UNTOUCHED
 from recal.evaluation.cell import Cell
@@ -16,7 +17,6 @@ from recal.evaluation.contrast import comparisons, prompt_tests, reference_of
 from recal.evaluation.gates import Saved
 from recal.evaluation.held import HeldOut
 from recal.evaluation.loss import losses
-from recal.evaluation.method import Arm
 from recal.evaluation.plan import EvaluationPlan
 from recal.evaluation.report import (
     OTHER,
@@ -33,7 +33,7 @@ from recal.fit import now
 from recal.maths.decomposition import JudgeError
 from recal.maths.metrics import auroc, rates_at, tpr_at_fpr
 from recal.maths.over_draws import Spread
-from services.readout.bundle import Calibration
+from services.readout.bundle import Calibration, Readout
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,8 @@ class Context:
     """What a report says of where its numbers come from."""
 
     backbone: str
-    readout: str
+    readout: Readout
+    """Whose scores and separation are shown beside the methods."""
     split: str
     notice: str = ""
     """What the model is, where it is not a production model."""
@@ -66,11 +67,11 @@ def tally(
     """
     by_place = {(cell.arm.key, cell.part.language): cell for cell in cells}
     keys = [arm.key for arm in arms]
-    this = Tallied(arms, parts, by_place, Resamples(by_place, keys, plan), error)
+    this = Tallied(arms, parts, context.readout, by_place, Resamples(by_place, keys, plan), error)
     reference = reference_of(arms, plan)
     return EvaluationReport(
         backbone=context.backbone,
-        readout=context.readout,
+        readout=context.readout.version,
         judge=judge,
         judge_error=error,
         notice=context.notice,
@@ -173,7 +174,7 @@ def _corrected(harmful: float, harmless: float, error: JudgeError | None) -> Map
 
 
 def _readout_result(this: Tallied, part: HeldOut) -> ReadoutResult:
-    scores = part.scores(this.arms[0].method.readout)
+    scores = part.scores(this.readout)
     return ReadoutResult(
         language=part.language,
         tier=part.tier,
@@ -199,7 +200,7 @@ def _saved_results(this: Tallied) -> tuple[LanguageResult, ...]:
 def _saved_result(
     this: Tallied, arm: Arm, part: HeldOut, calibration: Calibration
 ) -> LanguageResult:
-    scores = part.scores(arm.method.readout)
+    scores = part.scores(this.readout)
     rates = rates_at(*scores, calibration.threshold)
     untouched = this.cells[UNTOUCHED, part.language].first
     return LanguageResult(

@@ -11,10 +11,10 @@ import numpy as np
 from recal.collect import Activations
 from recal.evaluation.answers import Report, Watch
 from recal.evaluation.catalogue import Material, methods_of
-from recal.evaluation.method import Method
 from recal.evaluation.plan import EvaluationPlan
 from recal.evaluation.run import Evaluated, Judging, evaluate
 from recal.evaluation.tally import Context
+from recal.method import Method
 from recal.prompts import Split
 from services.domain import Action
 from services.generation.treatment import Treatment
@@ -28,12 +28,14 @@ SHIFTS = {"sw": -4.0, "yo": -3.0, "ar": -0.5, "en": 0.0}
 BLURS = {"sw": 1.5, "yo": 1.2, "ar": 0.5, "en": 0.0}
 PLAN = EvaluationPlan(ks=(1, 4), draws=3, gate_draws=6, n_resamples=200)
 EVERY = ("untouched", "paper", "recal", "best", "oracle", "steer_all", "release_all")
-CONTEXT = Context(backbone="synthetic", readout="readout@1", split="test", notice="a fake")
 
 
 @cache
 def readout() -> Readout:
     return replace(fitted(), digest="d" * 64, version="readout@1")
+
+
+CONTEXT = Context(backbone="synthetic", readout=readout(), split="test", notice="a fake")
 
 
 def joined(parts: Sequence[Activations]) -> Activations:

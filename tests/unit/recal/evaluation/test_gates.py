@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from recal.evaluation.arm import Arm
 from recal.evaluation.gates import FewShot, Saved
 from recal.evaluation.held import Deck, HeldOut, held_out
-from recal.evaluation.method import Arm, Examples, Method, Thresholded
 from recal.maths.metrics import rates_at
+from recal.method import Examples, Method, Thresholded
 from recal.recalibrate import PAPER, RecalibrationPlan, recalibrate_together
 from services.domain import Action
 from tests.unit.recal.evaluation.stage import LANGUAGES, asked, methods, pool, readout
@@ -94,6 +95,7 @@ def test_the_oracle_steers_the_harmful_and_releases_the_others() -> None:
         ("untouched", Action.NONE),
         ("steer_all", Action.STEER),
         ("release_all", Action.RELEASE),
+        ("ablate_all", Action.RELEASE),
     ],
 )
 def test_an_ungated_method_does_the_same_to_every_prompt(name: str, action: Action) -> None:
