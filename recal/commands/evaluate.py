@@ -11,9 +11,11 @@ from recal.commands import options
 
 if TYPE_CHECKING:
     from recal.evaluation.intake import Intake, Wanted
+    from recal.evaluation.judging import Judging
     from recal.evaluation.plan import EvaluationPlan
-    from recal.evaluation.run import Evaluated, Judging
+    from recal.evaluation.run import Evaluated
     from recal.judge import Judge
+    from recal.maths.decomposition import JudgeError
     from services.settings import Settings
 
 _MAX_ROWS = 48
@@ -49,6 +51,13 @@ _Sensitivity = Annotated[
 _Specificity = Annotated[
     float | None, typer.Option(help="Share of other answers that it does not call refusals.")
 ]
+_Validation = Annotated[
+    Path | None,
+    typer.Option(
+        "--judge-validation",
+        help="What `recal judge validate` wrote of this judge: rates are corrected by it.",
+    ),
+]
 _Resamples = Annotated[int, typer.Option(help="Of the bootstrap, at least 100.")]
 _Seed = Annotated[int, typer.Option(min=0, help="Of the bootstrap.")]
 
@@ -70,6 +79,7 @@ def evaluate(
     json_file: _Json = None,
     markdown: _Markdown = None,
     judge: options.JudgeName = "phrases",
+    judge_validation: _Validation = None,
     sensitivity: _Sensitivity = None,
     specificity: _Specificity = None,
     resamples: _Resamples = 2000,
@@ -108,7 +118,7 @@ def evaluate(
         calibrations=calibrations,
     )
     settings = settings_of(config, model)
-    judging = _judging(judge, settings.backbone.device, sensitivity, specificity)
+    judging = _judging(judge, settings, (sensitivity, specificity), judge_validation)
     intake = _read(wanted, settings, judging.judge)
     files = Files.of(out, html=html, json=json_file, markdown=markdown)
     _write(_run(wanted, intake, plan, judging), files)
@@ -139,23 +149,44 @@ class Files(NamedTuple):
         )
 
 
-def _judging(
-    name: str, device: str, sensitivity: float | None, specificity: float | None
-) -> Judging:
-    from recal.evaluation.run import Judging
-    from recal.inputs import judge_of
-    from recal.judge import OrganismJudge
-    from recal.maths.decomposition import PERFECT, JudgeError
+def _stated(
+    sensitivity: float | None, specificity: float | None, validation: Path | None
+) -> JudgeError | None:
+    from recal.maths.decomposition import JudgeError
 
-    judge = judge_of(name, device=device)
-    if sensitivity is not None and specificity is not None:
-        return Judging(judge, JudgeError(sensitivity, specificity))
-    if sensitivity is not None or specificity is not None:
+    if sensitivity is None and specificity is None:
+        return None
+    if sensitivity is None or specificity is None:
         raise ValueError(
             "`--sensitivity` and `--specificity` belong together; give both or neither"
         )
+    if validation is not None:
+        raise ValueError(
+            "`--judge-validation` measures what `--sensitivity` and `--specificity` state; give "
+            "one or the other"
+        )
+    return JudgeError(sensitivity, specificity)
+
+
+def _judging(
+    name: str,
+    settings: Settings,
+    shares: tuple[float | None, float | None],
+    validation: Path | None,
+) -> Judging:
+    from recal.evaluation.judging import Judging
+    from recal.inputs import judge_of
+    from recal.judge import OrganismJudge
+    from recal.judge.validation import load_validation
+    from recal.maths.decomposition import PERFECT
+
+    stated = _stated(*shares, validation)
+    judge = judge_of(name, device=settings.backbone.device)
+    if validation is not None:
+        return Judging(judge, validation=load_validation(validation, judge=judge.name))
     # every proper answer of the organism is known to its judge
-    return Judging(judge, PERFECT if isinstance(judge, OrganismJudge) else None)
+    known = PERFECT if isinstance(judge, OrganismJudge) else None
+    return Judging(judge, stated if stated is not None else known)
 
 
 def _run(wanted: Wanted, intake: Intake, plan: EvaluationPlan, judging: Judging) -> Evaluated:

@@ -43,7 +43,8 @@ def comparisons(this: Tallied, reference: Arm) -> tuple[Comparison, ...]:
         for other, differences, p, p_holm in zip(
             others, resampled, p_values, adjusted, strict=True
         ):
-            value = this.delta(reference.key, languages) - this.delta(other.key, languages)
+            observed = [this.observed(arm.key, languages).delta for arm in (reference, other)]
+            value = observed[0] - observed[1]
             found.append(Comparison(other.key, tier, estimate(value, differences), p, p_holm))
     return tuple(found)
 

@@ -11,8 +11,9 @@ import numpy as np
 from recal.collect import Activations
 from recal.evaluation.answers import Report, Watch
 from recal.evaluation.catalogue import Material, methods_of
+from recal.evaluation.judging import Judging
 from recal.evaluation.plan import EvaluationPlan
-from recal.evaluation.run import Evaluated, Judging, evaluate
+from recal.evaluation.run import Evaluated, evaluate
 from recal.evaluation.tally import Context
 from recal.method import Method
 from recal.prompts import Split

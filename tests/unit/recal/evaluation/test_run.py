@@ -10,8 +10,9 @@ import pytest
 from recal.evaluation.answers import Watch, Work
 from recal.evaluation.exhibits import exhibits_of
 from recal.evaluation.held import held_out
+from recal.evaluation.judging import Judging
 from recal.evaluation.plan import EvaluationPlan
-from recal.evaluation.run import Judging, evaluate
+from recal.evaluation.run import evaluate
 from recal.maths.components import principal_components
 from recal.maths.decomposition import JudgeError
 from recal.maths.metrics import auroc
@@ -134,7 +135,7 @@ def test_rates_are_corrected_where_the_judges_errors_are_known() -> None:
     judging = Judging(LiteralJudge(), JudgeError(0.9, 0.8))
     found = run(judging=judging).report
     low = found.untouched.tier("low")
-    assert low.corrected["harmful"] == pytest.approx(-20 / 0.7)
+    assert low.corrected["harmful"].value == pytest.approx(-20 / 0.7)
     oracle = next(f for f in found.losses if (f.arm, f.tier) == ("oracle", "low"))
     assert oracle.split.judge_loss == pytest.approx(100 / 0.7 - 100)
     assert REPORT.untouched.tier("low").corrected == {}
