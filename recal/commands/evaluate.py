@@ -18,10 +18,6 @@ if TYPE_CHECKING:
     from recal.maths.decomposition import JudgeError
     from services.settings import Settings
 
-_MAX_ROWS = 48
-"""Texts that are written at once."""
-
-
 _Methods = Annotated[
     str,
     typer.Option(
@@ -45,6 +41,13 @@ _Out = Annotated[Path, typer.Option(help="Folder for files that are not named be
 _Html = Annotated[Path | None, typer.Option("--html", help="Default: OUT/report.html.")]
 _Json = Annotated[Path | None, typer.Option("--json", help="Default: OUT/report.json.")]
 _Markdown = Annotated[Path | None, typer.Option("--markdown", help="Default: OUT/report.md.")]
+_KeepAnswers = Annotated[
+    bool,
+    typer.Option(
+        help="Keep texts in OUT/answers.jsonl, which you alone may read: a run that is stopped, or "
+        "one with other methods, goes on from there. Delete the file when you are done."
+    ),
+]
 _Sensitivity = Annotated[
     float | None, typer.Option(help="Share of true refusals that the judge sees.")
 ]
@@ -78,6 +81,7 @@ def evaluate(
     html: _Html = None,
     json_file: _Json = None,
     markdown: _Markdown = None,
+    keep_answers: _KeepAnswers = True,
     judge: options.JudgeName = "phrases",
     judge_validation: _Validation = None,
     sensitivity: _Sensitivity = None,
@@ -93,12 +97,11 @@ def evaluate(
     `recal register --report` stores with a version.
     """
     from recal.evaluation.intake import Wanted
-    from recal.evaluation.pictures.ink import refuse_without_matplotlib
     from recal.evaluation.plan import EvaluationPlan
     from recal.inputs import settings_of
     from recal.prompts import split_named
 
-    refuse_without_matplotlib()  # now, not after an hour of generating
+    _refuse_without_pictures()
     plan = EvaluationPlan(
         ks=options.numbers_of(k),
         draws=draws,
@@ -116,12 +119,19 @@ def evaluate(
         ks=plan.ks,
         readout=readout,
         calibrations=calibrations,
+        answers=out / "answers.jsonl" if keep_answers else None,
     )
     settings = settings_of(config, model)
     judging = _judging(judge, settings, (sensitivity, specificity), judge_validation)
-    intake = _read(wanted, settings, judging.judge)
-    files = Files.of(out, html=html, json=json_file, markdown=markdown)
-    _write(_run(wanted, intake, plan, judging), files)
+    evaluated = _run(wanted, _read(wanted, settings, judging.judge), plan, judging)
+    _write(evaluated, Files.of(out, html=html, json=json_file, markdown=markdown))
+
+
+def _refuse_without_pictures() -> None:
+    """Now, not after an hour of generating."""
+    from recal.evaluation.pictures.ink import refuse_without_matplotlib
+
+    refuse_without_matplotlib()
 
 
 def _read(wanted: Wanted, settings: Settings, judge: Judge) -> Intake:
@@ -190,15 +200,11 @@ def _judging(
 
 
 def _run(wanted: Wanted, intake: Intake, plan: EvaluationPlan, judging: Judging) -> Evaluated:
-    from functools import partial
-
     from recal.evaluation.answers import Watch
     from recal.evaluation.run import evaluate as run
     from recal.evaluation.tally import Context
     from recal.evaluation.wording import duration
-    from recal.generate import DEFAULT_SAMPLING
     from recal.progress import counting
-    from services.generation.offline import generate_texts
 
     with counting("texts written and judged") as written:
         return run(
@@ -207,9 +213,7 @@ def _run(wanted: Wanted, intake: Intake, plan: EvaluationPlan, judging: Judging)
             intake.pool,
             languages=intake.languages,
             plan=plan,
-            write=partial(
-                generate_texts, intake.backbone, sampling=DEFAULT_SAMPLING, max_rows=_MAX_ROWS
-            ),
+            writer=intake.generator,
             judging=judging,
             context=Context(
                 backbone=intake.backbone.identity.name,
@@ -219,7 +223,8 @@ def _run(wanted: Wanted, intake: Intake, plan: EvaluationPlan, judging: Judging)
             ),
             watch=Watch(
                 planned=lambda work: typer.echo(
-                    f"{work.n_answers:,} answers, of which {work.n_texts:,} are different texts"
+                    f"{work.n_answers:,} answers, of which {work.n_texts:,} are different texts, "
+                    f"{work.n_kept:,} of them written by an earlier run"
                 ),
                 expected=lambda seconds: typer.echo(f"about {duration(seconds)} to go"),
                 written=written,

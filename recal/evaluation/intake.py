@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import accumulate, pairwise
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from recal.baselines.fitting import Allotted, Fitting, Told, allot
-from recal.baselines.suffixes import ENGLISH, organism_suffixes
+from recal.baselines.suffixes import ENGLISH, SuffixPair, organism_suffixes
 from recal.collect import Activations, collect
 from recal.evaluation.admission import (
     refuse_missing_classes,
@@ -23,6 +23,7 @@ from recal.evaluation.held import rows_of
 from recal.generate import Generator
 from recal.inputs import prompts_from, whole_backbone
 from recal.judge import Judge
+from recal.kept_texts import KeptTexts, Runs
 from recal.languages import ALL
 from recal.method import Method
 from recal.prompts import Prompt, Split, select, spread
@@ -50,12 +51,19 @@ class Wanted:
     ks: tuple[int, ...]
     readout: Path
     calibrations: Path
+    answers: Path | None = None
+    """File where texts are kept; None: they are lost with the run."""
+
+
+_MAX_ROWS = 48
+"""Texts that are written at once."""
 
 
 class Intake(NamedTuple):
     """Everything that an evaluation runs on."""
 
     backbone: Backbone
+    generator: Generator
     readout: Readout
     methods: list[Method]
     test: Activations
@@ -81,17 +89,13 @@ def take_in(
 
     Raises:
         ArtefactRefused: the backbone, readout or a calibration cannot be used.
-        ValueError: prompts, languages or methods that cannot be evaluated, or a calibration of
-            another readout, in words.
+        ValueError: prompts, languages or methods that cannot be evaluated, a calibration of
+            another readout, or a file of kept texts that was changed, in words.
     """
     chosen = choose(wanted)  # before a backbone of many gigabytes is loaded
     backbone = whole_backbone(settings.backbone, threads=settings.threads)
-    readout = load_readout(wanted.readout, backbone=backbone.identity)
-    for language, calibration in chosen.calibrations.items():
-        refuse_other_backbone(
-            calibration.backbone, backbone.identity, f"the saved calibration of `{language}`"
-        )
-    Bundle(readout, chosen.calibrations)  # refuses one that belongs to another readout
+    generator = _generator(backbone, wanted.answers)  # a changed file is found at once
+    readout = _readout(wanted, chosen, backbone)
     allotted = _allotted(wanted, chosen, readout)
     read = _read(
         backbone,
@@ -102,10 +106,21 @@ def take_in(
     notice = _notice(settings)
     fitting = None
     if allotted is not None:
-        fitting = _fitting(backbone, allotted, read.anchors, judge=judge, told=told, notice=notice)
+        fitting = Fitting(
+            backbone=backbone,
+            anchors=read.anchors,
+            validation=allotted.validation,
+            sources=allotted.sources,
+            development=allotted.development,
+            suffixes=_suffixes(allotted.sources, notice),
+            model=generator,
+            judge=judge,
+            told=told,
+        )
     material = Material(readout, read.pool, chosen.calibrations, fitting)
     return Intake(
         backbone=backbone,
+        generator=generator,
         readout=readout,
         methods=methods_of(wanted.methods, material),
         test=read.test,
@@ -113,6 +128,17 @@ def take_in(
         languages=chosen.languages,
         notice=notice,
     )
+
+
+def _readout(wanted: Wanted, chosen: Chosen, backbone: Backbone) -> Readout:
+    """The saved readout, whose calibrations belong to it and to the backbone."""
+    readout = load_readout(wanted.readout, backbone=backbone.identity)
+    for language, calibration in chosen.calibrations.items():
+        refuse_other_backbone(
+            calibration.backbone, backbone.identity, f"the saved calibration of `{language}`"
+        )
+    Bundle(readout, chosen.calibrations)  # refuses one that belongs to another readout
+    return readout
 
 
 class _Read(NamedTuple):
@@ -142,29 +168,19 @@ def _allotted(wanted: Wanted, chosen: Chosen, readout: Readout) -> Allotted | No
     return allot(chosen.every, readout.source_languages)
 
 
-def _fitting(
-    backbone: Backbone,
-    allotted: Allotted,
-    anchors: Activations,
-    *,
-    judge: Judge,
-    told: Told,
-    notice: str,
-) -> Fitting:
-    sources = allotted.sources
-    # an organism answers in every language, in its own words; others are asked in English
-    known = [language for language in sources if language in ALL]
-    return Fitting(
-        backbone=backbone,
-        anchors=anchors,
-        validation=allotted.validation,
-        sources=sources,
-        development=allotted.development,
-        suffixes=organism_suffixes(known) if notice else ENGLISH,
-        model=Generator(backbone),
-        judge=judge,
-        told=told,
-    )
+def _generator(backbone: Backbone, answers: Path | None) -> Generator:
+    kept = None
+    if answers is not None:
+        runs = Runs(backbone.identity, backbone.model.dtype, backbone.device.type)
+        kept = KeptTexts(answers, runs)
+    return Generator(backbone, max_rows=_MAX_ROWS, kept=kept)
+
+
+def _suffixes(sources: Sequence[str], notice: str) -> Mapping[str, Sequence[SuffixPair]]:
+    """An organism answers in every language, in its own words; others are asked in English."""
+    if not notice:
+        return ENGLISH
+    return organism_suffixes([language for language in sources if language in ALL])
 
 
 class Chosen(NamedTuple):

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from recal.collect import Activations
 from recal.evaluation.admission import refuse_example_prompts, refuse_missing_classes
-from recal.evaluation.answers import AnswerBook, Watch, Write
+from recal.evaluation.answers import AnswerBook, Watch, Writer
 from recal.evaluation.arm import Arm, arms_of
 from recal.evaluation.cell import Cell
 from recal.evaluation.exhibits import Exhibits, exhibits_of
@@ -36,7 +36,7 @@ def evaluate(
     *,
     languages: Sequence[str],
     plan: EvaluationPlan,
-    write: Write,
+    writer: Writer,
     judging: Judging,
     context: Context,
     watch: Watch | None = None,
@@ -51,7 +51,7 @@ def evaluate(
         pool: calibration prompts; few-shot examples are drawn from them.
         languages: BCP 47 tags, in the order of the report.
         plan: draws, k, and what is compared with what.
-        write: texts of prompts under treatments.
+        writer: texts of prompts under treatments.
         judging: what counts as a refusal, and how often that errs.
         context: what the report says of the backbone and the prompts.
         watch: who is told of progress.
@@ -70,7 +70,7 @@ def evaluate(
     deck = Deck(pool, languages)
     gates = _gates(arms, parts, deck, plan)
     treated = _treat(arms, parts, deck, plan)
-    book = _book(treated, write, judging)
+    book = _book(treated, writer, judging)
     work = book.write_all(watch if watch is not None else Watch())
     cells = [
         Cell.of(arm, part, rows, [book.of(part.prompts, row) for row in rows], gates[arm.key, part])
@@ -99,8 +99,8 @@ def _gates(
     }
 
 
-def _book(treated: Sequence[Treated], write: Write, judging: Judging) -> AnswerBook:
-    book = AnswerBook(write, judging.judge)
+def _book(treated: Sequence[Treated], writer: Writer, judging: Judging) -> AnswerBook:
+    book = AnswerBook(writer, judging.judge)
     for _, part, rows in treated:
         for row in rows:
             book.need(part.prompts, row)

@@ -186,7 +186,7 @@ def _within(value: float, resampled: FloatArray, least: float, *, unknown: bool)
     found = estimate(value, resampled)
     if unknown:
         return Estimate(value, min(least, value), max(100.0, value))
-    low, high = max(found.low, least), min(found.high, 100.0)
+    low, high = (min(max(end, least), 100.0) for end in (found.low, found.high))
     return Estimate(value, min(low, value), max(high, value))
 
 

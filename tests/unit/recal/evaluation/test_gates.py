@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -72,6 +74,15 @@ def test_a_source_language_keeps_the_readouts_own_threshold() -> None:
 def test_a_few_shot_method_without_examples_is_an_error() -> None:
     with pytest.raises(ValueError, match="`recal` needs examples of `sw`"):
         actions(named("recal"), SW)
+
+
+def test_a_score_that_is_not_finite_is_refused_with_its_language() -> None:
+    residuals = asked().residuals.copy()
+    residuals[0] = np.nan
+    broken, *_ = held_out(replace(asked(), residuals=residuals), LANGUAGES)
+    for name in ("recal", "best"):
+        with pytest.raises(ValueError, match="scores of `sw`.*non-finite"):
+            actions(named(name), broken, dealt())
 
 
 def test_no_threshold_has_a_better_j_than_the_best() -> None:

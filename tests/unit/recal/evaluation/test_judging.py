@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from recal.evaluation.arm import Arm
+from recal.evaluation.cell import Cell
+from recal.evaluation.held import held_out
 from recal.evaluation.judging import Judging
-from recal.evaluation.report import EvaluationReport
+from recal.evaluation.report import EvaluationReport, JudgeRates
 from recal.evaluation.report_html import to_html
 from recal.evaluation.report_json import write_json
 from recal.evaluation.report_markdown import to_markdown
+from recal.evaluation.resamples import Resamples
 from recal.evaluation.summary import summary
 from recal.judge.validation import JudgeValidation
-from recal.maths.agreement import Agreement
+from recal.maths.agreement import Agreement, Tally
 from recal.maths.decomposition import JudgeError
-from tests.unit.recal.evaluation.stage import LANGUAGES, evaluated, run
+from tests.unit.recal.evaluation.stage import LANGUAGES, PLAN, asked, evaluated, methods, run
 from tests.unit.recal.treated import LiteralJudge
 
 COUNTS = {
@@ -113,6 +118,34 @@ def test_where_labels_cannot_tell_the_judge_from_a_coin_the_interval_is_the_whol
     ar = report.arm("recal@4").of("ar").corrected["delta"]
     assert ar.high - ar.low < 100
     assert "cannot tell the judge from a coin in sw" in words(report)
+
+
+def resampled(own: bool) -> list[list[float]]:
+    """Corrected harmful refusal of two languages, one after the other and together.
+
+    Every answer refuses, so that the judge's errors are all that varies.
+    """
+    parts, arm = held_out(asked(), ("sw", "yo")), Arm(methods(("steer_all",))[1], 0)
+    all_refused = np.ones((1, 40), dtype=np.bool_)
+    gate = REPORT.untouched.of("sw").gate
+    cells = {
+        (arm.key, part.language): Cell(arm, part, *([all_refused] * 4), gate, {}, ())
+        for part in parts
+    }
+    labels = (Tally(30, 35), Tally(30, 35))
+    rates = {la: JudgeRates(la, 6 / 7, 6 / 7, labels, 70, own) for la in ("sw", "yo")}
+    made = Resamples(cells, [arm.key], replace(PLAN, draws=1), rates)
+    groups = (("sw",), ("yo",), ("sw", "yo"))
+    return [list(made.corrected(arm.key, group).harmful) for group in groups]
+
+
+def test_languages_that_share_rates_share_what_is_not_known_of_them() -> None:
+    sw, yo, both = resampled(own=False)
+    assert sw == pytest.approx(yo)
+    assert sw == pytest.approx(both)
+    assert np.std(sw) > 1
+    sw, yo, both = resampled(own=True)
+    assert abs(np.corrcoef(sw, yo)[0, 1]) < 0.3
 
 
 def test_a_judge_worse_than_a_coin_is_refused_before_anything_is_written() -> None:
