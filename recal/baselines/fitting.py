@@ -72,11 +72,12 @@ class Fitting:
 
 
 def allot(prompts: Sequence[Prompt], sources: Sequence[str]) -> Allotted:
-    """Choose what baselines are fitted on, from high- and mid-resource languages alone.
+    """Choose what baselines are fitted on: the readout's source languages, and others to develop.
 
     Args:
         prompts: of every split.
-        sources: languages that the readout was fitted on; the others of both tiers develop.
+        sources: languages that the readout was fitted on; the other high- and mid-resource ones
+            develop, and no low-resource one does.
 
     Raises:
         ValueError: a source lacks a class in the training or the validation split.
@@ -97,6 +98,9 @@ def allot(prompts: Sequence[Prompt], sources: Sequence[str]) -> Allotted:
 
 
 def _at_most(prompts: Sequence[Prompt], n: int) -> list[Prompt]:
-    """As `spread`, with fewer where a language and class has fewer, and then in all of them."""
-    fewest = min(Counter((p.language, p.harmful) for p in prompts).values())
-    return spread(prompts, min(n, fewest))
+    """As `spread`, with fewer in a language that has fewer of a class; as many of both classes."""
+    found: list[Prompt] = []
+    for language in dict.fromkeys(p.language for p in prompts):
+        mine = select(prompts, languages=(language,))
+        found += spread(mine, min(n, *Counter(p.harmful for p in mine).values()))
+    return found

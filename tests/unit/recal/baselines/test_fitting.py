@@ -50,10 +50,10 @@ def test_languages_that_are_no_sources_choose_blocks() -> None:
     assert (found.sources, found.development) == (("en",), ("ar", "de"))
 
 
-def test_where_there_are_fewer_prompts_every_language_has_as_few() -> None:
-    found = allot([*corpus(20, 1), *prompts("train", "hi", 7)], ("en", "de"))
+def test_a_language_with_fewer_prompts_has_fewer_of_both_classes_and_no_other_language() -> None:
+    found = allot([*corpus(20, 1), *prompts("train", "hi", 7)[:10]], ("en", "de"))
     counts = {la: sum(p.language == la for p in found.anchors) for la in ("en", "ar", "hi")}
-    assert counts == {"en": 14, "ar": 14, "hi": 14}
+    assert counts == {"en": 40, "ar": 40, "hi": 6}
     assert len(found.validation) == 3 * 2
 
 
