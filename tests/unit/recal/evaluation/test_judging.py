@@ -13,7 +13,7 @@ from recal.evaluation.arm import Arm
 from recal.evaluation.cell import Cell
 from recal.evaluation.held import held_out
 from recal.evaluation.judging import Judging
-from recal.evaluation.report import EvaluationReport, JudgeRates
+from recal.evaluation.report import Estimate, EvaluationReport, JudgeRates
 from recal.evaluation.report_html import to_html
 from recal.evaluation.report_json import write_json
 from recal.evaluation.report_markdown import to_markdown
@@ -22,7 +22,15 @@ from recal.evaluation.summary import summary
 from recal.judge.validation import JudgeValidation
 from recal.maths.agreement import Agreement, Tally
 from recal.maths.decomposition import JudgeError
-from tests.unit.recal.evaluation.stage import LANGUAGES, PLAN, asked, evaluated, methods, run
+from tests.unit.recal.evaluation.stage import (
+    LANGUAGES,
+    PLAN,
+    Writer,
+    asked,
+    evaluated,
+    methods,
+    run,
+)
 from tests.unit.recal.treated import LiteralJudge
 
 COUNTS = {
@@ -43,6 +51,10 @@ def validated(counts: dict[str, Agreement] = COUNTS) -> Judging:
 EVALUATED = run(("recal", "oracle"), judging=validated())
 REPORT = EVALUATED.report
 KNOWN = {rates.language: rates for rates in REPORT.judge_rates}
+
+
+def _width(found: Estimate) -> float:
+    return found.high - found.low
 
 
 def words(report: EvaluationReport = REPORT) -> str:
@@ -79,10 +91,14 @@ def test_each_language_is_corrected_by_its_own_rates_and_a_tier_by_those_of_its_
 
 def test_a_corrected_interval_is_wider_than_one_that_takes_the_labels_for_the_truth() -> None:
     certain = validated({la: Agreement(*(1000 * n for n in c)) for la, c in COUNTS.items()})
-    known = run(("recal",), judging=certain).report.arm("recal@4").of("sw").corrected["delta"]
-    mine = REPORT.arm("recal@4").of("sw").corrected["delta"]
-    assert mine.value == pytest.approx(known.value)
-    assert mine.high - mine.low > known.high - known.low
+    half = Writer(untouched=lambda prompt: prompt.endswith(("0", "2", "4", "6", "8")))
+    mine, known = (
+        run((), judging=judging, languages=("sw",), writer=half).report.untouched.of("sw")
+        for judging in (validated(), certain)
+    )
+    assert mine.delta == known.delta
+    assert mine.corrected["delta"].value == pytest.approx(known.corrected["delta"].value)
+    assert _width(mine.corrected["delta"]) > 1.05 * _width(known.corrected["delta"])
 
 
 def test_a_corrected_interval_holds_its_number_and_stays_in_its_range_otherwise() -> None:
@@ -156,13 +172,14 @@ def test_a_judge_worse_than_a_coin_is_refused_before_anything_is_written() -> No
 
 def test_stated_rates_are_the_same_in_every_language_and_known_for_sure() -> None:
     report = run(("recal",), judging=Judging(LiteralJudge(), JudgeError(0.9, 0.8))).report
-    arm = report.arm("recal@4")
+    arm = report.untouched
     assert {(r.sensitivity, r.specificity, r.labels) for r in report.judge_rates} == {
         (0.9, 0.8, None)
     }
     raw, true = arm.tier("all").delta, arm.tier("all").corrected["delta"]
+    assert 0 < raw.value < raw.high < 70
     assert true.value == pytest.approx(raw.value / 0.7)
-    assert true.low == pytest.approx(raw.low / 0.7)
+    assert (true.low, true.high) == pytest.approx((raw.low / 0.7, raw.high / 0.7))
     assert "human labels" not in words(report)
 
 
