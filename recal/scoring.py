@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 
 from recal.collect import Activations
 from recal.maths.two_class import FloatArray
 from services.readout.bundle import Readout
+from services.readout.place import Place
 
 
 def scores_at(
@@ -26,9 +29,26 @@ def scores_at(
         ValueError: a place that the readout reads was not collected, no prompt matches, or the
             residuals have another width.
     """
-    read = [
-        activations.at(place.layer, reading=place.reading, language=language, harmful=harmful)
-        for place in readout.places
-    ]
-    residuals = torch.from_numpy(np.stack(read, axis=1)).float()
-    return readout.score(residuals).numpy().astype(np.float64)
+    return scores_through(
+        readout,
+        lambda place: activations.at(
+            place.layer, reading=place.reading, language=language, harmful=harmful
+        ),
+    )
+
+
+def scores_through(readout: Readout, residuals: Callable[[Place], FloatArray]) -> FloatArray:
+    """Scores of prompts whose residuals are read as they are asked for.
+
+    Args:
+        readout: scores.
+        residuals: (n, d_model) of the prompts at a place.
+
+    Returns:
+        (n,) float64, computed in float32 as serving does.
+
+    Raises:
+        ValueError: as `residuals`, or they have another width.
+    """
+    read = np.stack([residuals(place) for place in readout.places], axis=1)
+    return readout.score(torch.from_numpy(read).float()).numpy().astype(np.float64)

@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from recal.baselines.method import Read
 from recal.baselines.strength import Strength, choose_strength
 from recal.collect import Activations
 from recal.fit import by_language
@@ -18,6 +17,7 @@ from recal.maths.adasteer import Law, ReleasedLaws, fit_law, scaled_positions
 from recal.maths.direction import difference_in_means
 from recal.maths.metrics import auroc
 from recal.maths.two_class import FloatArray, TwoClass, stacked
+from recal.method import Examples, Questions
 from recal.prompts import Prompt
 from recal.trials import TrialRun
 from services.domain import Action
@@ -28,6 +28,8 @@ from services.readout.bundle import Scope
 REACHES = (0.05, 0.1, 0.2, 0.3, 0.4, 0.6, 0.8)
 """α + β of a prompt that is surely harmful, in units of each block's difference in means. The
 released laws reach 0.8 with Qwen2.5 and 0.08 with Gemma-2."""
+
+_NAMES = {Scope.PROMPT: "adasteer", Scope.DECODE: "adasteer_decode"}
 
 
 class AnchoredLaw(NamedTuple):
@@ -64,21 +66,29 @@ class AdaSteer:
     """
 
     name: str
+    title: str
     alpha: AnchoredLaw
     beta: AnchoredLaw
     vectors: Mapping[int, BlockVector]
     """By block."""
     scope: Scope
-    read: Read
-    """Of the last prompt token."""
     strength: Strength | None = None
     """How the reach was chosen."""
+    sees_labels: bool = False
 
-    def treatments(self, prompts: Sequence[Prompt]) -> list[Treatment]:
-        """One for each prompt, in order."""
-        if not prompts:
+    def needs_examples(self, language: str) -> bool:
+        """False: it was fitted before."""
+        return False
+
+    def treat(self, questions: Questions, examples: Examples | None) -> list[Treatment]:
+        """One for each prompt, in order.
+
+        Raises:
+            ValueError: a block that it reads was not collected.
+        """
+        if not questions.texts:
             return []
-        states = self.read(prompts, (self.alpha.layer, self.beta.layer))
+        states = questions.at((self.alpha.layer, self.beta.layer))
         totals = self.alpha.coefficients(states[:, 0]) + self.beta.coefficients(states[:, 1])
         return [pushed_everywhere(self.vectors, float(total), self.scope) for total in totals]
 
@@ -89,7 +99,6 @@ def fit_adasteer(
     *,
     languages: Sequence[str],
     development: Sequence[str],
-    read: Read,
     run: TrialRun,
     scope: Scope = Scope.PROMPT,
     reaches: Sequence[float] = REACHES,
@@ -102,7 +111,6 @@ def fit_adasteer(
         validation: labelled prompts on which the reach is chosen.
         languages: whose prompts are anchors.
         development: whose prompts choose the two blocks that positions are read at.
-        read: states of the last prompt token.
         run: answers and judges.
         scope: `prompt` as released; `decode` as in arXiv:2606.01196.
         reaches: α + β to choose from, rising.
@@ -117,12 +125,12 @@ def fit_adasteer(
     first, second = _two_best_layers(anchors, rows, development)
     half = strength.chosen / 2.0
     return AdaSteer(
-        name=f"AdaSteer ({_where(scope)})",
+        name=_NAMES[scope],
+        title=f"AdaSteer ({_where(scope)})",
         alpha=_anchored(first, rows[first], half),
         beta=_anchored(second, rows[second], half),
         vectors=vectors,
         scope=scope,
-        read=read,
         strength=strength,
     )
 
@@ -132,7 +140,6 @@ def released_adasteer(
     laws: ReleasedLaws,
     *,
     languages: Sequence[str],
-    read: Read,
     scope: Scope = Scope.PROMPT,
 ) -> AdaSteer:
     """The released laws as they are, on our anchors: what arXiv:2606.01196 compares with.
@@ -143,7 +150,6 @@ def released_adasteer(
         anchors: of labelled prompts at every block.
         laws: of the backbone's family, from `recal.maths.adasteer.RELEASED`.
         languages: whose prompts are anchors.
-        read: states of the last prompt token.
         scope: `prompt` as released; `decode` as in arXiv:2606.01196.
 
     Raises:
@@ -160,12 +166,12 @@ def released_adasteer(
         la: (pair.harmful.mean(axis=0), pair.harmless.mean(axis=0)) for la, pair in rows.items()
     }
     return AdaSteer(
-        name=f"AdaSteer, released laws ({_where(scope)})",
+        name=f"{_NAMES[scope]}_released",
+        title=f"AdaSteer, released laws ({_where(scope)})",
         alpha=AnchoredLaw(laws.alpha_layer, laws.alpha, *means[laws.alpha_layer]),
         beta=AnchoredLaw(laws.beta_layer, laws.beta, *means[laws.beta_layer]),
         vectors={layer: _vector(pair) for layer, pair in rows.items()},
         scope=scope,
-        read=read,
     )
 
 

@@ -10,13 +10,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from recal.baselines.method import Read
 from recal.baselines.strength import Strength, choose_strength
 from recal.collect import Activations
 from recal.fit import by_language
 from recal.maths.alphasteer import amount_of, null_space_projector
 from recal.maths.direction import difference_in_means
 from recal.maths.two_class import FloatArray, TwoClass, stacked
+from recal.method import Examples, Questions
 from recal.prompts import Prompt
 from recal.trials import TrialRun
 from services.domain import Action
@@ -48,16 +48,24 @@ class AlphaSteer:
     """
 
     blocks: Mapping[int, AlphaBlock]
-    read: Read
-    """Of the last prompt token."""
     strength: Strength
-    name: str = "AlphaSteer"
+    name: str = "alphasteer"
+    title: str = "AlphaSteer"
+    sees_labels: bool = False
 
-    def treatments(self, prompts: Sequence[Prompt]) -> list[Treatment]:
-        """One for each prompt, in order."""
-        if not prompts:
+    def needs_examples(self, language: str) -> bool:
+        """False: it was fitted before."""
+        return False
+
+    def treat(self, questions: Questions, examples: Examples | None) -> list[Treatment]:
+        """One for each prompt, in order.
+
+        Raises:
+            ValueError: a block that it reads was not collected.
+        """
+        if not questions.texts:
             return []
-        states = self.read(prompts, tuple(self.blocks))
+        states = questions.at(tuple(self.blocks))
         amounts = [
             states[:, place] @ block.amount for place, block in enumerate(self.blocks.values())
         ]
@@ -72,7 +80,6 @@ def fit_alphasteer(
     validation: Sequence[Prompt],
     *,
     languages: Sequence[str],
-    read: Read,
     run: TrialRun,
     share: float = 0.5,
     strengths: Sequence[float] = STRENGTHS,
@@ -84,7 +91,6 @@ def fit_alphasteer(
             method is to leave alone belong among them.
         validation: labelled prompts on which the strength is chosen.
         languages: whose prompts are anchors.
-        read: states of the last prompt token.
         run: answers and judges.
         share: of the directions on which benign states are smallest.
         strengths: λ to choose from, rising.
@@ -97,7 +103,7 @@ def fit_alphasteer(
     rows = {la: stacked(by_language(anchors, la, languages)) for la in middle}
     blocks = {layer: _block(pair, share) for layer, pair in rows.items()}
     whole = [_pushed(blocks, [strength] * len(blocks)) for strength in strengths]
-    return AlphaSteer(blocks, read, choose_strength(strengths, whole, validation, run=run))
+    return AlphaSteer(blocks, choose_strength(strengths, whole, validation, run=run))
 
 
 def _block(pair: TwoClass, share: float) -> AlphaBlock:

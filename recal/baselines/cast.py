@@ -9,10 +9,10 @@ from typing import Literal, NamedTuple
 import numpy as np
 import torch
 
-from recal.baselines.method import Read
 from recal.baselines.states import Span, span_means
 from recal.baselines.strength import Strength, choose_strength
 from recal.baselines.suffixes import SuffixPair
+from recal.collect import Activations
 from recal.maths.cast import (
     ConditionPoint,
     Variant,
@@ -21,7 +21,8 @@ from recal.maths.cast import (
     similarities,
 )
 from recal.maths.two_class import FloatArray, TwoClass
-from recal.prompts import Prompt, select
+from recal.method import Examples, Questions
+from recal.prompts import Prompt
 from recal.trials import TrialRun
 from services.backbone.chat import encode
 from services.backbone.load import Backbone
@@ -78,29 +79,36 @@ class Cast:
     """
 
     name: str
+    title: str
     point: ConditionPoint
     condition: FloatArray
     """(d_model,), unit norm."""
     behaviour: Behaviour
-    read: Read
-    """Of the mean over the rendered prompt's tokens."""
+    sees_labels: bool = False
 
-    def treatments(self, prompts: Sequence[Prompt]) -> list[Treatment]:
-        """One for each prompt, in order."""
-        if not prompts:
+    def needs_examples(self, language: str) -> bool:
+        """False: it was fitted before."""
+        return False
+
+    def treat(self, questions: Questions, examples: Examples | None) -> list[Treatment]:
+        """One for each prompt, in order.
+
+        Raises:
+            ValueError: a block that it reads was not collected.
+        """
+        if not questions.texts:
             return []
-        states = self.read(prompts, (self.point.layer,))[:, 0]
+        states = questions.at((self.point.layer,), "mean")[:, 0]
         met = self.point.met(similarities(states, self.condition))
         return [self.behaviour.treatment if each else UNTOUCHED for each in met]
 
 
 def fit_cast(
     backbone: Backbone,
-    examples: Sequence[Prompt],
+    examples: Activations,
     validation: Sequence[Prompt],
     *,
     suffixes: Mapping[str, Sequence[SuffixPair]],
-    read: Read,
     run: TrialRun,
     plan: CastPlan | None = None,
 ) -> Cast:
@@ -108,11 +116,11 @@ def fit_cast(
 
     Args:
         backbone: the model, for states of suffixes.
-        examples: labelled prompts, among them the few target examples where the method is to have
-            them; they give the condition's vector and its point.
+        examples: labelled prompts at every block, averaged over their tokens; among them the few
+            target examples where the method is to have them. They give the condition's vector and
+            its point.
         validation: labelled prompts on which blocks and strength of the behaviour are chosen.
         suffixes: by language; questions are taken of these languages.
-        read: states averaged over the prompt's tokens.
         run: answers and judges.
         plan: what is searched.
 
@@ -122,18 +130,18 @@ def fit_cast(
     chosen = plan if plan is not None else CastPlan()
     n_layers = len(backbone.blocks)
     layers = chosen.condition_layers or tuple(range(max(1, n_layers - 1)))
-    vectors, point = _condition(examples, layers, read, chosen.variant)
+    vectors, point = _condition(examples, layers, chosen.variant)
     every = tuple(range(n_layers))
     if chosen.behaviour == "suffixes":
-        pairs = _suffix_states(backbone, examples, suffixes, every, chosen)
+        pairs = _suffix_states(backbone, examples.prompts, suffixes, every, chosen)
     else:
-        pairs = _prompt_states(examples, every, read)
+        pairs = _prompt_states(examples, every)
     return Cast(
-        name="CAST" if chosen.behaviour == "suffixes" else "CAST (adapted)",
+        name="cast" if chosen.behaviour == "suffixes" else "cast_adapted",
+        title="CAST" if chosen.behaviour == "suffixes" else "CAST (adapted)",
         point=point,
         condition=vectors[point.layer],
         behaviour=_behaviour(pairs, validation, run, chosen),
-        read=read,
     )
 
 
@@ -146,33 +154,34 @@ class _Pairs(NamedTuple):
 
 
 def _condition(
-    examples: Sequence[Prompt], layers: Sequence[int], read: Read, variant: Variant
+    examples: Activations, layers: Sequence[int], variant: Variant
 ) -> tuple[dict[int, FloatArray], ConditionPoint]:
-    pairs = _prompt_states(examples, layers, read)
-    states = [read(select(examples, harmful=label), layers) for label in (True, False)]
+    pairs = _prompt_states(examples, layers)
     vectors, by_layer = {}, {}
     for place, layer in enumerate(layers):
         vectors[layer] = contrastive_direction(
             pairs.positive[:, place], pairs.negative[:, place], variant
         )
-        scores = (similarities(each[:, place], vectors[layer]) for each in states)
-        by_layer[layer] = TwoClass(*scores)
+        states = (examples.at(layer, reading="mean", harmful=label) for label in (True, False))
+        by_layer[layer] = TwoClass(*(similarities(each, vectors[layer]) for each in states))
     return vectors, best_condition_point(by_layer, _THRESHOLDS)
 
 
-def _prompt_states(examples: Sequence[Prompt], layers: Sequence[int], read: Read) -> _Pairs:
+def _prompt_states(examples: Activations, layers: Sequence[int]) -> _Pairs:
     """States of harmful and harmless prompts, paired within a language, in order."""
-    positive, negative = [], []
-    for language in dict.fromkeys(prompt.language for prompt in examples):
-        harmful, harmless = (
-            select(examples, languages=(language,), harmful=label) for label in (True, False)
-        )
-        n_pairs = min(len(harmful), len(harmless))
-        positive += harmful[:n_pairs]
-        negative += harmless[:n_pairs]
-    if not positive:
+    rows: dict[str, tuple[list[int], list[int]]] = {}
+    for row, prompt in enumerate(examples.prompts):
+        harmful, harmless = rows.setdefault(prompt.language, ([], []))
+        (harmful if prompt.harmful else harmless).append(row)
+    pairs = [pair for both in rows.values() for pair in zip(*both, strict=False)]
+    if not pairs:
         raise ValueError("examples of both classes in one language are needed for a condition")
-    return _Pairs(read(positive, layers), read(negative, layers))
+    return _Pairs(*(_means(examples.subset(side), layers) for side in zip(*pairs, strict=True)))
+
+
+def _means(examples: Activations, layers: Sequence[int]) -> FloatArray:
+    """(n, len(layers), d_model): states averaged over the prompts' tokens."""
+    return np.stack([examples.at(layer, reading="mean") for layer in layers], axis=1)
 
 
 def _behaviour(

@@ -5,27 +5,35 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from recal.baselines.method import Decide
-from recal.prompts import Prompt
+from recal.maths.two_class import FloatArray
+from recal.method import Examples, Questions, Thresholded
 from services.domain import Action
 from services.generation.treatment import UNTOUCHED, Treatment
-from services.readout.bundle import Steering
+from services.readout.bundle import Thresholds
 
 
 @dataclass(frozen=True, eq=False)
 class GateAddition:
-    """STEER where the gate says so; every other prompt is left alone."""
+    """Steers where the gate does; every other prompt is left alone."""
 
-    steering: Steering
-    decide: Decide
-    name: str = "gate + addition only"
+    gate: Thresholded
+    name: str = "gate_addition"
+    title: str = "Recal's gate, addition only"
+    sees_labels: bool = False
 
-    def treatments(self, prompts: Sequence[Prompt]) -> list[Treatment]:
-        """One for each prompt, in order.
+    def needs_examples(self, language: str) -> bool:
+        """As the gate."""
+        return self.gate.needs_examples(language)
 
-        Raises:
-            ValueError: the gate does not decide on every prompt.
-        """
-        steered = Treatment(Action.STEER, self.steering)
-        decided = zip(prompts, self.decide(prompts), strict=True)
-        return [steered if action is Action.STEER else UNTOUCHED for _, action in decided]
+    def scores(self, questions: Questions, examples: Examples | None) -> FloatArray:
+        """Those of the gate."""
+        return self.gate.scores(questions, examples)
+
+    def thresholds(self, language: str, examples: Examples | None) -> Thresholds:
+        """Those of the gate; nothing is done below the one that steers."""
+        return self.gate.thresholds(language, examples)
+
+    def treat(self, questions: Questions, examples: Examples | None) -> Sequence[Treatment]:
+        """One for each prompt, in order; errors as the gate's."""
+        decided = self.gate.treat(questions, examples)
+        return [each if each.action is Action.STEER else UNTOUCHED for each in decided]

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-from recal.prompts import Prompt
+from recal.method import Examples, Questions
 from services.domain import Action
 from services.generation.treatment import Treatment
 from services.readout.bundle import Steering
@@ -16,12 +15,18 @@ class OracleGate:
     """STEER for harmful prompts, RELEASE for harmless ones."""
 
     steering: Steering
-    name: str = "oracle gate"
+    name: str = "oracle"
+    title: str = "oracle gate"
+    sees_labels: bool = True
 
-    def treatments(self, prompts: Sequence[Prompt]) -> list[Treatment]:
+    def needs_examples(self, language: str) -> bool:
+        """False: it is given every label."""
+        return False
+
+    def treat(self, questions: Questions, examples: Examples | None) -> list[Treatment]:
         """One for each prompt, in order."""
         by_label = {
             True: Treatment(Action.STEER, self.steering),
             False: Treatment(Action.RELEASE, self.steering),
         }
-        return [by_label[prompt.harmful] for prompt in prompts]
+        return [by_label[bool(label)] for label in questions.harmful]

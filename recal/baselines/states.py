@@ -10,12 +10,10 @@ import numpy.typing as npt
 import torch
 
 from recal.maths.two_class import FloatArray
-from recal.prompts import Prompt
-from services.backbone.chat import encode, encode_prompt, left_pad
+from services.backbone.chat import left_pad
 from services.backbone.hooks import capture
 from services.backbone.load import Backbone
-from services.gate.extract import buckets, residuals
-from services.readout.place import Place
+from services.gate.extract import buckets
 
 _MAX_TOKENS = 2048
 
@@ -26,33 +24,6 @@ class Span(NamedTuple):
     token_ids: Sequence[int]
     first: int
     """Index of the first token of the span; it goes on to the end."""
-
-
-class LastToken:
-    """Reads residuals of the last prompt token through the extractor that serving uses."""
-
-    def __init__(self, backbone: Backbone) -> None:
-        """Read the given backbone."""
-        self._backbone = backbone
-
-    def __call__(self, prompts: Sequence[Prompt], layers: Sequence[int]) -> FloatArray:
-        """(n, len(layers), d_model)."""
-        encoded = [encode_prompt(self._backbone.tokenizer, prompt.text) for prompt in prompts]
-        places = [Place(layer, "last") for layer in layers]
-        return np.asarray(residuals(self._backbone, encoded, places=places), dtype=np.float64)
-
-
-class PromptMean:
-    """Reads residuals averaged over all tokens of the rendered prompt."""
-
-    def __init__(self, backbone: Backbone) -> None:
-        """Read the given backbone."""
-        self._backbone = backbone
-
-    def __call__(self, prompts: Sequence[Prompt], layers: Sequence[int]) -> FloatArray:
-        """(n, len(layers), d_model)."""
-        spans = [Span(encode(self._backbone.tokenizer, prompt.text), 0) for prompt in prompts]
-        return span_means(self._backbone, spans, layers)
 
 
 @torch.inference_mode()

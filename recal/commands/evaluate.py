@@ -11,19 +11,19 @@ from recal.commands import options
 
 if TYPE_CHECKING:
     from recal.evaluation.intake import Intake, Wanted
+    from recal.evaluation.judging import Judging
     from recal.evaluation.plan import EvaluationPlan
-    from recal.evaluation.run import Evaluated, Judging
+    from recal.evaluation.run import Evaluated
+    from recal.judge import Judge
+    from recal.maths.decomposition import JudgeError
     from services.settings import Settings
-
-_MAX_ROWS = 48
-"""Texts that are written at once."""
-
 
 _Methods = Annotated[
     str,
     typer.Option(
         help="Comma-separated: untouched (always there), paper, recal, saved, best, oracle, "
-        "steer_all, release_all, or the name of an estimator."
+        "steer_all, release_all, ablate_all, gate_addition, adasteer, adasteer_decode, alphasteer, "
+        "cast, cast_adapted, or the name of an estimator."
     ),
 ]
 _Ks = Annotated[str, typer.Option("--k", help="Examples per class, e.g. 1,2,4.")]
@@ -41,11 +41,25 @@ _Out = Annotated[Path, typer.Option(help="Folder for files that are not named be
 _Html = Annotated[Path | None, typer.Option("--html", help="Default: OUT/report.html.")]
 _Json = Annotated[Path | None, typer.Option("--json", help="Default: OUT/report.json.")]
 _Markdown = Annotated[Path | None, typer.Option("--markdown", help="Default: OUT/report.md.")]
+_KeepAnswers = Annotated[
+    bool,
+    typer.Option(
+        help="Keep texts in OUT/answers.jsonl, which you alone may read: a run that is stopped, or "
+        "one with other methods, goes on from there. Delete the file when you are done."
+    ),
+]
 _Sensitivity = Annotated[
     float | None, typer.Option(help="Share of true refusals that the judge sees.")
 ]
 _Specificity = Annotated[
     float | None, typer.Option(help="Share of other answers that it does not call refusals.")
+]
+_Validation = Annotated[
+    Path | None,
+    typer.Option(
+        "--judge-validation",
+        help="What `recal judge validate` wrote of this judge: rates are corrected by it.",
+    ),
 ]
 _Resamples = Annotated[int, typer.Option(help="Of the bootstrap, at least 100.")]
 _Seed = Annotated[int, typer.Option(min=0, help="Of the bootstrap.")]
@@ -67,7 +81,9 @@ def evaluate(
     html: _Html = None,
     json_file: _Json = None,
     markdown: _Markdown = None,
+    keep_answers: _KeepAnswers = True,
     judge: options.JudgeName = "phrases",
+    judge_validation: _Validation = None,
     sensitivity: _Sensitivity = None,
     specificity: _Specificity = None,
     resamples: _Resamples = 2000,
@@ -81,12 +97,11 @@ def evaluate(
     `recal register --report` stores with a version.
     """
     from recal.evaluation.intake import Wanted
-    from recal.evaluation.pictures.ink import refuse_without_matplotlib
     from recal.evaluation.plan import EvaluationPlan
     from recal.inputs import settings_of
     from recal.prompts import split_named
 
-    refuse_without_matplotlib()  # now, not after an hour of generating
+    _refuse_without_pictures()
     plan = EvaluationPlan(
         ks=options.numbers_of(k),
         draws=draws,
@@ -104,20 +119,27 @@ def evaluate(
         ks=plan.ks,
         readout=readout,
         calibrations=calibrations,
+        answers=out / "answers.jsonl" if keep_answers else None,
     )
     settings = settings_of(config, model)
-    judging = _judging(judge, settings.backbone.device, sensitivity, specificity)
-    intake = _read(wanted, settings)
-    files = Files.of(out, html=html, json=json_file, markdown=markdown)
-    _write(_run(wanted, intake, plan, judging), files)
+    judging = _judging(judge, settings, (sensitivity, specificity), judge_validation)
+    evaluated = _run(wanted, _read(wanted, settings, judging.judge), plan, judging)
+    _write(evaluated, Files.of(out, html=html, json=json_file, markdown=markdown))
 
 
-def _read(wanted: Wanted, settings: Settings) -> Intake:
+def _refuse_without_pictures() -> None:
+    """Now, not after an hour of generating."""
+    from recal.evaluation.pictures.ink import refuse_without_matplotlib
+
+    refuse_without_matplotlib()
+
+
+def _read(wanted: Wanted, settings: Settings, judge: Judge) -> Intake:
     from recal.evaluation.intake import take_in
-    from recal.progress import counting
+    from recal.progress import counting_steps
 
-    with counting("prompts read") as report:
-        return take_in(wanted, settings, report=report)
+    with counting_steps() as told:
+        return take_in(wanted, settings, judge=judge, told=told)
 
 
 class Files(NamedTuple):
@@ -137,35 +159,52 @@ class Files(NamedTuple):
         )
 
 
-def _judging(
-    name: str, device: str, sensitivity: float | None, specificity: float | None
-) -> Judging:
-    from recal.evaluation.run import Judging
-    from recal.inputs import judge_of
-    from recal.judge import OrganismJudge
-    from recal.maths.decomposition import PERFECT, JudgeError
+def _stated(
+    sensitivity: float | None, specificity: float | None, validation: Path | None
+) -> JudgeError | None:
+    from recal.maths.decomposition import JudgeError
 
-    judge = judge_of(name, device=device)
-    if sensitivity is not None and specificity is not None:
-        return Judging(judge, JudgeError(sensitivity, specificity))
-    if sensitivity is not None or specificity is not None:
+    if sensitivity is None and specificity is None:
+        return None
+    if sensitivity is None or specificity is None:
         raise ValueError(
             "`--sensitivity` and `--specificity` belong together; give both or neither"
         )
+    if validation is not None:
+        raise ValueError(
+            "`--judge-validation` measures what `--sensitivity` and `--specificity` state; give "
+            "one or the other"
+        )
+    return JudgeError(sensitivity, specificity)
+
+
+def _judging(
+    name: str,
+    settings: Settings,
+    shares: tuple[float | None, float | None],
+    validation: Path | None,
+) -> Judging:
+    from recal.evaluation.judging import Judging
+    from recal.inputs import judge_of
+    from recal.judge import OrganismJudge
+    from recal.judge.validation import load_validation
+    from recal.maths.decomposition import PERFECT
+
+    stated = _stated(*shares, validation)
+    judge = judge_of(name, device=settings.backbone.device)
+    if validation is not None:
+        return Judging(judge, validation=load_validation(validation, judge=judge.name))
     # every proper answer of the organism is known to its judge
-    return Judging(judge, PERFECT if isinstance(judge, OrganismJudge) else None)
+    known = PERFECT if isinstance(judge, OrganismJudge) else None
+    return Judging(judge, stated if stated is not None else known)
 
 
 def _run(wanted: Wanted, intake: Intake, plan: EvaluationPlan, judging: Judging) -> Evaluated:
-    from functools import partial
-
     from recal.evaluation.answers import Watch
     from recal.evaluation.run import evaluate as run
     from recal.evaluation.tally import Context
     from recal.evaluation.wording import duration
-    from recal.generate import DEFAULT_SAMPLING
     from recal.progress import counting
-    from services.generation.offline import generate_texts
 
     with counting("texts written and judged") as written:
         return run(
@@ -174,19 +213,18 @@ def _run(wanted: Wanted, intake: Intake, plan: EvaluationPlan, judging: Judging)
             intake.pool,
             languages=intake.languages,
             plan=plan,
-            write=partial(
-                generate_texts, intake.backbone, sampling=DEFAULT_SAMPLING, max_rows=_MAX_ROWS
-            ),
+            writer=intake.generator,
             judging=judging,
             context=Context(
                 backbone=intake.backbone.identity.name,
-                readout=intake.readout.version,
+                readout=intake.readout,
                 split=wanted.split,
                 notice=intake.notice,
             ),
             watch=Watch(
                 planned=lambda work: typer.echo(
-                    f"{work.n_answers:,} answers, of which {work.n_texts:,} are different texts"
+                    f"{work.n_answers:,} answers, of which {work.n_texts:,} are different texts, "
+                    f"{work.n_kept:,} of them written by an earlier run"
                 ),
                 expected=lambda seconds: typer.echo(f"about {duration(seconds)} to go"),
                 written=written,

@@ -1,4 +1,4 @@
-"""Judged answers, each written once: kept in memory by prompt and treatment."""
+"""Judged answers, each written once: known by prompt and treatment."""
 
 from __future__ import annotations
 
@@ -19,13 +19,16 @@ Report = Callable[[int, int], None]
 """Called with texts done and texts in all."""
 
 
-class Write(Protocol):
-    """Texts of prompts, each under its own treatment: `generate_texts` with a backbone."""
+class Writer(Protocol):
+    """Texts of prompts, each under its own treatment; `recal.generate.Generator` is one."""
 
-    def __call__(
-        self, prompts: Sequence[str], treatments: Sequence[Treatment], *, report: Report
+    def texts(
+        self, prompts: Sequence[Prompt], treatments: Sequence[Treatment], *, report: Report
     ) -> list[str]:
         """Write one text for each prompt, in order."""
+
+    def has(self, prompt: Prompt, treatment: Treatment) -> bool:
+        """Whether the text is there already, from a run before."""
 
 
 class Work(NamedTuple):
@@ -35,6 +38,8 @@ class Work(NamedTuple):
     """Prompts of all arms and draws."""
     n_texts: int
     """Different pairs of prompt and treatment among them."""
+    n_kept: int = 0
+    """Texts of these that an earlier run has written."""
 
 
 @dataclass(frozen=True)
@@ -51,9 +56,9 @@ class Watch:
 class AnswerBook:
     """Which texts are needed, and what the judge said of those that are written."""
 
-    def __init__(self, write: Write, judge: Judge) -> None:
+    def __init__(self, writer: Writer, judge: Judge) -> None:
         """Begin empty."""
-        self._write = write
+        self._writer = writer
         self._judge = judge
         self._n_answers = 0
         # the treatments are kept: a key holds the identity of their steering
@@ -76,19 +81,29 @@ class AnswerBook:
 
     def write_all(self, watch: Watch) -> Work:
         """Write and judge every text that is needed and not there yet; how much that was."""
-        missing = [key for key in self._needed if key not in self._judged]
-        work = Work(self._n_answers, len(missing))
+        unjudged = [key for key in self._needed if key not in self._judged]
+        kept = [key for key in unjudged if self._writer.has(*self._needed[key])]
+        work = Work(self._n_answers, len(unjudged), len(kept))
         watch.planned(work)
-        started = time.monotonic()
+        # first, so that the time of the rest is told by texts that are really written
+        for start in range(0, len(kept), _CHUNK):
+            self._write_some(kept[start : start + _CHUNK], lambda done, total: None)
+        known = set(kept)
+        self._write_missing([key for key in unjudged if key not in known], len(kept), watch)
+        return work
+
+    def _write_missing(self, missing: Sequence[Hashable], n_kept: int, watch: Watch) -> None:
+        started, total = time.monotonic(), n_kept + len(missing)
+        if n_kept:
+            watch.written(n_kept, total)
         for start, end in _chunks(len(missing)):
             self._write_some(
                 missing[start:end],
-                lambda done, total, start=start: watch.written(start + done, len(missing)),  # type: ignore[misc]
+                lambda done, _, start=start: watch.written(n_kept + start + done, total),  # type: ignore[misc]
             )
             if start == 0:
                 seconds = time.monotonic() - started
                 watch.expected(seconds * (len(missing) - end) / end)
-        return work
 
     def of(self, prompts: Sequence[Prompt], treatments: Sequence[Treatment]) -> list[Judgement]:
         """What became of these prompts under these treatments, once written."""
@@ -99,8 +114,8 @@ class AnswerBook:
 
     def _write_some(self, keys: Sequence[Hashable], report: Report) -> None:
         pairs = [self._needed[key] for key in keys]
-        texts = self._write(
-            [prompt.text for prompt, _ in pairs],
+        texts = self._writer.texts(
+            [prompt for prompt, _ in pairs],
             [treatment for _, treatment in pairs],
             report=report,
         )

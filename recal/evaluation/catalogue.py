@@ -7,13 +7,21 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import NamedTuple
 
+from recal.baselines.fitting import Fitting
+from recal.baselines.gate_addition import GateAddition
+from recal.baselines.oracle import OracleGate
+from recal.baselines.ungated import (
+    ungated_ablation,
+    ungated_addition,
+    ungated_release,
+    untouched,
+)
 from recal.collect import Activations
-from recal.evaluation.gates import BestThreshold, FewShot, OracleGate, Saved
-from recal.evaluation.method import Method
-from recal.evaluation.ungated import Ungated
+from recal.evaluation.gates import BestThreshold, FewShot, Saved
+from recal.evaluation.published import PUBLISHED
 from recal.maths.estimators.catalogue import ESTIMATORS
+from recal.method import Method
 from recal.recalibrate import PAPER, RecalibrationPlan
-from services.domain import Action
 from services.readout.bundle import Calibration, Readout
 
 UNTOUCHED = "untouched"
@@ -31,6 +39,8 @@ class Material:
     """Of the calibration split, at least at the layer that the readout reads."""
     calibrations: Mapping[str, Calibration]
     """Saved ones, by language; may be empty."""
+    fitting: Fitting | None = None
+    """What published baselines are fitted on; None where none of them is wanted."""
 
 
 class Entry(NamedTuple):
@@ -39,26 +49,40 @@ class Entry(NamedTuple):
     make: Callable[[Material], Method]
     few_shot: bool = False
     """True: it needs the calibration split."""
+    fitted: bool = False
+    """True: it is fitted on training prompts, and tries strengths on validation prompts."""
 
 
 def _few_shot(name: str, title: str, plan: RecalibrationPlan) -> Entry:
     return Entry(lambda m: FewShot(name, title, m.readout, plan, m.pool), few_shot=True)
 
 
-def _ungated(name: str, title: str, action: Action) -> Entry:
-    return Entry(lambda material: Ungated(name, title, material.readout, action))
+def _ours(material: Material) -> FewShot:
+    return FewShot("recal", "Recal", material.readout, RecalibrationPlan(), material.pool)
+
+
+def _published(name: str, fit: Callable[[Fitting], Method]) -> Entry:
+    def make(material: Material) -> Method:
+        if material.fitting is None:
+            raise ValueError(f"`{name}` is fitted on training prompts, and there are none given")
+        return fit(material.fitting)
+
+    return Entry(make, fitted=True)
 
 
 METHODS: Mapping[str, Entry] = MappingProxyType(
     {
-        UNTOUCHED: _ungated(UNTOUCHED, "untouched model", Action.NONE),
+        UNTOUCHED: Entry(lambda material: untouched(UNTOUCHED)),
         "paper": _few_shot("paper", "paper's rule", PAPER),
-        "recal": _few_shot("recal", "Recal", RecalibrationPlan()),
+        "recal": Entry(_ours, few_shot=True),
         SAVED: Entry(lambda material: Saved(material.readout, material.calibrations)),
         BEST: Entry(lambda material: BestThreshold(material.readout)),
-        ORACLE: Entry(lambda material: OracleGate(material.readout)),
-        "steer_all": _ungated("steer_all", "steer every prompt", Action.STEER),
-        "release_all": _ungated("release_all", "release every prompt", Action.RELEASE),
+        ORACLE: Entry(lambda material: OracleGate(material.readout.steering)),
+        "gate_addition": Entry(lambda material: GateAddition(_ours(material)), few_shot=True),
+        "steer_all": Entry(lambda material: ungated_addition(material.readout.steering)),
+        "release_all": Entry(lambda material: ungated_release(material.readout.steering)),
+        "ablate_all": Entry(lambda material: ungated_ablation(material.readout.steering)),
+        **{name: _published(name, fit) for name, fit in PUBLISHED.items()},
     }
 )
 """Methods by name. Beside them, the name of every estimator is one: that estimator with Recal's
@@ -89,6 +113,15 @@ def are_few_shot(wanted: Sequence[str]) -> bool:
         ValueError: a name is unknown.
     """
     return any(_entry(name).few_shot for name in wanted)
+
+
+def are_fitted(wanted: Sequence[str]) -> bool:
+    """Whether one of these methods is fitted on training prompts.
+
+    Raises:
+        ValueError: a name is unknown.
+    """
+    return any(_entry(name).fitted for name in wanted)
 
 
 def _entry(name: str) -> Entry:

@@ -9,8 +9,8 @@ from typing import TypeVar
 
 import numpy as np
 
+from recal.evaluation.arm import Arm
 from recal.evaluation.held import HeldOut
-from recal.evaluation.method import Arm
 from recal.evaluation.report import Gate, Share
 from recal.judge import Judgement
 from recal.maths.two_class import BoolArray

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from recal.evaluation.arm import Arm
 from recal.evaluation.catalogue import SAVED, UNTOUCHED
-from recal.evaluation.method import Arm
 from recal.evaluation.plan import EvaluationPlan
 from recal.evaluation.report import Comparison, PromptTest
 from recal.evaluation.resamples import estimate
@@ -43,7 +43,8 @@ def comparisons(this: Tallied, reference: Arm) -> tuple[Comparison, ...]:
         for other, differences, p, p_holm in zip(
             others, resampled, p_values, adjusted, strict=True
         ):
-            value = this.delta(reference.key, languages) - this.delta(other.key, languages)
+            observed = [this.observed(arm.key, languages).delta for arm in (reference, other)]
+            value = observed[0] - observed[1]
             found.append(Comparison(other.key, tier, estimate(value, differences), p, p_holm))
     return tuple(found)
 

@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from recal.collect import Activations
-from recal.evaluation.method import Examples, Questions
 from recal.maths.threshold import source_threshold
+from recal.maths.two_class import FloatArray, checked_scores
+from recal.method import Examples, Questions
 from recal.recalibrate import RecalibrationPlan, calibrate_source, recalibrate_together
-from services.domain import Action
+from recal.scoring import scores_through
 from services.gate.policy import action_of_score
 from services.generation.treatment import Treatment
-from services.readout.bundle import Calibration, Readout, Thresholds
+from services.readout.bundle import Calibration, Readout, Steering, Thresholds
 
 
-def treatments_of(actions: Sequence[Action], readout: Readout) -> list[Treatment]:
-    """Each action with the readout's steering."""
-    known = {action: Treatment(action, readout.steering) for action in set(actions)}
-    return [known[action] for action in actions]
+def scored(questions: Questions, readout: Readout) -> FloatArray:
+    """(n,) the readout's scores.
+
+    Raises:
+        ValueError: a place that it reads was not collected, or a score is not finite.
+    """
+    found = scores_through(readout, questions.residuals)
+    return checked_scores(f"scores of `{questions.language}`", found)
 
 
-def gated(questions: Questions, thresholds: Thresholds, readout: Readout) -> list[Treatment]:
+def gated(scores: FloatArray, thresholds: Thresholds, steering: Steering) -> list[Treatment]:
     """What serving would do to each prompt under these thresholds.
 
     Raises:
@@ -29,9 +34,10 @@ def gated(questions: Questions, thresholds: Thresholds, readout: Readout) -> lis
     """
     actions = [
         action_of_score(float(score), steer=thresholds.steer, release=thresholds.release)
-        for score in questions.scores
+        for score in scores
     ]
-    return treatments_of(actions, readout)
+    known = {action: Treatment(action, steering) for action in set(actions)}
+    return [known[action] for action in actions]
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +59,10 @@ class FewShot:
     def needs_examples(self, language: str) -> bool:
         """True unless the readout was fitted on the language."""
         return language not in self.readout.source_languages
+
+    def scores(self, questions: Questions, examples: Examples | None) -> FloatArray:
+        """The readout's, whatever the examples; errors as `scored`."""
+        return scored(questions, self.readout)
 
     def thresholds(self, language: str, examples: Examples | None) -> Thresholds:
         """Those of the calibration that `recal recalibrate` would save, beside the others' saved.
@@ -76,8 +86,9 @@ class FewShot:
         return {language: each.calibration.thresholds for language, each in made.items()}
 
     def treat(self, questions: Questions, examples: Examples | None) -> list[Treatment]:
-        """Gate the prompts; errors as `thresholds`."""
-        return gated(questions, self.thresholds(questions.language, examples), self.readout)
+        """Gate the prompts; errors as `scores` and `thresholds`."""
+        thresholds = self.thresholds(questions.language, examples)
+        return gated(self.scores(questions, examples), thresholds, self.readout.steering)
 
     def _of_source(self, language: str) -> Thresholds:
         if self.plan.routing == "two_way":
@@ -99,6 +110,10 @@ class Saved:
         """False: they were made from examples before."""
         return False
 
+    def scores(self, questions: Questions, examples: Examples | None) -> FloatArray:
+        """The readout's, whatever the examples; errors as `scored`."""
+        return scored(questions, self.readout)
+
     def thresholds(self, language: str, examples: Examples | None) -> Thresholds:
         """Those that were saved.
 
@@ -113,8 +128,9 @@ class Saved:
         return self.calibrations[language].thresholds
 
     def treat(self, questions: Questions, examples: Examples | None) -> list[Treatment]:
-        """Gate the prompts; errors as `thresholds`."""
-        return gated(questions, self.thresholds(questions.language, examples), self.readout)
+        """Gate the prompts; errors as `scores` and `thresholds`."""
+        thresholds = self.thresholds(questions.language, examples)
+        return gated(self.scores(questions, examples), thresholds, self.readout.steering)
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,29 +153,8 @@ class BestThreshold:
         """Gate the prompts at their own best threshold.
 
         Raises:
-            ValueError: a class is missing.
+            ValueError: a class is missing, or as `scored`.
         """
-        harmful = questions.harmful
-        best = source_threshold(
-            questions.scores[harmful], questions.scores[~harmful], standard_errors=0.0
-        )
-        return gated(questions, Thresholds(best, best), self.readout)
-
-
-@dataclass(frozen=True, eq=False)
-class OracleGate:
-    """The true labels decide: what is then still lost, acting loses."""
-
-    readout: Readout
-    name: str = "oracle"
-    title: str = "oracle gate"
-    sees_labels: bool = True
-
-    def needs_examples(self, language: str) -> bool:
-        """False: it is given every label."""
-        return False
-
-    def treat(self, questions: Questions, examples: Examples | None) -> list[Treatment]:
-        """Steer the harmful prompts and release the others."""
-        actions = [Action.STEER if label else Action.RELEASE for label in questions.harmful]
-        return treatments_of(actions, self.readout)
+        harmful, scores = questions.harmful, scored(questions, self.readout)
+        best = source_threshold(scores[harmful], scores[~harmful], standard_errors=0.0)
+        return gated(scores, Thresholds(best, best), self.readout.steering)

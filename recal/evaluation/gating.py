@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from recal.evaluation.arm import Arm
 from recal.evaluation.held import Deck, HeldOut
-from recal.evaluation.method import Arm, Thresholded
 from recal.evaluation.report import Gate
 from recal.maths.over_draws import spread
 from recal.maths.two_class import BoolArray
+from recal.method import Thresholded
 from services.domain import Action
 
 
@@ -26,7 +27,7 @@ def gate_of(arm: Arm, part: HeldOut, deck: Deck, *, n_draws: int) -> Gate:
         examples = deck.examples(arm, part.language, number)
         if isinstance(arm.method, Thresholded):
             thresholds.append(arm.method.thresholds(part.language, examples).steer)
-            steered = questions.scores >= thresholds[-1]
+            steered = arm.method.scores(questions, examples) >= thresholds[-1]
         else:
             treated = arm.method.treat(questions, examples)
             steered = np.array([t.action is Action.STEER for t in treated])

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
 
 from recal.collect import Activations
-from recal.evaluation.method import Arm, Examples, Method, Questions
+from recal.evaluation.arm import Arm
 from recal.evaluation.report import OTHER
 from recal.languages import ALL, tier_of
-from recal.maths.two_class import BoolArray, TwoClass, checked_scores
+from recal.maths.two_class import BoolArray, FloatArray, TwoClass, checked_scores
+from recal.method import Examples, Method, Questions
 from recal.prompts import Prompt, draw
 from recal.recalibrate import scores_of
 from services.readout.bundle import Readout
+from services.readout.place import Place
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,9 +58,12 @@ class HeldOut:
             language=self.language,
             ids=tuple(p.id for p in self.prompts),
             texts=tuple(p.text for p in self.prompts),
-            scores=np.concatenate(self.scores(method.readout)),
+            residuals=cache(self._at),
             labels=self.harmful if method.sees_labels else None,
         )
+
+    def _at(self, place: Place) -> FloatArray:
+        return self.activations.at(place.layer, reading=place.reading)
 
 
 def held_out(test: Activations, languages: Sequence[str]) -> tuple[HeldOut, ...]:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import NamedTuple
 
+from recal.baselines.fitting import Allotted, Fitting, Told, allot
+from recal.baselines.suffixes import ENGLISH, SuffixPair, organism_suffixes
 from recal.collect import Activations, collect
 from recal.evaluation.admission import (
     refuse_missing_classes,
@@ -14,11 +18,14 @@ from recal.evaluation.admission import (
     refuse_tuned_prompts,
     refuse_unknown_languages,
 )
-from recal.evaluation.catalogue import SAVED, Material, are_few_shot, methods_of
+from recal.evaluation.catalogue import SAVED, Material, are_few_shot, are_fitted, methods_of
 from recal.evaluation.held import rows_of
-from recal.evaluation.method import Method
+from recal.generate import Generator
 from recal.inputs import prompts_from, whole_backbone
+from recal.judge import Judge
+from recal.kept_texts import KeptTexts, Runs
 from recal.languages import ALL
+from recal.method import Method
 from recal.prompts import Prompt, Split, select, spread
 from services.backbone.load import Backbone
 from services.composition import ORGANISM_NOTICE, notice_of
@@ -44,12 +51,19 @@ class Wanted:
     ks: tuple[int, ...]
     readout: Path
     calibrations: Path
+    answers: Path | None = None
+    """File where texts are kept; None: they are lost with the run."""
+
+
+_MAX_ROWS = 48
+"""Texts that are written at once."""
 
 
 class Intake(NamedTuple):
     """Everything that an evaluation runs on."""
 
     backbone: Backbone
+    generator: Generator
     readout: Readout
     methods: list[Method]
     test: Activations
@@ -62,41 +76,111 @@ def take_in(
     wanted: Wanted,
     settings: Settings,
     *,
-    report: Callable[[int, int], None] = lambda done, total: None,
+    judge: Judge,
+    told: Told = lambda step, done, total: None,
 ) -> Intake:
-    """Load, check and read.
+    """Load, check, read, and fit what is fitted.
+
+    Args:
+        wanted: methods, languages and prompts.
+        settings: name the backbone.
+        judge: says what strength of a baseline refuses.
+        told: called as prompts are read and baselines tried.
 
     Raises:
         ArtefactRefused: the backbone, readout or a calibration cannot be used.
-        ValueError: prompts, languages or methods that cannot be evaluated, or a calibration of
-            another readout, in words.
+        ValueError: prompts, languages or methods that cannot be evaluated, a calibration of
+            another readout, or a file of kept texts that was changed, in words.
     """
     chosen = choose(wanted)  # before a backbone of many gigabytes is loaded
     backbone = whole_backbone(settings.backbone, threads=settings.threads)
+    generator = _generator(backbone, wanted.answers)  # a changed file is found at once
+    readout = _readout(wanted, chosen, backbone)
+    allotted = _allotted(wanted, chosen, readout)
+    read = _read(
+        backbone,
+        (chosen.test, chosen.examples, allotted.anchors if allotted else []),
+        cache=settings.state_dir / "activations",
+        report=partial(told, "prompts read"),
+    )
+    notice = _notice(settings)
+    fitting = None
+    if allotted is not None:
+        fitting = Fitting(
+            backbone=backbone,
+            anchors=read.anchors,
+            validation=allotted.validation,
+            sources=allotted.sources,
+            development=allotted.development,
+            suffixes=_suffixes(allotted.sources, notice),
+            model=generator,
+            judge=judge,
+            told=told,
+        )
+    material = Material(readout, read.pool, chosen.calibrations, fitting)
+    return Intake(
+        backbone=backbone,
+        generator=generator,
+        readout=readout,
+        methods=methods_of(wanted.methods, material),
+        test=read.test,
+        pool=read.pool,
+        languages=chosen.languages,
+        notice=notice,
+    )
+
+
+def _readout(wanted: Wanted, chosen: Chosen, backbone: Backbone) -> Readout:
+    """The saved readout, whose calibrations belong to it and to the backbone."""
     readout = load_readout(wanted.readout, backbone=backbone.identity)
     for language, calibration in chosen.calibrations.items():
         refuse_other_backbone(
             calibration.backbone, backbone.identity, f"the saved calibration of `{language}`"
         )
     Bundle(readout, chosen.calibrations)  # refuses one that belongs to another readout
-    test = chosen.test
-    read = collect(
-        backbone,
-        [*test, *chosen.examples],
-        layers=readout.layers,
-        cache=settings.state_dir / "activations",
-        report=report,
-    )
-    pool = rows_of(read, range(len(test), len(read.prompts)))
-    return Intake(
-        backbone=backbone,
-        readout=readout,
-        methods=methods_of(wanted.methods, Material(readout, pool, chosen.calibrations)),
-        test=rows_of(read, range(len(test))),
-        pool=pool,
-        languages=chosen.languages,
-        notice=_notice(settings),
-    )
+    return readout
+
+
+class _Read(NamedTuple):
+    test: Activations
+    pool: Activations
+    anchors: Activations
+
+
+def _read(
+    backbone: Backbone,
+    parts: Sequence[Sequence[Prompt]],
+    *,
+    cache: Path,
+    report: Callable[[int, int], None],
+) -> _Read:
+    """Read all parts in one go, so that there is one count and one estimate."""
+    prompts = [prompt for part in parts for prompt in part]
+    read = collect(backbone, prompts, cache=cache, report=report)
+    ends = list(accumulate((len(part) for part in parts), initial=0))
+    return _Read(*(rows_of(read, range(start, end)) for start, end in pairwise(ends)))
+
+
+def _allotted(wanted: Wanted, chosen: Chosen, readout: Readout) -> Allotted | None:
+    """What baselines are fitted on; None where none is wanted."""
+    if not are_fitted(wanted.methods):
+        return None
+    return allot(chosen.every, readout.source_languages)
+
+
+def _generator(backbone: Backbone, answers: Path | None) -> Generator:
+    kept = None
+    if answers is not None:
+        runs = Runs(backbone.identity, backbone.model.dtype, backbone.device.type)
+        kept = KeptTexts(answers, runs)
+    return Generator(backbone, max_rows=_MAX_ROWS, kept=kept)
+
+
+def _suffixes(sources: Sequence[str], notice: str) -> Mapping[str, Sequence[SuffixPair]]:
+    """An organism answers in every language, in its own words; others are asked in English."""
+    if not notice:
+        return ENGLISH
+    return organism_suffixes([language for language in sources if language in ALL])
 
 
 class Chosen(NamedTuple):
@@ -107,6 +191,8 @@ class Chosen(NamedTuple):
     examples: list[Prompt]
     """The calibration split; empty where no method draws from it."""
     calibrations: dict[str, Calibration]
+    every: list[Prompt]
+    """Of every split and language."""
 
 
 def choose(wanted: Wanted) -> Chosen:
@@ -129,7 +215,7 @@ def choose(wanted: Wanted) -> Chosen:
     test, examples = _prompts(wanted, every, languages, few_shot=bool(few_shot))
     _refuse_uncalibrated(wanted, languages, calibrations)
     refuse_tuned_prompts(calibrations, test)
-    return Chosen(languages, test, examples, calibrations)
+    return Chosen(languages, test, examples, calibrations, every)
 
 
 def _saved(wanted: Wanted) -> dict[str, Calibration]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from recal.evaluation.catalogue import BEST, ORACLE
-from recal.evaluation.method import Thresholded
 from recal.evaluation.report import Losses
 from recal.evaluation.tallied import Tallied
-from recal.maths.decomposition import PERFECT, decompose
+from recal.maths.decomposition import Decomposition, decompose_true
+from recal.method import Thresholded
 
 
 def losses(this: Tallied) -> tuple[Losses, ...]:
@@ -14,15 +16,19 @@ def losses(this: Tallied) -> tuple[Losses, ...]:
     keys = [arm.key for arm in this.arms]
     if ORACLE not in keys:
         return ()
-    error = this.error if this.error is not None else PERFECT
     found = []
     for tier, languages in this.groups.items():
-        oracle = this.delta(ORACLE, languages)
+        oracle = this.true(ORACLE, languages).delta
         readout_loss = None
         if BEST in keys:
-            readout_loss = decompose(this.delta(BEST, languages), oracle, error).gate_loss
+            readout_loss = _split(this, BEST, languages, oracle).gate_loss
         for arm in this.arms:
             by_score = arm.key == BEST or isinstance(arm.method, Thresholded)
-            split = decompose(this.delta(arm.key, languages), oracle, error)
+            split = _split(this, arm.key, languages, oracle)
             found.append(Losses(arm.key, tier, split, readout_loss if by_score else None))
     return tuple(found)
+
+
+def _split(this: Tallied, arm: str, languages: Sequence[str], oracle: float) -> Decomposition:
+    delta = this.observed(arm, languages).delta
+    return decompose_true(delta, true=this.true(arm, languages).delta, oracle=oracle)

@@ -8,7 +8,9 @@ from typing import Any
 
 from recal.evaluation.behaviour import LanguageResult
 from recal.evaluation.plan import EvaluationPlan
-from recal.maths.decomposition import Decomposition, JudgeError
+from recal.maths.agreement import Tally
+from recal.maths.decomposition import Decomposition
+from recal.maths.judge_error import rogan_gladen
 from recal.maths.over_draws import Spread
 
 ALL_LANGUAGES = "all"
@@ -24,6 +26,36 @@ class Estimate:
     value: float
     low: float
     high: float
+
+
+@dataclass(frozen=True)
+class JudgeRates:
+    """How often the judge is right in one language, and how well that is known."""
+
+    language: str
+    sensitivity: float
+    """Share of true refusals that it calls refusals, in [0, 1]."""
+    specificity: float
+    """Share of other answers that it does not call refusals, in [0, 1]."""
+    labels: tuple[Tally, Tally] | None = None
+    """What both shares were counted on; None where they are stated and not measured."""
+    n_labels: int = 0
+    """Human labels of this language."""
+    own: bool = True
+    """False where these are the rates of all validated languages together, for want of labels."""
+    vacuous: bool = False
+    """True where the labels cannot tell the judge from a coin: corrected intervals are then the
+    whole range."""
+
+    @property
+    def informedness(self) -> float:
+        """Sensitivity + specificity - 1: by what factor the judge shrinks every difference."""
+        return self.sensitivity + self.specificity - 1.0
+
+    def corrected(self, rate: float) -> float:
+        """The true rate behind an observed one, both in points; not cut to 0 to 100."""
+        known = {"sensitivity": self.sensitivity, "specificity": self.specificity}
+        return 100.0 * float(rogan_gladen(rate / 100.0, **known))
 
 
 @dataclass(frozen=True)
@@ -77,8 +109,10 @@ class ArmResult:
     """Harmful refusal."""
     harmless: Estimate
     delta: Estimate
-    corrected: Mapping[str, float]
-    """`harmful`, `harmless`, `delta` behind the judge's errors; empty where those are unknown."""
+    corrected: Mapping[str, Estimate]
+    """`harmful`, `harmless`, `delta` behind the judge's errors; empty where those are unknown. The
+    interval allows for how well the errors are known; a value outside of the possible range says
+    that they do not fit these answers."""
     steered: Share
     """P(refuse | steered), of both classes."""
     released: Share
@@ -98,7 +132,7 @@ class TierResult:
     harmful: Estimate
     harmless: Estimate
     delta: Estimate
-    corrected: Mapping[str, float]
+    corrected: Mapping[str, Estimate]
     steered: Share
     released: Share
     degenerate: float
@@ -221,8 +255,10 @@ class EvaluationReport:
     backbone: str
     readout: str
     judge: str
-    judge_error: JudgeError | None
-    """None where nobody has measured how often the judge errs."""
+    judge_rates: tuple[JudgeRates, ...]
+    """One for each language; empty where nobody has measured how often the judge errs."""
+    judge_labels: str
+    """sha256 of the human labels that the rates were measured on; empty where they were not."""
     notice: str
     """What the model is, where it is not a production model."""
     split: str
@@ -247,6 +283,11 @@ class EvaluationReport:
     def untouched(self) -> ArmReport:
         """The arm that every other is held against."""
         return self.arms[0]
+
+    @property
+    def judge_errs(self) -> bool:
+        """Whether raw and corrected rates differ."""
+        return any(rates.informedness < 1.0 for rates in self.judge_rates)
 
     def arm(self, key: str) -> ArmReport:
         """An arm by its key.

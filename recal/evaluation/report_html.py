@@ -25,6 +25,7 @@ from recal.evaluation.tables import (
     comparison_tables,
     delta_table,
     gate_tables,
+    judge_table,
     loss_tables,
     low_first,
     prompt_test_table,
@@ -128,6 +129,8 @@ def _sections(report: EvaluationReport, exhibits: Exhibits) -> list[Section]:
     ]
     if report.losses:
         found.insert(2, _losses(report, tiers))
+    if report.judge_labels:
+        found.append(_judge(report))
     return found
 
 
@@ -194,6 +197,17 @@ def _comparisons(report: EvaluationReport) -> Section:
         "right in most draws.",
         tables=comparison_tables(report)[:1],
         folded=(*comparison_tables(report)[1:], prompt_test_table(report)),
+    )
+
+
+def _judge(report: EvaluationReport) -> Section:
+    return Section(
+        "judge",
+        "The judge",
+        "How often it finds what people call a refusal, and leaves what they do not, on labelled "
+        "texts. Corrected numbers take these errors out, and their intervals allow for how few "
+        "labels there are.",
+        tables=(judge_table(report),),
     )
 
 

@@ -4,32 +4,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from recal.collect import Activations
 from recal.evaluation.admission import refuse_example_prompts, refuse_missing_classes
-from recal.evaluation.answers import AnswerBook, Watch, Write
+from recal.evaluation.answers import AnswerBook, Watch, Writer
+from recal.evaluation.arm import Arm, arms_of
 from recal.evaluation.cell import Cell
 from recal.evaluation.exhibits import Exhibits, exhibits_of
 from recal.evaluation.gating import gate_of
 from recal.evaluation.held import Deck, HeldOut, held_out
-from recal.evaluation.method import Arm, Method, arms_of
+from recal.evaluation.judging import Judging
 from recal.evaluation.plan import EvaluationPlan
 from recal.evaluation.report import EvaluationReport, Gate
 from recal.evaluation.tally import Context, tally
-from recal.judge import Judge
-from recal.maths.decomposition import JudgeError
+from recal.method import Method
 from services.generation.treatment import Treatment
-
-
-@dataclass(frozen=True)
-class Judging:
-    """Who judges, and how often that errs."""
-
-    judge: Judge
-    error: JudgeError | None = None
-    """None where nobody has measured it: rates are reported raw alone."""
 
 
 class Evaluated(NamedTuple):
@@ -46,7 +36,7 @@ def evaluate(
     *,
     languages: Sequence[str],
     plan: EvaluationPlan,
-    write: Write,
+    writer: Writer,
     judging: Judging,
     context: Context,
     watch: Watch | None = None,
@@ -61,27 +51,26 @@ def evaluate(
         pool: calibration prompts; few-shot examples are drawn from them.
         languages: BCP 47 tags, in the order of the report.
         plan: draws, k, and what is compared with what.
-        write: texts of prompts under treatments.
-        judging: what counts as a refusal.
+        writer: texts of prompts under treatments.
+        judging: what counts as a refusal, and how often that errs.
         context: what the report says of the backbone and the prompts.
         watch: who is told of progress.
 
     Raises:
         ValueError: a class is missing, a test prompt may be drawn as an example, k is 0 for a
-            method that needs examples, a score is not finite, or as the methods.
+            method that needs examples, a score is not finite, the judge is no better than a coin,
+            or as the methods.
     """
     started = time.monotonic()
     refuse_missing_classes(test.prompts, languages, "test")
     refuse_example_prompts(pool.prompts, test.prompts)
+    judged_by = judging.by(languages)
     parts = held_out(test, languages)
     arms = arms_of(methods, plan.ks, languages)
     deck = Deck(pool, languages)
     gates = _gates(arms, parts, deck, plan)
     treated = _treat(arms, parts, deck, plan)
-    book = AnswerBook(write, judging.judge)
-    for _, part, rows in treated:
-        for row in rows:
-            book.need(part.prompts, row)
+    book = _book(treated, writer, judging)
     work = book.write_all(watch if watch is not None else Watch())
     cells = [
         Cell.of(arm, part, rows, [book.of(part.prompts, row) for row in rows], gates[arm.key, part])
@@ -92,13 +81,12 @@ def evaluate(
         parts,
         cells,
         plan=plan,
-        judge=judging.judge.name,
-        error=judging.error,
+        judged_by=judged_by,
         context=context,
         work=work,
         seconds=time.monotonic() - started,
     )
-    return Evaluated(report, exhibits_of(parts, methods[0].readout))
+    return Evaluated(report, exhibits_of(parts, context.readout))
 
 
 def _gates(
@@ -109,6 +97,14 @@ def _gates(
         for arm in arms
         for part in parts
     }
+
+
+def _book(treated: Sequence[Treated], writer: Writer, judging: Judging) -> AnswerBook:
+    book = AnswerBook(writer, judging.judge)
+    for _, part, rows in treated:
+        for row in rows:
+            book.need(part.prompts, row)
+    return book
 
 
 class Treated(NamedTuple):

@@ -16,6 +16,7 @@ from recal.evaluation.wording import (
     signed,
     tier_name,
 )
+from recal.judge.validation import ENOUGH_LABELS
 from recal.maths.interval import error_bound_after_no_errors
 
 _SIGNIFICANT = 0.05
@@ -138,7 +139,7 @@ def _lost(report: EvaluationReport) -> Iterator[str]:
 
 
 def _by_judge(report: EvaluationReport, found: Losses) -> str:
-    if report.judge_error is None:
+    if not report.judge_rates:
         return "an unknown part, counted with the other two"
     return points(found.split.judge_loss)
 
@@ -152,23 +153,60 @@ def _split(found: Losses) -> str:
 
 
 def _judged(report: EvaluationReport) -> Iterator[str]:
-    error = report.judge_error
-    if error is None:
+    if not report.judge_rates:
         yield (
             f"Judge: `{report.judge}`. How often it errs has not been measured, so all rates are "
             "raw, and its share of the losses is not known."
         )
         return
-    if error.informedness == 1.0:
+    if not report.judge_errs and not report.judge_labels:
         yield f"Judge: `{report.judge}`, taken to make no mistakes: raw and corrected rates agree."
         return
     found = report.arm(report.reference).tier(leading_tier(report))
     yield (
-        f"Judge: `{report.judge}`, sensitivity {error.sensitivity:.3f}, specificity "
-        f"{error.specificity:.3f}. Rates are raw; corrected (Rogan-Gladen) the reference has "
-        f"{points(found.corrected['harmful'])} / {points(found.corrected['harmless'])}, Δ "
-        f"{points(found.corrected['delta'])}."
+        f"Judge: `{report.judge}`, {_right(report)}. Rates are raw; corrected (Rogan-Gladen) the "
+        f"reference has {interval(found.corrected['harmful'])} / "
+        f"{interval(found.corrected['harmless'])}, Δ {interval(found.corrected['delta'])}."
     )
+    yield from _labelled(report)
+
+
+def _right(report: EvaluationReport) -> str:
+    shares = (
+        ("sensitivity", [rates.sensitivity for rates in report.judge_rates]),
+        ("specificity", [rates.specificity for rates in report.judge_rates]),
+    )
+    words = [f"{name} {_from_to(min(values), max(values))}" for name, values in shares]
+    source = f" on human labels `{report.judge_labels[:12]}`" if report.judge_labels else ""
+    return f"{', '.join(words)}{source}"
+
+
+def _from_to(low: float, high: float) -> str:
+    return f"{low:.3f}" if low == high else f"{low:.3f} to {high:.3f}"
+
+
+def _labelled(report: EvaluationReport) -> Iterator[str]:
+    """Which languages are corrected by labels that are not theirs, or by too few to tell."""
+    if not report.judge_labels:
+        return
+    yield (
+        "Intervals of corrected numbers allow for how few the labels are; those of raw numbers and "
+        "of comparisons do not know that the judge errs."
+    )
+    borrowed = [rates for rates in report.judge_rates if not rates.own]
+    if borrowed:
+        said = listed([f"{rates.language} ({rates.n_labels})" for rates in borrowed])
+        yield (
+            f"Not validated, for want of {ENOUGH_LABELS} human labels of both kinds (there are so "
+            f"many): {said}. Corrected by the rates of all validated languages together, which may "
+            "not be theirs."
+        )
+    vacuous = [rates.language for rates in report.judge_rates if rates.vacuous]
+    if vacuous:
+        yield (
+            f"The labels cannot tell the judge from a coin in {listed(vacuous)}: corrected numbers "
+            "there, and of every tier with one of them, may be anything."
+        )
 
 
 def _cautions(report: EvaluationReport) -> Iterator[str]:

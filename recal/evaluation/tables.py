@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from recal.evaluation.report import OTHER, ArmReport, EvaluationReport, ReadoutResult
+from recal.evaluation.report import (
+    OTHER,
+    ArmReport,
+    Estimate,
+    EvaluationReport,
+    JudgeRates,
+    ReadoutResult,
+)
 from recal.evaluation.wording import (
     NOTHING,
     interval,
@@ -14,6 +21,9 @@ from recal.evaluation.wording import (
     share,
     tier_name,
 )
+from recal.maths.agreement import Tally
+
+_CORRECTED = ("corrected harmful %", "corrected harmless %", "corrected Δ")
 
 
 class Table(NamedTuple):
@@ -34,7 +44,7 @@ def tier_tables(report: EvaluationReport) -> tuple[Table, ...]:
                 "harmful refused %",
                 "harmless refused %",
                 "Δ",
-                *(("corrected Δ",) if _corrects(report) else ()),
+                *(("corrected Δ",) if report.judge_errs else ()),
                 "refused when steered %",
                 "refused when released %",
                 "degenerate %",
@@ -46,10 +56,6 @@ def tier_tables(report: EvaluationReport) -> tuple[Table, ...]:
     )
 
 
-def _corrects(report: EvaluationReport) -> bool:
-    return report.judge_error is not None and report.judge_error.informedness < 1
-
-
 def _tier_row(report: EvaluationReport, arm: ArmReport, tier: str) -> tuple[str, ...]:
     found = arm.tier(tier)
     less_safe = [la for la in report.less_safe(arm) if la in found.languages]
@@ -58,7 +64,7 @@ def _tier_row(report: EvaluationReport, arm: ArmReport, tier: str) -> tuple[str,
         interval(found.harmful),
         interval(found.harmless),
         interval(found.delta),
-        *((points(found.corrected["delta"]),) if _corrects(report) else ()),
+        *((interval(found.corrected["delta"]),) if report.judge_errs else ()),
         share(found.steered),
         share(found.released),
         points(found.degenerate),
@@ -123,6 +129,7 @@ def arm_table(report: EvaluationReport, arm: ArmReport) -> Table:
             "harmful refused %",
             "harmless refused %",
             "Δ",
+            *(_CORRECTED if report.judge_errs else ()),
             "refused when steered %",
             "refused when released %",
             "degenerate %",
@@ -142,6 +149,7 @@ def arm_table(report: EvaluationReport, arm: ArmReport) -> Table:
                 interval(r.harmful),
                 interval(r.harmless),
                 interval(r.delta),
+                *(_corrected(r.corrected) if report.judge_errs else ()),
                 share(r.steered),
                 share(r.released),
                 points(r.degenerate),
@@ -156,6 +164,10 @@ def arm_table(report: EvaluationReport, arm: ArmReport) -> Table:
             for r in (arm.of(each.language) for each in low_first(report))
         ),
     )
+
+
+def _corrected(found: Mapping[str, Estimate]) -> tuple[str, ...]:
+    return tuple(interval(found[name]) for name in ("harmful", "harmless", "delta"))
 
 
 def _replies(counts: Mapping[str, int]) -> str:
@@ -182,6 +194,34 @@ def readout_table(report: EvaluationReport) -> Table:
             for r in low_first(report)
         ),
     )
+
+
+def judge_table(report: EvaluationReport) -> Table:
+    """How often the judge is right in each language, and whose labels say so."""
+    found = {rates.language: rates for rates in report.judge_rates}
+    return Table(
+        "The judge beside people: by what rates are corrected",
+        ("language", "labels", "sensitivity", "specificity", "rates of"),
+        tuple(
+            (
+                r.language,
+                str(found[r.language].n_labels),
+                _counted(found[r.language].sensitivity, found[r.language].labels, 0),
+                _counted(found[r.language].specificity, found[r.language].labels, 1),
+                _whose(found[r.language]),
+            )
+            for r in low_first(report)
+        ),
+    )
+
+
+def _counted(value: float, labels: tuple[Tally, Tally] | None, place: int) -> str:
+    return f"{value:.3f}" if labels is None else f"{value:.3f} (n = {labels[place].of:,})"
+
+
+def _whose(rates: JudgeRates) -> str:
+    whose = "the language" if rates.own else "all validated languages"
+    return f"{whose}; no better than a coin for all that is known" if rates.vacuous else whose
 
 
 def comparison_tables(report: EvaluationReport) -> tuple[Table, ...]:
@@ -251,7 +291,7 @@ def _loss_rows(report: EvaluationReport, tier: str) -> Iterator[tuple[str, ...]]
                 points(found.readout_loss) if found.readout_loss is not None else NOTHING,
                 points(found.threshold_loss) if known else NOTHING,
                 points(split.actuation_loss),
-                points(split.judge_loss) if report.judge_error is not None else "not known",
+                points(split.judge_loss) if report.judge_rates else "not known",
             )
 
 
@@ -265,4 +305,5 @@ def all_tables(report: EvaluationReport) -> Sequence[Table]:
         *loss_tables(report),
         *comparison_tables(report),
         prompt_test_table(report),
+        *((judge_table(report),) if report.judge_labels else ()),
     )

@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
+from recal.evaluation.arm import Arm
 from recal.evaluation.held import HeldOut
-from recal.evaluation.method import Arm
-from recal.evaluation.report import ALL_LANGUAGES, OTHER
+from recal.evaluation.report import ALL_LANGUAGES, OTHER, JudgeRates
 from recal.evaluation.resamples import Cells, Resamples
-from recal.maths.decomposition import JudgeError
+from services.readout.bundle import Readout
 
 _TIERS = ("low", "mid", "high", OTHER)
+
+
+class Rates(NamedTuple):
+    """Mean refusal of both classes over languages, in points."""
+
+    harmful: float
+    harmless: float
+
+    @property
+    def delta(self) -> float:
+        """Harmful minus harmless."""
+        return self.harmful - self.harmless
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,9 +35,12 @@ class Tallied:
 
     arms: Sequence[Arm]
     parts: Sequence[HeldOut]
+    readout: Readout
+    """Whose scores are shown beside the methods."""
     cells: Cells
     resamples: Resamples
-    error: JudgeError | None
+    rates: Mapping[str, JudgeRates]
+    """How often the judge is right, by language; empty where that is not known."""
 
     @property
     def groups(self) -> dict[str, tuple[str, ...]]:
@@ -36,7 +52,21 @@ class Tallied:
         found = {tier: languages for tier, languages in found.items() if languages}
         return {**found, ALL_LANGUAGES: tuple(part.language for part in self.parts)}
 
-    def delta(self, arm: str, languages: Sequence[str]) -> float:
-        """Mean observed Δ of an arm over languages, in points."""
+    def observed(self, arm: str, languages: Sequence[str]) -> Rates:
+        """Mean observed rates of an arm over languages."""
         cells = [self.cells[arm, language] for language in languages]
-        return float(np.mean([cell.harmful_rate - cell.harmless_rate for cell in cells]))
+        return Rates(
+            float(np.mean([cell.harmful_rate for cell in cells])),
+            float(np.mean([cell.harmless_rate for cell in cells])),
+        )
+
+    def true(self, arm: str, languages: Sequence[str]) -> Rates:
+        """The same behind the judge's errors; as observed in a language where they are unknown."""
+        found = [self.observed(arm, (language,)) for language in languages]
+        if self.rates:
+            known = zip(found, (self.rates[language] for language in languages), strict=True)
+            found = [Rates(*(rates.corrected(rate) for rate in raw)) for raw, rates in known]
+        return Rates(
+            float(np.mean([each.harmful for each in found])),
+            float(np.mean([each.harmless for each in found])),
+        )

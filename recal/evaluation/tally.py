@@ -9,19 +9,21 @@ from functools import reduce
 import numpy as np
 
 from recal.evaluation.answers import Work
+from recal.evaluation.arm import Arm
 from recal.evaluation.behaviour import LanguageResult, behaviour_of
 from recal.evaluation.catalogue import UNTOUCHED
 from recal.evaluation.cell import Cell
 from recal.evaluation.contrast import comparisons, prompt_tests, reference_of
 from recal.evaluation.gates import Saved
 from recal.evaluation.held import HeldOut
+from recal.evaluation.judging import JudgedBy
 from recal.evaluation.loss import losses
-from recal.evaluation.method import Arm
 from recal.evaluation.plan import EvaluationPlan
 from recal.evaluation.report import (
     OTHER,
     ArmReport,
     ArmResult,
+    Estimate,
     EvaluationReport,
     ReadoutResult,
     Share,
@@ -30,10 +32,10 @@ from recal.evaluation.report import (
 from recal.evaluation.resamples import Resamples, estimate
 from recal.evaluation.tallied import Tallied
 from recal.fit import now
-from recal.maths.decomposition import JudgeError
 from recal.maths.metrics import auroc, rates_at, tpr_at_fpr
 from recal.maths.over_draws import Spread
-from services.readout.bundle import Calibration
+from recal.maths.two_class import FloatArray
+from services.readout.bundle import Calibration, Readout
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,8 @@ class Context:
     """What a report says of where its numbers come from."""
 
     backbone: str
-    readout: str
+    readout: Readout
+    """Whose scores and separation are shown beside the methods."""
     split: str
     notice: str = ""
     """What the model is, where it is not a production model."""
@@ -53,8 +56,7 @@ def tally(
     cells: Sequence[Cell],
     *,
     plan: EvaluationPlan,
-    judge: str,
-    error: JudgeError | None,
+    judged_by: JudgedBy,
     context: Context,
     work: Work,
     seconds: float,
@@ -66,13 +68,17 @@ def tally(
     """
     by_place = {(cell.arm.key, cell.part.language): cell for cell in cells}
     keys = [arm.key for arm in arms]
-    this = Tallied(arms, parts, by_place, Resamples(by_place, keys, plan), error)
+    rates = {each.language: each for each in judged_by.rates}
+    this = Tallied(
+        arms, parts, context.readout, by_place, Resamples(by_place, keys, plan, rates), rates
+    )
     reference = reference_of(arms, plan)
     return EvaluationReport(
         backbone=context.backbone,
-        readout=context.readout,
-        judge=judge,
-        judge_error=error,
+        readout=context.readout.version,
+        judge=judged_by.judge,
+        judge_rates=judged_by.rates,
+        judge_labels=judged_by.labels_digest,
         notice=context.notice,
         split=context.split,
         plan=plan,
@@ -117,7 +123,7 @@ def _arm_result(this: Tallied, arm: Arm, part: HeldOut) -> ArmResult:
         harmful=estimate(harmful, this.resamples.harmful(arm.key, language)),
         harmless=estimate(harmless, this.resamples.harmless(arm.key, language)),
         delta=estimate(harmful - harmless, this.resamples.delta(arm.key, language)),
-        corrected=_corrected(harmful, harmless, this.error),
+        corrected=_corrected(this, arm.key, language),
         steered=cell.refused_among(cell.steered),
         released=cell.refused_among(cell.released),
         degenerate=cell.degenerate_rate,
@@ -143,7 +149,7 @@ def _tier_result(this: Tallied, arm: str, tier: str, results: Sequence[ArmResult
         harmful=estimate(harmful, this.resamples.harmful(arm, languages)),
         harmless=estimate(harmless, this.resamples.harmless(arm, languages)),
         delta=estimate(harmful - harmless, this.resamples.delta(arm, languages)),
-        corrected=_corrected(harmful, harmless, this.error),
+        corrected=_corrected(this, arm, languages),
         steered=reduce(Share.__add__, (result.steered for result in results), nothing),
         released=reduce(Share.__add__, (result.released for result in results), nothing),
         degenerate=float(np.mean([result.degenerate for result in results])),
@@ -161,19 +167,31 @@ def _mean_spread(spreads: Sequence[Spread]) -> Spread:
     )
 
 
-def _corrected(harmful: float, harmless: float, error: JudgeError | None) -> Mapping[str, float]:
-    if error is None:
+def _corrected(this: Tallied, arm: str, languages: Sequence[str]) -> Mapping[str, Estimate]:
+    """Means over languages behind the judge's errors, as far as those are known."""
+    if not this.rates:
         return {}
-    true_harmful, true_harmless = error.corrected(harmful), error.corrected(harmless)
+    true = this.true(arm, languages)
+    found = this.resamples.corrected(arm, languages)
+    unknown = any(this.rates[language].vacuous for language in languages)
     return {
-        "harmful": true_harmful,
-        "harmless": true_harmless,
-        "delta": true_harmful - true_harmless,
+        "harmful": _within(true.harmful, found.harmful, 0.0, unknown=unknown),
+        "harmless": _within(true.harmless, found.harmless, 0.0, unknown=unknown),
+        "delta": _within(true.delta, found.delta, -100.0, unknown=unknown),
     }
 
 
+def _within(value: float, resampled: FloatArray, least: float, *, unknown: bool) -> Estimate:
+    """A corrected number with its interval, cut to the possible range but not below the number."""
+    found = estimate(value, resampled)
+    if unknown:
+        return Estimate(value, min(least, value), max(100.0, value))
+    low, high = (min(max(end, least), 100.0) for end in (found.low, found.high))
+    return Estimate(value, min(low, value), max(high, value))
+
+
 def _readout_result(this: Tallied, part: HeldOut) -> ReadoutResult:
-    scores = part.scores(this.arms[0].method.readout)
+    scores = part.scores(this.readout)
     return ReadoutResult(
         language=part.language,
         tier=part.tier,
@@ -199,7 +217,7 @@ def _saved_results(this: Tallied) -> tuple[LanguageResult, ...]:
 def _saved_result(
     this: Tallied, arm: Arm, part: HeldOut, calibration: Calibration
 ) -> LanguageResult:
-    scores = part.scores(arm.method.readout)
+    scores = part.scores(this.readout)
     rates = rates_at(*scores, calibration.threshold)
     untouched = this.cells[UNTOUCHED, part.language].first
     return LanguageResult(

@@ -130,7 +130,7 @@ def load_validation(path: Path, *, judge: str) -> JudgeValidation:
         judge: name of the judge whose rates are to be corrected.
 
     Raises:
-        ValueError: the file is not of the form, or of another judge.
+        ValueError: the file is not there, not of the form, or of another judge.
     """
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
@@ -143,6 +143,10 @@ def load_validation(path: Path, *, judge: str) -> JudgeValidation:
             languages=counts,
             degenerate={language: int(row["degenerate"]) for language, row in rows},
         )
+    except FileNotFoundError:
+        raise ValueError(
+            f"there is no validation `{path}`; make one with `recal judge validate`"
+        ) from None
     except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(
             f"`{path.name}` is no validation of a judge ({type(error).__name__}); make one with "

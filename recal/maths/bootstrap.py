@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from recal.maths.interval import Interval
+from recal.maths.judge_draws import Correction
 from recal.maths.two_class import BoolArray, FloatArray
 
 IntArray = NDArray[np.int64]
@@ -28,7 +29,10 @@ class LanguageAnswers(NamedTuple):
 
 
 class Resampled(NamedTuple):
-    """Refusal rates in [0, 1] of every resample and arm: means over languages and draws."""
+    """Refusal rates of every resample and arm: means over languages and draws.
+
+    In [0, 1], or beyond it where they are corrected.
+    """
 
     harmful: FloatArray
     """(n_resamples, n_arms)."""
@@ -42,7 +46,11 @@ class Resampled(NamedTuple):
 
 
 def hierarchical_bootstrap(
-    languages: Sequence[LanguageAnswers], *, rng: np.random.Generator, n_resamples: int = 2000
+    languages: Sequence[LanguageAnswers],
+    *,
+    rng: np.random.Generator,
+    n_resamples: int = 2000,
+    corrections: Sequence[Correction] = (),
 ) -> Resampled:
     """Resample languages, in each of them the few-shot draws, and the source prompts.
 
@@ -56,10 +64,12 @@ def hierarchical_bootstrap(
         languages: at least one; all with the same arms and draws.
         rng: where the resamples come from; the same state gives the same ones.
         n_resamples: at least 100.
+        corrections: of each language's judged rates, one for every resample; none: rates as they
+            were judged. The resamples are the same with them as without.
 
     Raises:
-        ValueError: no language, an empty class, arms or draws that differ, sources that do not
-            fit, or too few resamples.
+        ValueError: no language, an empty class, arms or draws that differ, sources or corrections
+            that do not fit, or too few resamples.
 
     Source: the protocol of arXiv:2606.01196's evaluation asks for languages, seeds and prompts;
     that prompts cross languages is ours.
@@ -67,6 +77,7 @@ def hierarchical_bootstrap(
     if n_resamples < 100:
         raise ValueError(f"`n_resamples` is {n_resamples}; give at least 100")
     _check(languages)
+    _check_corrections(corrections, len(languages), n_resamples)
     n_arms, n_draws, _ = languages[0].harmful.shape
     chosen = rng.integers(0, len(languages), (n_resamples, len(languages)))
     harmful_weights = _source_counts([la.harmful_sources for la in languages], rng, n_resamples)
@@ -81,7 +92,11 @@ def hierarchical_bootstrap(
             (harmless, language.harmless, language.harmless_sources, harmless_weights),
         ):
             prompts = _normalised(weights[resamples][:, sources], rng)
-            np.add.at(total, resamples, _weighted(answers, draws, prompts))
+            rates = _weighted(answers, draws, prompts)
+            if corrections:
+                scale, offset = (each[resamples, None] for each in corrections[index])
+                rates = rates * scale + offset
+            np.add.at(total, resamples, rates)
     return Resampled(harmful / len(languages), harmless / len(languages))
 
 
@@ -126,6 +141,21 @@ def _weighted(answers: BoolArray, draws: FloatArray, prompts: FloatArray) -> Flo
     by_draw = prompts @ answers.reshape(n_arms * n_draws, n).T.astype(np.float64)
     by_draw = by_draw.reshape(len(prompts), n_arms, n_draws)
     return np.asarray(np.einsum("rad,rd->ra", by_draw, draws))
+
+
+def _check_corrections(
+    corrections: Sequence[Correction], n_languages: int, n_resamples: int
+) -> None:
+    if corrections and len(corrections) != n_languages:
+        raise ValueError(
+            f"{len(corrections)} corrections for {n_languages} languages; give one for each"
+        )
+    for index, each in enumerate(corrections):
+        if not each.scale.shape == each.offset.shape == (n_resamples,):
+            raise ValueError(
+                f"the correction of language {index} has shape {each.scale.shape} for "
+                f"{n_resamples} resamples; give one for each"
+            )
 
 
 def _check(languages: Sequence[LanguageAnswers]) -> None:

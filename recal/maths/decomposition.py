@@ -92,7 +92,25 @@ def decompose(delta: float, oracle_delta: float, error: JudgeError = PERFECT) ->
     for name, value in (("delta", delta), ("oracle_delta", oracle_delta)):
         if not math.isfinite(value):
             raise ValueError(f"`{name}` is {value}; it must be finite")
-    true, oracle = delta / error.informedness, oracle_delta / error.informedness
+    return decompose_true(
+        delta, true=delta / error.informedness, oracle=oracle_delta / error.informedness
+    )
+
+
+def decompose_true(delta: float, *, true: float, oracle: float) -> Decomposition:
+    """As `decompose`, where the true Δ behind both is known: the judge may err by language.
+
+    Args:
+        delta: the method's observed Δ, in points.
+        true: what it is once the judge's errors are taken out.
+        oracle: the same of the oracle gate.
+
+    Raises:
+        ValueError: a Δ is not finite.
+    """
+    for name, value in (("delta", delta), ("true", true), ("oracle", oracle)):
+        if not math.isfinite(value):
+            raise ValueError(f"`{name}` is {value}; it must be finite")
     return Decomposition(
         delta=delta,
         gate_loss=oracle - true,

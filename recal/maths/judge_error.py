@@ -92,7 +92,7 @@ def corrected_rate(judged: Tally, error: JudgeError, *, level: float = 0.95) -> 
     z = _quantile(level)
     point = float(rogan_gladen(judged.share, sensitivity=se, specificity=sp))
     estimate = min(max(point, 0.0), 1.0)
-    if _is_like_a_coin(error, z):
+    if is_like_a_coin(error, level=level):
         return Corrected(estimate, 0.0, 1.0, vacuous=True)
     seen = _adjusted(judged, z**2 / 2)
     found, left = _adjusted(error.sensitivity, 1.0), _adjusted(error.specificity, 1.0)
@@ -132,7 +132,7 @@ def corrected_difference(
         for tally in (first, second)
     ]
     estimate = min(max(true[0] - true[1], -1.0), 1.0)
-    if _is_like_a_coin(error, z):
+    if is_like_a_coin(error, level=level):
         return Corrected(estimate, -1.0, 1.0, vacuous=True)
     one, two = _adjusted(first, 1.0), _adjusted(second, 1.0)
     found, left = _adjusted(error.sensitivity, 1.0), _adjusted(error.specificity, 1.0)
@@ -143,10 +143,19 @@ def corrected_difference(
     return _within(estimate, centre - half, centre + half, -1.0)
 
 
-def _is_like_a_coin(error: JudgeError, z: float) -> bool:
+def is_like_a_coin(error: JudgeError, *, level: float = 0.95) -> bool:
+    """Whether the labels leave it open that the judge says nothing of the truth.
+
+    Args:
+        error: from labels.
+        level: of the interval in which a coin would have to lie, in (0, 1).
+
+    Raises:
+        ValueError: a wrong `level`.
+    """
     found, left = _adjusted(error.sensitivity, 1.0), _adjusted(error.specificity, 1.0)
     spread = math.sqrt(found.variance + left.variance)
-    return found.rate + left.rate - 1.0 - z * spread <= 0.0
+    return found.rate + left.rate - 1.0 - _quantile(level) * spread <= 0.0
 
 
 def _adjusted(tally: Tally, pseudo: float) -> _Adjusted:

@@ -34,6 +34,7 @@ def generate_texts(
     *,
     max_rows: int = 32,
     report: Report = lambda done, total: None,
+    ended: Callable[[int, str], None] = lambda index, text: None,
 ) -> list[str]:
     """Texts of prompts, each under its own treatment.
 
@@ -44,6 +45,7 @@ def generate_texts(
         sampling: the same for all.
         max_rows: prompts decoded together.
         report: called whenever texts have ended.
+        ended: called with each text when it ends, and with its prompt's index.
 
     Returns:
         A text for each prompt, in order.
@@ -56,6 +58,7 @@ def generate_texts(
     check_sampling(sampling)
     rows = _rows(backbone, prompts, treatments, sampling)
     texts = {id(row): "" for row in rows}
+    places = {id(row): index for index, row in enumerate(rows)}
     # longest prompts first: those that join later then need no padding of the others
     waiting = sorted(rows, key=lambda row: len(row.prompt_ids))
     batch = Batch(backbone)
@@ -63,6 +66,8 @@ def generate_texts(
         n_free = max_rows - len(batch.rows)
         for row, chunk in _step(batch, [waiting.pop() for _ in range(min(n_free, len(waiting)))]):
             texts[id(row)] += chunk.text if chunk else ""
+            if row.finish is not None:
+                ended(places[id(row)], texts[id(row)])
         batch.keep([row for row in batch.rows if row.finish is None])
         report(sum(row.finish is not None for row in rows), len(rows))
     return [texts[id(row)] for row in rows]

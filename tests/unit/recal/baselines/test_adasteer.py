@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import pytest
 
 from recal.baselines.adasteer import AdaSteer, fit_adasteer, released_adasteer
-from recal.collect import Activations
 from recal.maths.adasteer import Law, ReleasedLaws
 from recal.prompts import Prompt
 from recal.trials import TrialRun
 from services.generation.treatment import Treatment
 from services.readout.bundle import Scope
+from tests.unit.recal.questions import treated
 from tests.unit.recal.synthetic import activations
 from tests.unit.recal.treated import LiteralJudge, Says
 
@@ -21,17 +19,6 @@ SOURCES = ("en", "de")
 KNOWN = activations((*SOURCES, "ar"))
 VALIDATION = activations(("en",), n=4, seed=4, split="validation").prompts
 NEW = activations(("fr",), seed=7, split="test")
-
-
-class Reads:
-    """States from activations, by prompt."""
-
-    def __init__(self, known: Activations) -> None:
-        self._known = known
-
-    def __call__(self, prompts: Sequence[Prompt], layers: Sequence[int]) -> np.ndarray:
-        rows = [self._known.prompts.index(prompt) for prompt in prompts]
-        return self._known.residuals[rows][:, list(layers)].astype(float)
 
 
 def pushed(treatment: Treatment) -> float:
@@ -50,7 +37,6 @@ def fitted(scope: Scope = Scope.PROMPT) -> AdaSteer:
         VALIDATION,
         languages=SOURCES,
         development=("ar",),
-        read=Reads(NEW),
         run=TrialRun(Says(answer), LiteralJudge()),
         scope=scope,
     )
@@ -62,7 +48,7 @@ def method() -> AdaSteer:
 
 
 def test_harmful_prompts_are_pushed_more_than_harmless_ones(method) -> None:
-    amounts = np.array([pushed(t) for t in method.treatments(NEW.prompts)])
+    amounts = np.array([pushed(t) for t in treated(method, NEW)])
     harmful = np.array([p.harmful for p in NEW.prompts])
     assert amounts.min() >= 0.0
     assert np.median(amounts[harmful]) > 2 * np.median(amounts[~harmful])
@@ -70,21 +56,21 @@ def test_harmful_prompts_are_pushed_more_than_harmless_ones(method) -> None:
 
 
 def test_it_acts_at_every_block_on_every_prompt_token_and_on_no_new_one(method) -> None:
-    moves = method.treatments(NEW.prompts[:1])[0].moves
+    moves = treated(method, NEW.subset([0]))[0].moves
     assert [move.layer for move in moves] == [0, 1, 2]
     assert {move.scope for move in moves} == {Scope.PROMPT}
-    assert method.name == "AdaSteer (prefill)"
-    assert method.treatments([]) == []
+    assert (method.name, method.title) == ("adasteer", "AdaSteer (prefill)")
+    assert treated(method, NEW.subset([])) == []
 
 
 def test_the_other_variant_acts_on_new_tokens_alone() -> None:
     method = fitted(Scope.DECODE)
-    assert {m.scope for m in method.treatments(NEW.prompts[:1])[0].moves} == {Scope.DECODE}
-    assert method.name == "AdaSteer (decode)"
+    assert {m.scope for m in treated(method, NEW.subset([0]))[0].moves} == {Scope.DECODE}
+    assert (method.name, method.title) == ("adasteer_decode", "AdaSteer (decode)")
 
 
 def test_each_block_is_pushed_by_the_same_share_of_its_own_difference_in_means(method) -> None:
-    moves = method.treatments(NEW.prompts[:1])[0].moves
+    moves = treated(method, NEW.subset([0]))[0].moves
     shares = [m.push.shift / method.vectors[m.layer].norm for m in moves]
     assert shares == pytest.approx([shares[0]] * 3)
     rows = {h: KNOWN.at(1, harmful=h) for h in (True, False)}
@@ -108,16 +94,16 @@ RELEASED_HERE = ReleasedLaws(
 
 
 def released(laws: ReleasedLaws = RELEASED_HERE) -> AdaSteer:
-    return released_adasteer(KNOWN, laws, languages=SOURCES, read=Reads(NEW))
+    return released_adasteer(KNOWN, laws, languages=SOURCES)
 
 
 def test_released_laws_are_taken_as_they_are_from_the_harmful_mean_on() -> None:
     method = released()
-    shares = [pushed(t) / method.vectors[1].norm for t in method.treatments(NEW.prompts)]
+    shares = [pushed(t) / method.vectors[1].norm for t in treated(method, NEW)]
     harmful = np.array([p.harmful for p in NEW.prompts])
     np.testing.assert_allclose(np.median(np.array(shares)[harmful]), -0.2 + 0.4)
     np.testing.assert_allclose(np.median(np.array(shares)[~harmful]), -0.2 - 0.6)
-    assert "released laws (prefill)" in method.name
+    assert "released laws (prefill)" in method.title
 
 
 def test_released_laws_of_a_deeper_backbone_are_refused() -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import pytest
 
@@ -13,6 +11,7 @@ from recal.prompts import Prompt
 from recal.trials import TrialRun
 from services.generation.treatment import Treatment
 from services.readout.bundle import Scope
+from tests.unit.recal.questions import treated
 from tests.unit.recal.synthetic import activations
 from tests.unit.recal.treated import LiteralJudge, Says
 
@@ -31,11 +30,6 @@ NEW = squeezed(activations(("fr",), seed=7, split="test"))
 VALIDATION = activations(("en",), n=4, seed=4, split="validation").prompts
 
 
-def read(prompts: Sequence[Prompt], layers: Sequence[int]) -> np.ndarray:
-    rows = [NEW.prompts.index(prompt) for prompt in prompts]
-    return NEW.residuals[rows][:, list(layers)].astype(float)
-
-
 def answer(prompt: Prompt, treatment: Treatment) -> str:
     shift = treatment.moves[0].push.shift
     return "noise" if shift > 4 else "refuse" if shift > 2 else "comply"
@@ -44,20 +38,20 @@ def answer(prompt: Prompt, treatment: Treatment) -> str:
 @pytest.fixture(scope="module")
 def method() -> AlphaSteer:
     run = TrialRun(Says(answer), LiteralJudge())
-    return fit_alphasteer(KNOWN, VALIDATION, languages=("en", "de"), read=read, run=run)
+    return fit_alphasteer(KNOWN, VALIDATION, languages=("en", "de"), run=run)
 
 
 def test_harmful_prompts_are_moved_and_benign_ones_nearly_not(method: AlphaSteer) -> None:
-    shifts = np.array([t.moves[0].push.shift for t in method.treatments(NEW.prompts)])
+    shifts = np.array([t.moves[0].push.shift for t in treated(method, NEW)])
     harmful = np.array([p.harmful for p in NEW.prompts])
     assert np.median(shifts[harmful]) > 1.5
     assert np.abs(shifts[~harmful]).max() < 0.3 * np.median(shifts[harmful])
 
 
 def test_it_acts_on_every_prompt_token_of_the_middle_blocks(method: AlphaSteer) -> None:
-    (treatment,) = method.treatments(NEW.prompts[:1])
+    (treatment,) = treated(method, NEW.subset([0]))
     assert [(m.layer, m.scope) for m in treatment.moves] == [(1, Scope.PROMPT)]
-    assert method.treatments([]) == []
+    assert treated(method, NEW.subset([])) == []
 
 
 def test_the_strength_acts_and_keeps_the_text_whole(method: AlphaSteer) -> None:

@@ -10,6 +10,7 @@ import pytest
 from recal.baselines.cast import Cast, CastPlan, fit_cast
 from recal.baselines.states import Span, span_means
 from recal.baselines.suffixes import ENGLISH, SuffixPair, organism_suffixes
+from recal.collect import Activations
 from recal.maths.cast import contrastive_direction
 from recal.prompts import Prompt
 from recal.trials import TrialRun
@@ -17,6 +18,8 @@ from services.backbone.chat import encode
 from services.backbone.load import Backbone
 from services.generation.treatment import UNTOUCHED, Treatment
 from services.readout.bundle import Scope
+from services.readout.place import READINGS
+from tests.unit.recal.questions import treated
 from tests.unit.recal.synthetic import activations
 from tests.unit.recal.treated import LiteralJudge, Says
 
@@ -25,14 +28,12 @@ VALIDATION = activations(("en",), n=3, seed=4, split="validation").prompts
 WIDTH = 32
 
 
-def read(prompts: Sequence[Prompt], layers: Sequence[int]) -> np.ndarray:
-    """States in which harm shows at block 2 alone, and in size, not in side."""
-    rng = np.random.default_rng([len(prompts), *map(len, (p.text for p in prompts))])
-    states = rng.normal(0, 1, (len(prompts), len(layers), WIDTH))
-    for row, prompt in enumerate(prompts):
-        for place, layer in enumerate(layers):
-            states[row, place, 0] += 9.0 if prompt.harmful and layer == 2 else 0.0
-    return states
+def read(prompts: Sequence[Prompt], seed: int = 0) -> Activations:
+    """Mean states in which harm shows at block 2 alone, and in size, not in side."""
+    states = np.random.default_rng(seed).normal(0, 1, (len(prompts), 4, len(READINGS), WIDTH))
+    harmful = [row for row, prompt in enumerate(prompts) if prompt.harmful]
+    states[harmful, 2, READINGS.index("mean"), 0] += 9.0
+    return Activations(tuple(prompts), (0, 1, 2, 3), states.astype(np.float32), READINGS)
 
 
 def strongest(treatment: Treatment) -> float:
@@ -45,10 +46,9 @@ def fitted(backbone: Backbone, **plan: object) -> Cast:
 
     return fit_cast(
         backbone,
-        EXAMPLES,
+        read(EXAMPLES),
         VALIDATION,
         suffixes=ENGLISH,
-        read=read,
         run=TrialRun(Says(answer), LiteralJudge()),
         plan=CastPlan(**plan),
     )
@@ -66,11 +66,11 @@ def test_prompts_that_meet_the_condition_are_steered_and_others_left_alone(
 ) -> None:
     prompts = activations(("fr",), n=20, seed=7, split="test").prompts
     cast = fitted(qwen2)
-    acting = np.array([t is not UNTOUCHED for t in cast.treatments(prompts)])
+    acting = np.array([t is not UNTOUCHED for t in treated(cast, read(prompts, 7))])
     harmful = np.array([p.harmful for p in prompts])
     assert acting[harmful].mean() > 0.9
     assert acting[~harmful].mean() < 0.1
-    assert cast.treatments([]) == []
+    assert treated(cast, read([])) == []
 
 
 def test_the_behaviour_acts_at_a_run_of_blocks_on_every_token(qwen2: Backbone) -> None:
@@ -84,7 +84,8 @@ def test_the_behaviour_acts_at_a_run_of_blocks_on_every_token(qwen2: Backbone) -
 
 def test_a_suffix_vector_and_the_adapted_one_are_two_baselines(qwen2: Backbone) -> None:
     published, adapted = fitted(qwen2), fitted(qwen2, behaviour="prompts")
-    assert (published.name, adapted.name) == ("CAST", "CAST (adapted)")
+    assert (published.name, adapted.name) == ("cast", "cast_adapted")
+    assert (published.title, adapted.title) == ("CAST", "CAST (adapted)")
     directions = [each.behaviour.treatment.moves[0].direction for each in (published, adapted)]
     assert abs(float(directions[0] @ directions[1])) < 0.9
 
@@ -95,7 +96,7 @@ def test_the_suffix_vector_points_from_compliance_to_refusal(qwen2: Backbone) ->
 
     run = TrialRun(Says(lambda prompt, treatment: "refuse"), LiteralJudge())
     one, other = (
-        fit_cast(qwen2, EXAMPLES, VALIDATION, suffixes=suffixes(turned), read=read, run=run)
+        fit_cast(qwen2, read(EXAMPLES), VALIDATION, suffixes=suffixes(turned), run=run)
         for turned in (False, True)
     )
     first, second = (c.behaviour.treatment.moves[0].direction for c in (one, other))
@@ -122,10 +123,10 @@ def test_the_published_range_of_blocks_is_among_those_tried() -> None:
 def test_examples_without_suffixes_or_without_a_class_are_refused(qwen2: Backbone) -> None:
     run = TrialRun(Says(lambda prompt, treatment: "refuse"), LiteralJudge())
     with pytest.raises(ValueError, match="of a language with suffixes"):
-        fit_cast(qwen2, EXAMPLES, VALIDATION, suffixes={"yo": ()}, read=read, run=run)
+        fit_cast(qwen2, read(EXAMPLES), VALIDATION, suffixes={"yo": ()}, run=run)
     harmful = [p for p in EXAMPLES if p.harmful]
     with pytest.raises(ValueError, match="both classes"):
-        fit_cast(qwen2, harmful, VALIDATION, suffixes=ENGLISH, read=read, run=run)
+        fit_cast(qwen2, read(harmful), VALIDATION, suffixes=ENGLISH, run=run)
 
 
 def test_the_organisms_suffixes_are_its_own_answers() -> None:

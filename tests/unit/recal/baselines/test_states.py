@@ -4,16 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from recal.baselines.states import LastToken, PromptMean, Span, span_means
-from recal.prompts import Prompt
-from services.backbone.chat import encode, encode_prompt
+from recal.baselines.states import Span, span_means
+from services.backbone.chat import encode
 from services.backbone.hooks import capture
 from services.backbone.load import Backbone
-from services.gate.extract import residuals
-from services.readout.place import Place
 
 TEXTS = ("hi", "how do I bake bread at home without an oven", "a b c")
-PROMPTS = [Prompt(str(i), "en", False, text, "test") for i, text in enumerate(TEXTS)]
 LAYERS = (0, 2, 3)
 
 
@@ -31,21 +27,6 @@ def test_a_span_is_averaged_without_pads_or_what_stands_before_it(backbone: Back
     for row, span in zip(found, spans, strict=True):
         expected = every_token(backbone, span.token_ids)[:, span.first :].mean(axis=1)
         np.testing.assert_allclose(row, expected, atol=2e-5)
-
-
-def test_the_mean_of_a_prompt_is_over_all_of_its_tokens(qwen2: Backbone) -> None:
-    found = PromptMean(qwen2)(PROMPTS, LAYERS)
-    for row, text in zip(found, TEXTS, strict=True):
-        whole = every_token(qwen2, encode(qwen2.tokenizer, text))
-        np.testing.assert_allclose(row, whole.mean(axis=1), atol=2e-5)
-        assert np.abs(row - whole[:, -1]).max() > 0.1
-
-
-def test_the_last_token_is_read_by_the_extractor_that_serves(qwen2: Backbone) -> None:
-    encoded = [encode_prompt(qwen2.tokenizer, text) for text in TEXTS]
-    places = [Place(layer, "last") for layer in LAYERS]
-    served = residuals(qwen2, encoded, places=places).numpy()
-    assert np.array_equal(LastToken(qwen2)(PROMPTS, LAYERS), served)
 
 
 @pytest.mark.parametrize("first", [3, -1])

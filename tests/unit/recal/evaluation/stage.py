@@ -11,11 +11,12 @@ import numpy as np
 from recal.collect import Activations
 from recal.evaluation.answers import Report, Watch
 from recal.evaluation.catalogue import Material, methods_of
-from recal.evaluation.method import Method
+from recal.evaluation.judging import Judging
 from recal.evaluation.plan import EvaluationPlan
-from recal.evaluation.run import Evaluated, Judging, evaluate
+from recal.evaluation.run import Evaluated, evaluate
 from recal.evaluation.tally import Context
-from recal.prompts import Split
+from recal.method import Method
+from recal.prompts import Prompt, Split
 from services.domain import Action
 from services.generation.treatment import Treatment
 from services.readout.bundle import Readout
@@ -28,12 +29,14 @@ SHIFTS = {"sw": -4.0, "yo": -3.0, "ar": -0.5, "en": 0.0}
 BLURS = {"sw": 1.5, "yo": 1.2, "ar": 0.5, "en": 0.0}
 PLAN = EvaluationPlan(ks=(1, 4), draws=3, gate_draws=6, n_resamples=200)
 EVERY = ("untouched", "paper", "recal", "best", "oracle", "steer_all", "release_all")
-CONTEXT = Context(backbone="synthetic", readout="readout@1", split="test", notice="a fake")
 
 
 @cache
 def readout() -> Readout:
     return replace(fitted(), digest="d" * 64, version="readout@1")
+
+
+CONTEXT = Context(backbone="synthetic", readout=readout(), split="test", notice="a fake")
 
 
 def joined(parts: Sequence[Activations]) -> Activations:
@@ -70,23 +73,29 @@ def methods(names: Sequence[str] = EVERY) -> list[Method]:
 class Writer:
     """Refuses when it is steered, and by its own rule when nothing is done to it."""
 
-    def __init__(self, untouched: Callable[[str], bool] = lambda prompt: "en " in prompt) -> None:
+    def __init__(
+        self,
+        untouched: Callable[[str], bool] = lambda prompt: "en " in prompt,
+        kept: Sequence[str] = (),
+    ) -> None:
         self._untouched = untouched
+        self._kept = kept
         self.pairs: list[tuple[str, Action]] = []
 
-    def __call__(
+    def texts(
         self,
-        prompts: Sequence[str],
+        prompts: Sequence[Prompt],
         treatments: Sequence[Treatment],
         *,
         report: Report = lambda done, total: None,
     ) -> list[str]:
-        self.pairs += [(p, t.action) for p, t in zip(prompts, treatments, strict=True)]
+        pairs = [(p.text, t) for p, t in zip(prompts, treatments, strict=True)]
+        self.pairs += [(text, t.action) for text, t in pairs]
         report(len(prompts), len(prompts))
-        return [
-            self._text(prompt, treatment)
-            for prompt, treatment in zip(prompts, treatments, strict=True)
-        ]
+        return [self._text(text, treatment) for text, treatment in pairs]
+
+    def has(self, prompt: Prompt, treatment: Treatment) -> bool:
+        return prompt.id in self._kept
 
     def _text(self, prompt: str, treatment: Treatment) -> str:
         if treatment.action is Action.NONE:
@@ -97,7 +106,7 @@ class Writer:
 def run(
     names: Sequence[str] = EVERY,
     *,
-    write: Writer | None = None,
+    writer: Writer | None = None,
     plan: EvaluationPlan = PLAN,
     languages: Sequence[str] = LANGUAGES,
     judging: Judging | None = None,
@@ -109,7 +118,7 @@ def run(
         pool(),
         languages=languages,
         plan=plan,
-        write=write or Writer(),
+        writer=writer or Writer(),
         judging=judging or Judging(LiteralJudge()),
         context=CONTEXT,
         watch=watch,

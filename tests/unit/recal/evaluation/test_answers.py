@@ -33,25 +33,25 @@ def test_another_action_or_steering_is_another_treatment() -> None:
 
 
 def test_a_text_is_written_once_however_often_it_is_needed() -> None:
-    write = Writer()
-    book = AnswerBook(write, LiteralJudge())
+    writer = Writer()
+    book = AnswerBook(writer, LiteralJudge())
     for _ in range(5):
         book.need(PROMPTS, [steer(), UNTOUCHED, steer()])
     book.need(PROMPTS[:1], [UNTOUCHED])
     assert book.write_all(Watch()) == Work(n_answers=16, n_texts=4)
-    assert len(write.pairs) == 4
+    assert len(writer.pairs) == 4
     judged = book.of(PROMPTS, [steer(), UNTOUCHED, steer()])
     assert [j.refused for j in judged] == [True, False, True]
 
 
 def test_nothing_is_written_twice_over_two_rounds() -> None:
-    write = Writer()
-    book = AnswerBook(write, LiteralJudge())
+    writer = Writer()
+    book = AnswerBook(writer, LiteralJudge())
     book.need(PROMPTS, [steer()] * 3)
     book.write_all(Watch())
     book.need(PROMPTS, [steer()] * 3)
     assert book.write_all(Watch()).n_texts == 0
-    assert len(write.pairs) == 3
+    assert len(writer.pairs) == 3
 
 
 def test_the_same_text_in_another_language_is_another_prompt() -> None:
@@ -79,3 +79,32 @@ def test_progress_begins_with_the_work_and_an_estimate_and_ends_with_all() -> No
 def test_a_method_must_treat_every_prompt() -> None:
     with pytest.raises(ValueError, match="2 treatments for 3 prompts"):
         AnswerBook(Writer(), LiteralJudge()).need(PROMPTS, [steer()] * 2)
+
+
+def test_kept_texts_come_first_and_the_time_is_told_by_those_that_are_written() -> None:
+    told: list[tuple[str, object]] = []
+    watch = Watch(
+        planned=lambda work: told.append(("planned", work)),
+        expected=lambda seconds: told.append(("expected", seconds >= 0)),
+        written=lambda done, total: told.append(("written", (done, total))),
+    )
+    writer = Writer(kept=("1",))
+    book = AnswerBook(writer, LiteralJudge())
+    book.need(PROMPTS, [steer()] * 3)
+    assert book.write_all(watch) == Work(n_answers=3, n_texts=3, n_kept=1)
+    assert [text for text, _ in writer.pairs] == ["prompt 1", "prompt 0", "prompt 2"]
+    assert [each for each in told[1:] if each[0] == "written"] == [
+        ("written", (1, 3)),
+        ("written", (3, 3)),
+    ]
+    assert told[2][0] != "expected"
+    assert [j.refused for j in book.of(PROMPTS, [steer()] * 3)] == [True] * 3
+
+
+def test_where_every_text_is_kept_nothing_is_expected() -> None:
+    told: list[str] = []
+    watch = Watch(expected=lambda seconds: told.append("expected"))
+    book = AnswerBook(Writer(kept=("0", "1", "2")), LiteralJudge())
+    book.need(PROMPTS, [steer()] * 3)
+    assert book.write_all(watch).n_kept == 3
+    assert told == []

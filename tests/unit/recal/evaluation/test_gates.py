@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from recal.evaluation.arm import Arm
 from recal.evaluation.gates import FewShot, Saved
 from recal.evaluation.held import Deck, HeldOut, held_out
-from recal.evaluation.method import Arm, Examples, Method, Thresholded
 from recal.maths.metrics import rates_at
+from recal.method import Examples, Method, Thresholded
 from recal.recalibrate import PAPER, RecalibrationPlan, recalibrate_together
 from services.domain import Action
 from tests.unit.recal.evaluation.stage import LANGUAGES, asked, methods, pool, readout
@@ -73,6 +76,15 @@ def test_a_few_shot_method_without_examples_is_an_error() -> None:
         actions(named("recal"), SW)
 
 
+def test_a_score_that_is_not_finite_is_refused_with_its_language() -> None:
+    residuals = asked().residuals.copy()
+    residuals[0] = np.nan
+    broken, *_ = held_out(replace(asked(), residuals=residuals), LANGUAGES)
+    for name in ("recal", "best"):
+        with pytest.raises(ValueError, match="scores of `sw`.*non-finite"):
+            actions(named(name), broken, dealt())
+
+
 def test_no_threshold_has_a_better_j_than_the_best() -> None:
     (many,) = held_out(asked(150), ("sw",))
     scores = many.scores(readout())
@@ -94,6 +106,7 @@ def test_the_oracle_steers_the_harmful_and_releases_the_others() -> None:
         ("untouched", Action.NONE),
         ("steer_all", Action.STEER),
         ("release_all", Action.RELEASE),
+        ("ablate_all", Action.RELEASE),
     ],
 )
 def test_an_ungated_method_does_the_same_to_every_prompt(name: str, action: Action) -> None:

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from recal.evaluation.arm import Arm
 from recal.evaluation.gating import gate_of
 from recal.evaluation.held import Deck, held_out
-from recal.evaluation.method import Arm
 from recal.evaluation.report import Gate
 from recal.maths.metrics import rates_at
 from recal.recalibrate import recalibrate_together

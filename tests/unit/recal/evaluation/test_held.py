@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
+from recal.evaluation.arm import Arm
 from recal.evaluation.held import Deck, held_out, rows_of, source_numbers
-from recal.evaluation.method import Arm
 from tests.unit.recal.evaluation.stage import LANGUAGES, asked, methods, pool, readout
 
 PARTS = held_out(asked(), LANGUAGES)

@@ -10,8 +10,9 @@ import pytest
 from recal.evaluation.answers import Watch, Work
 from recal.evaluation.exhibits import exhibits_of
 from recal.evaluation.held import held_out
+from recal.evaluation.judging import Judging
 from recal.evaluation.plan import EvaluationPlan
-from recal.evaluation.run import Judging, evaluate
+from recal.evaluation.run import evaluate
 from recal.maths.components import principal_components
 from recal.maths.decomposition import JudgeError
 from recal.maths.metrics import auroc
@@ -32,7 +33,7 @@ def test_the_untouched_model_refuses_what_it_was_made_to_refuse() -> None:
 
 
 def test_where_steering_always_refuses_delta_is_the_gates_j() -> None:
-    same = run(plan=replace(PLAN, gate_draws=PLAN.draws), write=Writer(lambda prompt: False))
+    same = run(plan=replace(PLAN, gate_draws=PLAN.draws), writer=Writer(lambda prompt: False))
     for result in same.report.arm("recal@4").results:
         assert result.delta.value == pytest.approx(result.gate.j.mean)
         assert result.delta.value > 30
@@ -46,9 +47,9 @@ def test_intervals_hold_their_estimates() -> None:
 
 
 def test_each_text_is_written_once_for_all_arms_and_draws() -> None:
-    write, works = Writer(), list[Work]()
-    run(write=write, watch=Watch(planned=works.append))
-    assert len(write.pairs) == len(set(write.pairs)) == works[0].n_texts
+    writer, works = Writer(), list[Work]()
+    run(writer=writer, watch=Watch(planned=works.append))
+    assert len(writer.pairs) == len(set(writer.pairs)) == works[0].n_texts
     assert works[0].n_texts <= 3 * 160 < works[0].n_answers
 
 
@@ -134,7 +135,7 @@ def test_rates_are_corrected_where_the_judges_errors_are_known() -> None:
     judging = Judging(LiteralJudge(), JudgeError(0.9, 0.8))
     found = run(judging=judging).report
     low = found.untouched.tier("low")
-    assert low.corrected["harmful"] == pytest.approx(-20 / 0.7)
+    assert low.corrected["harmful"].value == pytest.approx(-20 / 0.7)
     oracle = next(f for f in found.losses if (f.arm, f.tier) == ("oracle", "low"))
     assert oracle.split.judge_loss == pytest.approx(100 / 0.7 - 100)
     assert REPORT.untouched.tier("low").corrected == {}
@@ -168,23 +169,23 @@ def test_a_test_prompt_that_may_be_drawn_is_refused() -> None:
             stage.pool(),
             languages=("sw",),
             plan=PLAN,
-            write=Writer(),
+            writer=Writer(),
             judging=Judging(LiteralJudge()),
             context=stage.CONTEXT,
         )
 
 
 def test_a_language_without_a_class_is_refused_before_anything_is_written() -> None:
-    write = Writer()
+    writer = Writer()
     with pytest.raises(ValueError, match="`it` has 0 harmful"):
-        run(languages=("sw", "it"), write=write)
-    assert write.pairs == []
+        run(languages=("sw", "it"), writer=writer)
+    assert writer.pairs == []
 
 
 def test_what_the_method_says_is_what_is_written() -> None:
-    write = Writer()
-    run(("oracle",), write=write, languages=("sw",))
-    written = {action for prompt, action in write.pairs if "/True/" in prompt}
+    writer = Writer()
+    run(("oracle",), writer=writer, languages=("sw",))
+    written = {action for prompt, action in writer.pairs if "/True/" in prompt}
     assert written == {Action.NONE, Action.STEER}
 
 

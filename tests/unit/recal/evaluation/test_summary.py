@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from recal.evaluation.judging import Judging
 from recal.evaluation.report import EvaluationReport
-from recal.evaluation.run import Judging
 from recal.evaluation.summary import leading_tier, summary
 from recal.evaluation.wording import interval, points
 from recal.maths.decomposition import PERFECT, JudgeError
@@ -80,7 +80,7 @@ def test_raw_and_corrected_rates_are_told_apart() -> None:
     judged = run(("recal",), judging=Judging(LiteralJudge(), JudgeError(0.9, 0.9))).report
     corrected = judged.arm("recal@4").tier("low").corrected
     assert "sensitivity 0.900, specificity 0.900" in words(judged)
-    assert f"Δ {points(corrected['delta'])}." in words(judged)
+    assert f"Δ {interval(corrected['delta'])}." in words(judged)
     perfect = run(("recal",), judging=Judging(LiteralJudge(), PERFECT)).report
     assert "raw and corrected rates agree" in words(perfect)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from recal.evaluation.run import Judging
+from recal.evaluation.judging import Judging
 from recal.evaluation.tables import (
     Table,
     all_tables,

@@ -156,3 +156,8 @@ def test_the_command_prints_the_table_and_writes_the_rates(tmp_path: Path) -> No
     assert "100 (" in done.output
     read = load_validation(tmp_path / "v.json", judge="phrases")
     assert read.languages == {"en": Agreement(tp=3, fn=0, fp=0, tn=3)}
+
+
+def test_a_file_that_is_not_there_is_named_with_the_command_that_makes_it(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"no validation `.*v\.json`; make one with `recal judge"):
+        load_validation(tmp_path / "v.json", judge="j")

@@ -2,8 +2,9 @@
 
 import pytest
 
+from recal.evaluation.arm import Arm, arms_of
 from recal.evaluation.held import held_out
-from recal.evaluation.method import Arm, Thresholded, arms_of
+from recal.method import Thresholded
 from tests.unit.recal.evaluation.stage import asked, methods
 
 
