@@ -121,11 +121,9 @@ def make_readout(
         read=partial(collect, backbone, layers=readout.layers, cache=cache, report=told.collected),
         run=TrialRun(generate, judge, report=told.widths),
     )
-    if width is not None:
-        readout = with_zone_width(readout, width)
-    return MadeReadout(
-        save_readout(readout, directory), directory, choice, found, activations, width
-    )
+    kept = readout if width is None else with_zone_width(readout, width)
+    saved = save_readout(kept, directory)
+    return MadeReadout(saved, directory, choice, found, activations, width)
 
 
 def _labelled(prompts: Sequence[Prompt], plan: ReadoutPlan, split: Split) -> list[Prompt]:
