@@ -90,8 +90,8 @@ def zone_width_of(readout: Readout) -> float:
     return float(readout.provenance.get(ZONE_WIDTH, "1"))
 
 
-def _width(c: float | None, readout: Readout) -> float:
-    return zone_width_of(readout) if c is None else c
+def _c(plan: RecalibrationPlan, readout: Readout) -> float:
+    return zone_width_of(readout) if plan.c is None else plan.c
 
 
 def recalibrate(
@@ -129,7 +129,7 @@ def recalibrate(
         _refuse_reuse(gathered.used, held_out.prompts)
     try:
         estimate = estimator(gathered.evidence, source=source)
-        found = zone(estimate, chosen.routing, _width(chosen.c, readout))
+        found = zone(estimate, chosen.routing, _c(chosen, readout))
     except ValueError as error:
         raise ValueError(f"language `{language}`: {error}") from error
     within = _Bounds.of(found, gathered.evidence, chosen.bound)
@@ -198,12 +198,12 @@ def own_threshold_of(evidence: Evidence, source: SourceStatistics) -> OwnThresho
 
 
 def calibrate_source(
-    readout: Readout, activations: Activations, language: str, *, c: float | None = None
+    readout: Readout, activations: Activations, language: str, *, c: float = 1.0
 ) -> Calibration:
     """The calibration of a source language: the readout's own threshold, known from many prompts.
 
-    The untouched zone spans c standard errors of the class midpoint, from the language's rows;
-    without c, as many as were chosen for the readout.
+    The untouched zone spans c standard errors of the class midpoint, from the language's rows. The
+    width that was chosen for a readout is for thresholds of a few examples, not for these.
 
     Raises:
         ValueError: the language is not one that the readout was fitted on, or lacks a class.
@@ -226,7 +226,7 @@ def calibrate_source(
         readout,
         language,
         estimate,
-        zone(estimate, "three_zone", _width(c, readout)),
+        zone(estimate, "three_zone", c),
         RecalibrationPlan(estimator=SOURCE, c=c),
         examples=(),
         reference=scores,

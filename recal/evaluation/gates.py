@@ -93,7 +93,7 @@ class FewShot:
     def _of_source(self, language: str) -> Thresholds:
         if self.plan.routing == "two_way":
             return Thresholds(self.readout.source_threshold, self.readout.source_threshold)
-        return calibrate_source(self.readout, self.pool, language, c=self.plan.c).thresholds
+        return calibrate_source(self.readout, self.pool, language).thresholds
 
 
 @dataclass(frozen=True, eq=False)

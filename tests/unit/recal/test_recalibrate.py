@@ -310,6 +310,25 @@ def test_the_zones_width_is_the_readouts_own_or_one(readout: Readout) -> None:
     assert zone_width_of(chosen) == 2.5
 
 
+def _wide(readout: Readout) -> Readout:
+    return replace(readout, provenance={**readout.provenance, ZONE_WIDTH: "6.0"})
+
+
+def test_a_language_takes_the_width_that_was_chosen_for_the_readout(readout: Readout) -> None:
+    found = recalibrate(_wide(readout), few(), "sw").calibration
+    width = found.thresholds.steer - found.thresholds.release
+    assert width == pytest.approx(6 * found.posterior_sd)
+    told = recalibrate(_wide(readout), few(), "sw", plan=RecalibrationPlan(c=0.5)).calibration
+    assert told.thresholds.steer - told.thresholds.release == pytest.approx(0.5 * told.posterior_sd)
+
+
+def test_a_source_languages_zone_is_not_widened_for_others_few_examples(readout: Readout) -> None:
+    made = [
+        calibrate_source(each, activations(("de",)), "de") for each in (readout, _wide(readout))
+    ]
+    assert made[0].thresholds == made[1].thresholds
+
+
 def test_prompts_of_other_languages_are_not_looked_at(readout: Readout) -> None:
     both = joined(few(), activations(("yo",), n=4, shift=6.0, seed=8, split="calibration"))
     assert recalibrate(readout, both, "sw").calibration.threshold == pytest.approx(
