@@ -16,7 +16,7 @@ from recal.fit import FitPlan, by_language
 from recal.maths.logistic import score
 from recal.maths.readout import FittedReadout, fit_readout
 from recal.maths.two_class import TwoClass, stacked
-from recal.prompts import Prompt, Split, select
+from recal.prompts import Prompt, Split, draw, select
 from services.backbone.load import Backbone
 
 RANK = 10
@@ -63,6 +63,14 @@ class Reading:
     def prompts(self, split: Split, language: str) -> Labelled:
         """The prompts, in the order of residuals and scores."""
         return self._prompts[split, language]
+
+    def drawn(self, language: str, k: int, number: int) -> tuple[list[int], list[int]]:
+        """Rows of one draw's harmful and harmless examples among the calibration prompts."""
+        found = []
+        for prompts in self.prompts("calibration", language):
+            place = {prompt.id: row for row, prompt in enumerate(prompts)}
+            found.append([place[p.id] for p in draw(prompts, k, number=number)])
+        return found[0], found[1]
 
     @cached_property
     def source(self) -> TwoClass:
