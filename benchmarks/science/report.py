@@ -74,30 +74,37 @@ class Benchmark:
         parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers here too")
         return parser
 
-    def main(self, arguments: Sequence[str] | None = None) -> dict[str, Any]:
-        """Measure, print and write; the report.
-
-        Raises:
-            SystemExit: a bar of a strict benchmark is missed, or as `measure`.
-        """
-        given = list(sys.argv[1:] if arguments is None else arguments)
+    def report(self, given: Sequence[str]) -> dict[str, Any]:
+        """Measure, print and, if asked, write; errors as `measure`."""
         options = self.parser().parse_args(given)
         torch.set_num_threads(getattr(options, "threads", 1))
         started = time.monotonic()
         found = self.measure(options)
-        report = self._report(found, given, time.monotonic() - started)
+        report = self._report(found, given, time.monotonic() - started, quick=options.quick)
         print(found.tables)
         print("\n".join(bar.in_words for bar in found.bars), flush=True)
         if options.json is not None:
             write(options.json, report)
-        if self.strict and not all(bar.met for bar in found.bars):
+        return report
+
+    def main(self, arguments: Sequence[str] | None = None) -> dict[str, Any]:
+        """The same, from the command line.
+
+        Raises:
+            SystemExit: a bar of a strict benchmark is missed, or as `measure`.
+        """
+        report = self.report(list(sys.argv[1:] if arguments is None else arguments))
+        if self.strict and not all(bar["met"] for bar in report["bars"]):
             sys.exit(1)
         return report
 
-    def _report(self, found: Found, given: Sequence[str], seconds: float) -> dict[str, Any]:
+    def _report(
+        self, found: Found, given: Sequence[str], seconds: float, *, quick: bool
+    ) -> dict[str, Any]:
         return {
             "benchmark": self.name,
             **header(f"benchmarks.science.{self.name}", given, seconds),
+            "quick": quick,
             "seed": found.seed,
             "weights": dict(found.weights),
             "bars": [asdict(bar) for bar in found.bars],

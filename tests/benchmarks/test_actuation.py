@@ -16,7 +16,7 @@ pytestmark = pytest.mark.organism
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     target = tmp_path_factory.mktemp("actuation") / "report.json"
-    actuation.main(["--quick", "--json", str(target)])
+    actuation.BENCHMARK.main(["--quick", "--json", str(target)])
     found: dict[str, Any] = json.loads(target.read_text(encoding="utf-8"))
     return found
 
