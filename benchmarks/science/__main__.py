@@ -45,7 +45,9 @@ ALL: tuple[Benchmark, ...] = (
 NAMES = tuple(benchmark.name for benchmark in ALL)
 
 
-def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
+def main(
+    arguments: Sequence[str] | None = None, *, benchmarks: Sequence[Benchmark] = ALL
+) -> dict[str, Any]:
     """Run all that are not skipped; the report.
 
     Raises:
@@ -59,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     if unknown := skipped - set(NAMES):
         parser.error(f"no benchmark {', '.join(sorted(unknown))}; choose of {', '.join(NAMES)}")
     started, reports, failed = time.monotonic(), {}, []
-    chosen = [benchmark for benchmark in ALL if benchmark.name not in skipped]
+    chosen = [benchmark for benchmark in benchmarks if benchmark.name not in skipped]
     for number, benchmark in enumerate(chosen, start=1):
         print(f"\n[{number} of {len(chosen)}] {benchmark.name}", flush=True)
         forwarded = ["--quick"] * options.quick
