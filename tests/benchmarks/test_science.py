@@ -25,7 +25,7 @@ from benchmarks.science.thresholds import KS_QUICK
 from recal.collect import Activations
 from recal.maths.metrics import auroc
 from recal.maths.two_class import TwoClass
-from tests.benchmarks import made_up
+from tests.unit.benchmarks.science.made_up import rows, write
 
 pytestmark = pytest.mark.organism
 
@@ -35,7 +35,7 @@ ELSEWHERE = "actuation,thresholds_simulated"
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return made_up.write(tmp_path_factory.mktemp("prompts") / "data")
+    return write(tmp_path_factory.mktemp("prompts"), rows(200))
 
 
 @pytest.fixture(scope="module")
@@ -89,11 +89,16 @@ def test_every_method_is_judged_twice_in_low_and_high_resource_languages(
         assert {r["language"] for r in each["low"]["arms"][0]["results"]} == set(LOW)
 
 
+@pytest.fixture(scope="module")
+def unscored(reading: Reading) -> Bench:
+    """Without a scored prompt."""
+    seen = {split: each for split, each in reading.activations.items() if split != "test"}
+    return Bench(replace(reading, activations=seen), papers_layer=1)
+
+
 @pytest.mark.parametrize("name", FITS)
-def test_no_readout_needs_a_scored_prompt(reading: Reading, name: str) -> None:
-    unscored = {split: each for split, each in reading.activations.items() if split != "test"}
-    fitted = FITS[name](Bench(replace(reading, activations=unscored), papers_layer=1))
-    scored = measured(name, fitted, reading, draws=1).scored
+def test_no_readout_needs_a_scored_prompt(unscored: Bench, reading: Reading, name: str) -> None:
+    scored = measured(name, FITS[name](unscored), reading, draws=1).scored
     assert all(np.isfinite(part).all() for scores in scored.values() for part in scores)
 
 
@@ -102,25 +107,31 @@ def flipped(activations: Activations) -> Activations:
     return replace(activations, prompts=tuple(prompts))
 
 
-def scores_with_other_labels(reading: Reading, name: str) -> tuple[TwoClass, TwoClass]:
-    """Of scored Thai prompts, fitted with right and with wrong labels of low-resource languages."""
+@pytest.fixture(scope="module")
+def mislabelled(reading: Reading) -> Bench:
+    """With wrong labels of all prompts of low-resource languages."""
     others = {split: flipped(each) for split, each in reading.activations.items()}
-    found = [
-        FITS[name](Bench(each, papers_layer=1)).scores(reading.activations["test"], "th")
-        for each in (reading, replace(reading, activations=others))
-    ]
-    return found[0], found[1]
+    return Bench(replace(reading, activations=others), papers_layer=1)
+
+
+def thai(name: str, bench: Bench, reading: Reading) -> np.ndarray:
+    return FITS[name](bench).scores(reading.activations["test"], "th").harmful
 
 
 @pytest.mark.parametrize("name", ["paper", "recal", "aligned, rotation", "distil"])
-def test_what_claims_to_do_without_labels_of_its_language_does(reading: Reading, name: str) -> None:
-    right, wrong = scores_with_other_labels(reading, name)
-    np.testing.assert_allclose(right.harmful, wrong.harmful, atol=1e-9)
+def test_what_claims_to_do_without_labels_of_its_language_does(
+    unscored: Bench, mislabelled: Bench, reading: Reading, name: str
+) -> None:
+    right, wrong = (thai(name, bench, reading) for bench in (unscored, mislabelled))
+    np.testing.assert_allclose(right, wrong, atol=1e-9)
 
 
-def test_translations_are_learned_from_with_their_labels(reading: Reading) -> None:
-    right, wrong = scores_with_other_labels(reading, "translate_train, all readings")
-    assert np.abs(right.harmful - wrong.harmful).max() > 0.1
+def test_translations_are_learned_from_with_their_labels(
+    unscored: Bench, mislabelled: Bench, reading: Reading
+) -> None:
+    name = "translate_train, all readings"
+    right, wrong = (thai(name, bench, reading) for bench in (unscored, mislabelled))
+    assert np.abs(right - wrong).max() > 0.1
 
 
 def test_the_interval_of_a_difference_holds_nothing_for_twins_and_tells_others_apart() -> None:
