@@ -15,7 +15,7 @@ from typing import Any
 
 from benchmarks.science.organisms import add_options, names_by, organism_by, prompts_by
 from benchmarks.science.prompt_sets import LOW
-from benchmarks.science.reading import Reading, read
+from benchmarks.science.reading import N_ACTING, N_ACTING_QUICK, Reading, read
 from benchmarks.science.report import Bar, Benchmark, Found
 from benchmarks.science.steered import Steered, steered
 from recal.collect import Activations
@@ -39,6 +39,7 @@ from services.backbone.load import Backbone
 from services.composition import ORGANISM_NOTICE
 from services.generation.offline import generate_texts
 from services.generation.treatment import Treatment
+from services.readout.bundle import Readout
 
 METHODS = (
     "untouched",
@@ -55,8 +56,6 @@ JUDGINGS: Mapping[str, Judging] = {
 }
 KS, KS_QUICK = (1, 2, 4, 32), (1, 4)
 DRAWS, GATE_DRAWS = 12, 60
-N_SEARCH = 4
-"""Validation prompts a class and high-resource language."""
 MAX_ROWS = 48
 """Texts that are written at once."""
 
@@ -70,6 +69,8 @@ class Evaluations:
     low: EvaluationReport
     high: EvaluationReport
     """The languages of the readout, without examples."""
+    papers: EvaluationReport
+    """The low-resource ones under the paper's rule, with its own readout and steering."""
 
     def bars(self, name: str) -> tuple[Bar, ...]:
         """What was promised of the whole line."""
@@ -182,22 +183,29 @@ def run(
     backbone: Backbone, reading: Reading, made: Steered, plan: EvaluationPlan
 ) -> dict[str, Evaluations]:
     """Every method in every language with scored prompts of both classes, by judge."""
-    material = Material(made.readout, reading.activations["calibration"], {})
+    pool = reading.activations["calibration"]
     test = _joined(reading.activations["test"])
     texts = Texts(backbone)
 
-    def report(languages: Sequence[str], judging: Judging, reference: str) -> EvaluationReport:
+    def report(
+        judging: Judging,
+        reference: str,
+        *,
+        languages: Sequence[str] = LOW,
+        methods: Sequence[str] = METHODS,
+        readout: Readout = made.readout,
+    ) -> EvaluationReport:
         return evaluate(
-            methods_of(METHODS, material),
+            methods_of(methods, Material(readout, pool, {})),
             test,
-            material.pool,
+            pool,
             languages=languages,
             plan=replace(plan, reference=reference),
             write=texts,
             judging=judging,
             context=Context(
                 backbone=f"{reading.name} ({backbone.identity.weights_digest[:12]})",
-                readout=made.readout.digest[:12],
+                readout=readout.digest[:12],
                 split="test",
                 notice=ORGANISM_NOTICE,
             ),
@@ -206,7 +214,9 @@ def run(
 
     return {
         name: Evaluations(
-            low=report(LOW, judging, "recal@4"), high=report(reading.sources, judging, "recal")
+            low=report(judging, "recal@4"),
+            high=report(judging, "recal", languages=reading.sources),
+            papers=report(judging, "paper", methods=("paper",), readout=made.papers),
         )
         for name, judging in JUDGINGS.items()
     }
@@ -231,14 +241,15 @@ def to_markdown(name: str, found: Mapping[str, Evaluations]) -> str:
     for arm in organism.low.arms:
         low, high = arm.tier(ALL_LANGUAGES), organism.high.arm(arm.method).tier(ALL_LANGUAGES)
         by_phrases = phrases.low.arm(arm.key).tier(ALL_LANGUAGES).delta.value
-        loss, where = worst_loss(organism.low, arm)
         lines.append(
-            f"| {arm.key} | {low.harmful.value:.1f} | {low.harmless.value:.1f} "
-            f"| {low.delta.value:.1f} ({low.delta.low:.1f} to {low.delta.high:.1f}) "
-            f"| {by_phrases:.1f} | {low.degenerate:.1f} | {loss:+.1f} ({where}) "
-            f"| {low.j.mean:.1f} ({low.j.p5:.0f}) "
-            f"| {high.harmful.value:.1f} / {high.harmless.value:.1f} |"
+            _line(arm.key, low, by_phrases, worst_loss(organism.low, arm))
+            + f" {high.harmful.value:.1f} / {high.harmless.value:.1f} |"
         )
+    for arm in organism.papers.arms[1:]:
+        low = arm.tier(ALL_LANGUAGES)
+        by_phrases = phrases.papers.arm(arm.key).tier(ALL_LANGUAGES).delta.value
+        title = f"{arm.key}, its own readout and steering"
+        lines.append(_line(title, low, by_phrases, worst_loss(organism.papers, arm)) + " – |")
     lines += [
         "",
         "| arm | Δ | lost by the readout | by the threshold | by acting |",
@@ -254,15 +265,24 @@ def to_markdown(name: str, found: Mapping[str, Evaluations]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _line(title: str, low: TierResult, by_phrases: float, loss: tuple[float, str]) -> str:
+    return (
+        f"| {title} | {low.harmful.value:.1f} | {low.harmless.value:.1f} "
+        f"| {low.delta.value:.1f} ({low.delta.low:.1f} to {low.delta.high:.1f}) "
+        f"| {by_phrases:.1f} | {low.degenerate:.1f} | {loss[0]:+.1f} ({loss[1]}) "
+        f"| {low.j.mean:.1f} ({low.j.p5:.0f}) |"
+    )
+
+
 def measure(options: argparse.Namespace) -> Found:
     """Both organisms, under both judges."""
     plan = EvaluationPlan(ks=KS, draws=options.draws or DRAWS, gate_draws=GATE_DRAWS)
-    search, n_search = SearchPlan(), N_SEARCH
+    search, n_acting = SearchPlan(), N_ACTING
     if options.quick:
         # an organism that has hardly learned to write degenerates under any steering
         search = SearchPlan(n_finalists=1, layers=(1,), multiples=(0.5, 1.0), max_degenerate=1.0)
         plan = EvaluationPlan(ks=KS_QUICK, draws=2, gate_draws=2, n_resamples=100)
-        n_search = 1
+        n_acting = N_ACTING_QUICK
     sets = prompts_by(options)
     organisms: dict[str, Any] = {}
     weights: dict[str, str] = {}
@@ -271,7 +291,7 @@ def measure(options: argparse.Namespace) -> Found:
     for name in names_by(options):
         backbone = organism_by(options, name, sets)
         reading = read(name, backbone, sets, root=options.root)
-        made = steered(backbone, reading, options.root, n_search=n_search, plan=search)
+        made = steered(backbone, reading, options.root, n_acting=n_acting, plan=search)
         print(f"{name} steers: {made.found.chosen.in_words}", flush=True)
         print(f"{name} releases: {made.found.release.in_words}", flush=True)
         found = run(backbone, reading, made, plan)
@@ -290,7 +310,7 @@ def _plain(made: Steered, found: Mapping[str, Evaluations]) -> dict[str, Any]:
         "releases": made.found.release.in_words,
         "papers_layer": made.found.paper.steering.layer,
         "judges": {
-            judge: {"low": each.low.to_json(), "high": each.high.to_json()}
+            judge: {tier: getattr(each, tier).to_json() for tier in ("low", "high", "papers")}
             for judge, each in found.items()
         },
     }

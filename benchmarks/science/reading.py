@@ -25,6 +25,8 @@ FITTED_ON: Split = "validation"
 """What a readout is fitted on. Not the training split: the organism has learned those labels by
 heart, so that every layer tells them apart and their scores lie farther out than any new prompt's.
 """
+N_ACTING, N_ACTING_QUICK = 8, 2
+"""Validation prompts a class and high-resource language that choose where and how to act."""
 SPLITS: tuple[Split, ...] = ("train", "validation", "calibration", "test")
 
 

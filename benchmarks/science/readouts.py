@@ -15,7 +15,7 @@ import numpy as np
 from benchmarks.science.fits import FITS, OURS, PAPER, TRANSLATED, Bench, Fitted
 from benchmarks.science.organisms import add_options, names_by, organism_by, prompts_by
 from benchmarks.science.prompt_sets import LOW
-from benchmarks.science.reading import FITTED_ON, Reading, read
+from benchmarks.science.reading import FITTED_ON, N_ACTING, N_ACTING_QUICK, Reading, read
 from benchmarks.science.report import Bar, Benchmark, Found
 from recal.fit import FitPlan, direction_at
 from recal.generate import Generator
@@ -40,8 +40,6 @@ from services.backbone.load import Backbone
 
 K = 4
 DRAWS, DRAWS_QUICK = 60, 5
-N_SWEPT, N_SWEPT_QUICK = 8, 2
-"""Validation prompts a class and language that choose the paper's layer."""
 SEED, N_RESAMPLES = 0, 1000
 """Of the intervals."""
 RISE = 6.0
@@ -277,8 +275,8 @@ def measure(options: argparse.Namespace) -> Found:
     for name in names_by(options):
         backbone = organism_by(options, name, sets)
         reading = read(name, backbone, sets, root=options.root)
-        n_swept = N_SWEPT_QUICK if options.quick else N_SWEPT
-        bench = Bench(reading, papers_layer(backbone, reading, n=n_swept))
+        n_acting = N_ACTING_QUICK if options.quick else N_ACTING
+        bench = Bench(reading, papers_layer(backbone, reading, n=n_acting))
         found = {}
         for way, fit in FITS.items():
             found[way] = measured(way, fit(bench), reading, draws=draws)
