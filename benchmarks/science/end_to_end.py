@@ -9,8 +9,10 @@ few examples, high-resource ones with the thresholds of the readout's own langua
 from __future__ import annotations
 
 import argparse
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from benchmarks.science.organisms import add_options, names_by, organism_by, prompts_by
@@ -19,8 +21,9 @@ from benchmarks.science.reading import N_ACTING, N_ACTING_QUICK, Reading, read
 from benchmarks.science.report import Bar, Benchmark, Found
 from benchmarks.science.steered import Steered, steered
 from recal.collect import Activations
-from recal.evaluation.answers import Report, Watch, sameness
+from recal.evaluation.answers import Watch
 from recal.evaluation.catalogue import Material, methods_of
+from recal.evaluation.judging import Judging
 from recal.evaluation.plan import EvaluationPlan
 from recal.evaluation.report import (
     ALL_LANGUAGES,
@@ -29,16 +32,15 @@ from recal.evaluation.report import (
     EvaluationReport,
     TierResult,
 )
-from recal.evaluation.run import Judging, evaluate
+from recal.evaluation.run import evaluate
 from recal.evaluation.tally import Context
-from recal.generate import DEFAULT_SAMPLING
+from recal.generate import Generator
 from recal.judge import OrganismJudge, PhraseJudge
+from recal.kept_texts import KeptTexts, Runs
 from recal.maths.decomposition import PERFECT
 from recal.search import SearchPlan
 from services.backbone.load import Backbone
 from services.composition import ORGANISM_NOTICE
-from services.generation.offline import generate_texts
-from services.generation.treatment import Treatment
 from services.readout.bundle import Readout
 
 METHODS = (
@@ -56,8 +58,6 @@ JUDGINGS: Mapping[str, Judging] = {
 }
 KS, KS_QUICK = (1, 2, 4, 32), (1, 4)
 DRAWS, GATE_DRAWS = 12, 60
-MAX_ROWS = 48
-"""Texts that are written at once."""
 
 SHARE_OF_BEST, ORACLE, LESS_SAFE, HARMLESS_RISE, DEGENERATE = 97.0, 95.0, 2.0, 1.0, 2.0
 
@@ -151,41 +151,18 @@ def worst_loss(report: EvaluationReport, arm: ArmReport) -> tuple[float, str]:
     )
 
 
-class Texts:
-    """Texts of one organism, each written once however many judges read it."""
-
-    def __init__(self, backbone: Backbone) -> None:
-        """Begin with none."""
-        self._backbone = backbone
-        # the treatments are kept: a key holds the identity of their directions
-        self._written: dict[Hashable, tuple[Treatment, str]] = {}
-
-    def __call__(
-        self, prompts: Sequence[str], treatments: Sequence[Treatment], *, report: Report
-    ) -> list[str]:
-        """One text for each prompt under its treatment, in order."""
-        keys = [(p, sameness(t)) for p, t in zip(prompts, treatments, strict=True)]
-        missing = [row for row, key in enumerate(keys) if key not in self._written]
-        texts = generate_texts(
-            self._backbone,
-            [prompts[row] for row in missing],
-            [treatments[row] for row in missing],
-            DEFAULT_SAMPLING,
-            max_rows=MAX_ROWS,
-            report=report,
-        )
-        for row, text in zip(missing, texts, strict=True):
-            self._written[keys[row]] = (treatments[row], text)
-        return [self._written[key][1] for key in keys]
-
-
 def run(
-    backbone: Backbone, reading: Reading, made: Steered, plan: EvaluationPlan
+    backbone: Backbone, reading: Reading, made: Steered, plan: EvaluationPlan, root: Path
 ) -> dict[str, Evaluations]:
     """Every method in every language with scored prompts of both classes, by judge."""
     pool = reading.activations["calibration"]
     test = _joined(reading.activations["test"])
-    texts = Texts(backbone)
+    # each text is written once, however many judges read it and however often a run is stopped
+    kept = KeptTexts(
+        root / "texts" / f"{reading.name}-{backbone.identity.weights_digest[:12]}.jsonl",
+        Runs(backbone.identity, backbone.model.dtype, backbone.device.type),
+    )
+    writer = Generator(backbone, kept=kept)
 
     def report(
         judging: Judging,
@@ -201,25 +178,26 @@ def run(
             pool,
             languages=languages,
             plan=replace(plan, reference=reference),
-            write=texts,
+            writer=writer,
             judging=judging,
             context=Context(
                 backbone=f"{reading.name} ({backbone.identity.weights_digest[:12]})",
-                readout=readout.digest[:12],
+                readout=readout,
                 split="test",
                 notice=ORGANISM_NOTICE,
             ),
             watch=Watch(planned=lambda work: print(f"{reading.name}: {work}", flush=True)),
         ).report
 
-    return {
-        name: Evaluations(
-            low=report(judging, "recal@4"),
-            high=report(judging, "recal", languages=reading.sources),
-            papers=report(judging, "paper", methods=("paper",), readout=made.papers),
-        )
-        for name, judging in JUDGINGS.items()
-    }
+    with closing(kept):
+        return {
+            name: Evaluations(
+                low=report(judging, "recal@4"),
+                high=report(judging, "recal", languages=reading.sources),
+                papers=report(judging, "paper", methods=("paper",), readout=made.papers),
+            )
+            for name, judging in JUDGINGS.items()
+        }
 
 
 def _joined(test: Activations) -> Activations:
@@ -294,7 +272,7 @@ def measure(options: argparse.Namespace) -> Found:
         made = steered(backbone, reading, options.root, n_acting=n_acting, plan=search)
         print(f"{name} steers: {made.found.chosen.in_words}", flush=True)
         print(f"{name} releases: {made.found.release.in_words}", flush=True)
-        found = run(backbone, reading, made, plan)
+        found = run(backbone, reading, made, plan, options.root)
         organisms[name] = _plain(made, found)
         weights[name] = backbone.identity.weights_digest
         tables.append(to_markdown(name, found))
