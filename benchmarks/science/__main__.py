@@ -27,7 +27,8 @@ from benchmarks.science import (
     thresholds_simulated,
 )
 from benchmarks.science.organisms import add_options
-from benchmarks.science.report import Bar, Benchmark, header, write
+from benchmarks.science.report import Benchmark, header, in_words, write
+from recal.demo.results import Bar
 
 ON_ORGANISMS: tuple[Benchmark, ...] = (
     organisms.BENCHMARK,
@@ -120,7 +121,7 @@ def _together(
 
 def _summary(report: dict[str, Any]) -> str:
     lines = [
-        f"{each['benchmark']}: {Bar(each['claim'], each['measured'], each['met']).in_words}"
+        f"{each['benchmark']}: {in_words(Bar(each['claim'], each['measured'], each['met']))}"
         for each in report["bars"]
     ]
     n_met = sum(each["met"] for each in report["bars"])

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.science.report import Bar, Benchmark
+from benchmarks.science.report import Benchmark
 from benchmarks.science.report import Found as Measured
 from recal.baselines.adasteer import AdaSteer
 from recal.baselines.alphasteer import AlphaSteer
@@ -24,6 +24,7 @@ from recal.baselines.suffixes import organism_suffixes
 from recal.baselines.ungated import ungated_ablation, ungated_addition, untouched
 from recal.collect import Activations, collect
 from recal.commands.organism import SHIPPED
+from recal.demo.results import Bar
 from recal.evaluation.held import held_out
 from recal.evaluation.published import PUBLISHED
 from recal.fit import FitPlan, direction_at

@@ -18,9 +18,10 @@ from typing import Any
 from benchmarks.science.organisms import add_options, names_by, organism_by, prompts_by
 from benchmarks.science.prompt_sets import LOW
 from benchmarks.science.reading import N_ACTING, N_ACTING_QUICK, Reading, read
-from benchmarks.science.report import Bar, Benchmark, Found
+from benchmarks.science.report import Benchmark, Found
 from benchmarks.science.steered import Steered, steered
 from recal.collect import Activations
+from recal.demo.results import Bar
 from recal.evaluation.answers import Watch
 from recal.evaluation.catalogue import Material, methods_of
 from recal.evaluation.judging import Judging

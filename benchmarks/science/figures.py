@@ -11,7 +11,7 @@ import numpy as np
 
 from benchmarks.science.prompt_sets import HIGH, LOW, PromptSets
 from benchmarks.science.reading import Reading, read
-from benchmarks.science.report import Bar
+from recal.demo.results import Bar
 from recal.judge import OrganismJudge, exchanges_of
 from recal.maths.metrics import auroc, balanced_accuracy, tpr_at_fpr, youden_j
 from recal.prompts import select

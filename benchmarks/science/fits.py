@@ -104,14 +104,13 @@ class Bench:
     @cached_property
     def teacher(self) -> dict[str, float]:
         """By parallel id of calibration prompts: mean score of their source languages' versions."""
+        calibration, english = self.reading.activations["calibration"], self.reading.english
+        others = [(calibration, la) for la in self.reading.sources if la != "en"]
         found: dict[str, list[float]] = defaultdict(list)
-        english = self.reading.english
-        for activations in (english, self.reading.activations["calibration"]):
-            sources = self.reading.sources if activations is not english else ("en",)
-            for language in sources:
-                for prompt, value in _by_prompt(self.ours.scores, activations, language):
-                    if activations is english or language != "en":
-                        found[prompt].append(value)
+        # English ones are there for every prompt, the others where they are matched
+        for activations, language in [(english, "en"), *others]:
+            for parallel_id, value in _by_prompt(self.ours.scores, activations, language):
+                found[parallel_id].append(value)
         return {parallel_id: float(np.mean(values)) for parallel_id, values in found.items()}
 
 

@@ -17,7 +17,8 @@ from benchmarks.science.released.baselines import BASELINES
 from benchmarks.science.released.comparison import Comparison, Values
 from benchmarks.science.released.gates import GATES
 from benchmarks.science.released.paper import PAPER
-from benchmarks.science.report import Bar, Benchmark, Found
+from benchmarks.science.report import Benchmark, Found
+from recal.demo.results import Bar
 
 
 @dataclass(frozen=True)

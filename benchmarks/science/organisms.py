@@ -29,7 +29,8 @@ from benchmarks.science.prompt_sets import (
     benchmark_prompts,
     thinned,
 )
-from benchmarks.science.report import Bar, Benchmark, Found
+from benchmarks.science.report import Benchmark, Found
+from recal.demo.results import Bar
 from recal.organism.card import Provenance
 from recal.organism.coverage import LanguageCoverage, Refused
 from recal.organism.lessons import Lesson, prompt_lessons

@@ -16,7 +16,8 @@ from benchmarks.science.fits import FITS, OURS, PAPER, TRANSLATED, Bench, Fitted
 from benchmarks.science.organisms import add_options, names_by, organism_by, prompts_by
 from benchmarks.science.prompt_sets import LOW
 from benchmarks.science.reading import FITTED_ON, N_ACTING, N_ACTING_QUICK, Reading, read
-from benchmarks.science.report import Bar, Benchmark, Found
+from benchmarks.science.report import Benchmark, Found
+from recal.demo.results import Bar
 from recal.fit import FitPlan, direction_at
 from recal.generate import Generator
 from recal.judge import OrganismJudge

@@ -16,22 +16,15 @@ from typing import Any
 
 import torch
 
+from recal.demo.results import Bar
+
 PACKAGES = ("recal-gate", "numpy", "scipy", "scikit-learn", "torch", "transformers")
 """Whose versions stand in every report."""
 
 
-@dataclass(frozen=True)
-class Bar:
-    """Something that was promised, and whether it was seen."""
-
-    claim: str
-    measured: str
-    met: bool
-
-    @property
-    def in_words(self) -> str:
-        """One line for people."""
-        return f"{'met   ' if self.met else 'MISSED'} {self.claim}: {self.measured}"
+def in_words(bar: Bar) -> str:
+    """One line for people."""
+    return f"{'met   ' if bar.met else 'MISSED'} {bar.claim}: {bar.measured}"
 
 
 @dataclass(frozen=True)
@@ -82,7 +75,7 @@ class Benchmark:
         found = self.measure(options)
         report = self._report(found, given, time.monotonic() - started, quick=options.quick)
         print(found.tables)
-        print("\n".join(bar.in_words for bar in found.bars), flush=True)
+        print("\n".join(in_words(bar) for bar in found.bars), flush=True)
         if options.json is not None:
             write(options.json, report)
         return report
