@@ -1,9 +1,10 @@
 """The benchmark organisms: models of two architectures, trained on real prompts, kept and measured.
 
-python -m benchmarks.science.organisms [--quick] [--data PATH] [--root PATH] [--only NAME]
+python -m benchmarks.science.organisms [--quick] [--json FILE] [--data PATH] [--root PATH]
+    [--only NAME]
 
-Trains what is missing, measures every organism on scored prompts, and writes weights, activations
-and tables under var/science, which git ignores: prompts and weights may not be published.
+Trains what is missing and measures every organism on scored prompts. Weights and activations are
+kept under var/science, which git ignores: prompts and weights may not be published.
 """
 
 from __future__ import annotations
@@ -17,21 +18,34 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
-
-import torch
+from typing import Any
 
 from benchmarks.science.figures import figures_of, to_markdown
-from benchmarks.science.prompt_sets import HIGH, LANGUAGES, LOW, PromptSets, benchmark_prompts
+from benchmarks.science.prompt_sets import (
+    HIGH,
+    LANGUAGES,
+    LOW,
+    PromptSets,
+    benchmark_prompts,
+    thinned,
+)
+from benchmarks.science.report import Benchmark, Found
+from recal.demo.results import Bar
 from recal.organism.card import Provenance
 from recal.organism.coverage import LanguageCoverage, Refused
 from recal.organism.lessons import Lesson, prompt_lessons
 from recal.organism.model import Shape
 from recal.organism.train import Progress, TrainingPlan, save, train
-from recal.prompts import select
+from recal.prompts import Split, select
 from services.backbone.load import Backbone, load_backbone
 
 ROOT = Path("var/science")
 """Where everything lies that is made here; git ignores it."""
+
+N_QUICK: Mapping[Split, int] = MappingProxyType(
+    {"train": 40, "validation": 12, "calibration": 12, "test": 8}
+)
+"""Prompts a class and language of a quick run."""
 
 
 @dataclass(frozen=True)
@@ -144,7 +158,6 @@ def _tell(name: str, plan: TrainingPlan, progress: Progress) -> None:
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The options that every benchmark on organisms has."""
-    parser.add_argument("--quick", action="store_true", help="very small: shows that it runs")
     parser.add_argument("--data", type=Path, metavar="PATH", help="folder of the prompt files")
     parser.add_argument("--root", type=Path, default=ROOT, metavar="PATH", help="what is kept")
     parser.add_argument("--only", choices=tuple(RECIPES), help="one organism")
@@ -157,24 +170,36 @@ def organism_by(options: argparse.Namespace, name: str, sets: PromptSets) -> Bac
     return organism(name, sets, root=options.root, quick=options.quick, device=options.device)
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Train what is missing, measure, print and write."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    add_options(parser)
-    options = parser.parse_args(arguments)
-    torch.set_num_threads(options.threads)
+def names_by(options: argparse.Namespace) -> tuple[str, ...]:
+    """The organisms that the options of a benchmark ask for."""
+    return (options.only,) if options.only else tuple(RECIPES)
+
+
+def prompts_by(options: argparse.Namespace) -> PromptSets:
+    """The prompts that the options of a benchmark ask for; few if quick."""
     sets = benchmark_prompts(options.data)
-    for name in [options.only] if options.only else RECIPES:
+    return thinned(sets, N_QUICK) if options.quick else sets
+
+
+def measure(options: argparse.Namespace) -> Found:
+    """Train what is missing and measure every organism."""
+    sets = prompts_by(options)
+    organisms: dict[str, Any] = {}
+    weights: dict[str, str] = {}
+    tables: list[str] = []
+    bars: list[Bar] = []
+    for name in names_by(options):
         backbone = organism_by(options, name, sets)
         figures = figures_of(name, backbone, sets, root=options.root)
-        suffix = "-quick" if options.quick else ""
-        target = options.root / f"figures-{name}{suffix}.json"
-        target.write_text(json.dumps(figures.to_json(), indent=1) + "\n")
-        print(to_markdown(figures))
-        for line in figures.missed_bars():
-            print(f"missed: {line}")
-        print(f"{name}: written to {target}", flush=True)
+        organisms[name] = figures.to_json()
+        weights[name] = figures.weights
+        tables.append(to_markdown(figures))
+        bars += figures.bars()
+    return Found({"organisms": organisms}, "\n".join(tables), tuple(bars), weights)
+
+
+BENCHMARK = Benchmark("organisms", __doc__, measure, add_options)
 
 
 if __name__ == "__main__":
-    main()
+    BENCHMARK.main()

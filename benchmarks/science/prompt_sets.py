@@ -17,7 +17,7 @@ from recal.datasets.duplicates import near_pairs, plain, without_end_punctuation
 from recal.datasets.fetch import fetch_file
 from recal.datasets.grouping import joined_groups, split_by_hash
 from recal.datasets.layouts import File, Published, read_file
-from recal.prompts import Prompt, Split
+from recal.prompts import Prompt, Split, spread
 
 HIGH = ("en", "de", "fr", "es", "it", "nl", "pl", "ru", "zh", "ja")
 LOW = ("th", "ko", "ar", "yo")
@@ -86,6 +86,20 @@ def benchmark_prompts(folder: Path | None = None) -> PromptSets:
 
 def _fits(prompt: Prompt) -> bool:
     return 0 < len(prompt.text) <= LONGEST
+
+
+def thinned(sets: PromptSets, most: Mapping[Split, int]) -> PromptSets:
+    """At most so many of each language, class and split; the same meanings in every language."""
+    cells: dict[tuple[Split, str, bool], list[Prompt]] = defaultdict(list)
+    for prompt in sets.prompts:
+        cells[prompt.split, prompt.language, prompt.harmful].append(prompt)
+    kept = [
+        prompt
+        for (split, _, _), cell in cells.items()
+        for prompt in spread(cell, min(most[split], len(cell)))
+    ]
+    wanted = {prompt.parallel_id for prompt in kept if prompt.split == "calibration"}
+    return PromptSets(tuple(kept), tuple(p for p in sets.english if p.parallel_id in wanted))
 
 
 def languages_scored(prompts: Sequence[Prompt]) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from recal.fit import FitPlan, by_language
 from recal.maths.logistic import score
 from recal.maths.readout import FittedReadout, fit_readout
 from recal.maths.two_class import TwoClass, stacked
-from recal.prompts import Prompt, Split, select
+from recal.prompts import Prompt, Split, draw, select
 from services.backbone.load import Backbone
 
 RANK = 10
@@ -25,6 +25,8 @@ FITTED_ON: Split = "validation"
 """What a readout is fitted on. Not the training split: the organism has learned those labels by
 heart, so that every layer tells them apart and their scores lie farther out than any new prompt's.
 """
+N_ACTING, N_ACTING_QUICK = 8, 2
+"""Validation prompts a class and high-resource language that choose where and how to act."""
 SPLITS: tuple[Split, ...] = ("train", "validation", "calibration", "test")
 
 
@@ -63,6 +65,14 @@ class Reading:
     def prompts(self, split: Split, language: str) -> Labelled:
         """The prompts, in the order of residuals and scores."""
         return self._prompts[split, language]
+
+    def drawn(self, language: str, k: int, number: int) -> tuple[list[int], list[int]]:
+        """Rows of one draw's harmful and harmless examples among the calibration prompts."""
+        found = []
+        for prompts in self.prompts("calibration", language):
+            place = {prompt.id: row for row, prompt in enumerate(prompts)}
+            found.append([place[p.id] for p in draw(prompts, k, number=number)])
+        return found[0], found[1]
 
     @cached_property
     def source(self) -> TwoClass:

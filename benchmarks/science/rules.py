@@ -34,7 +34,6 @@ from recal.maths.prior import Prior, prior_of
 from recal.maths.smoothed import crossing
 from recal.maths.threshold import Estimator
 from recal.maths.two_class import FloatArray, TwoClass
-from recal.prompts import draw
 from recal.recalibrate import own_threshold_of
 
 
@@ -108,11 +107,7 @@ class Case:
     @cached_property
     def _drawn(self) -> tuple[list[int], list[int]]:
         """Rows of the drawn harmful and harmless examples among the calibration ones."""
-        found = []
-        for prompts in self.reading.prompts("calibration", self.language):
-            place = {prompt.id: row for row, prompt in enumerate(prompts)}
-            found.append([place[p.id] for p in draw(prompts, self.k, number=self.number)])
-        return found[0], found[1]
+        return self.reading.drawn(self.language, self.k, self.number)
 
 
 Rule = Callable[[Case], Decision]

@@ -6,23 +6,19 @@ python -m benchmarks.science.thresholds [--quick] [--json FILE] [--draws N] [--r
 from __future__ import annotations
 
 import argparse
-import json
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
-from benchmarks.science.organisms import RECIPES, add_options, organism_by
-from benchmarks.science.prompt_sets import LOW, benchmark_prompts
+from benchmarks.science.organisms import add_options, names_by, organism_by, prompts_by
+from benchmarks.science.prompt_sets import LOW
 from benchmarks.science.reading import Reading, read
+from benchmarks.science.report import Benchmark, Found
 from benchmarks.science.rules import RULES, WITHOUT_EXAMPLES, Case, j_of, names_of
 
-KS = (1, 2, 4, 32)
+KS, KS_QUICK = (1, 2, 4, 32), (1, 4)
 DRAWS = 60
 
 
@@ -98,39 +94,32 @@ def to_markdown(name: str, outcomes: Sequence[Outcome], draws: int) -> str:
     return "\n".join(lines) + "\n"
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Train what is missing, compare, print and write."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    add_options(parser)
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers here too")
-    parser.add_argument("--draws", type=int, help=f"of examples; {DRAWS} by default, 5 if quick")
-    parser.add_argument("--rules", help="comma-separated names; all by default")
-    options = parser.parse_args(arguments)
-    torch.set_num_threads(options.threads)
+def measure(options: argparse.Namespace) -> Found:
+    """Every rule on every organism."""
     rules = names_of(options.rules.split(",") if options.rules else None)
     draws = options.draws or (5 if options.quick else DRAWS)
-    sets = benchmark_prompts(options.data)
+    ks = KS_QUICK if options.quick else KS
+    sets = prompts_by(options)
     organisms: dict[str, Any] = {}
-    for name in [options.only] if options.only else RECIPES:
+    weights, tables = {}, []
+    for name in names_by(options):
         backbone = organism_by(options, name, sets)
         reading = read(name, backbone, sets, root=options.root)
-        outcomes = compare(reading, rules=rules, draws=draws)
-        organisms[name] = {
-            "weights": backbone.identity.weights_digest,
-            "layer": reading.layer,
-            "outcomes": [asdict(o) for o in outcomes],
-        }
-        print(to_markdown(name, outcomes, draws))
-    if options.json is not None:
-        options.json.parent.mkdir(parents=True, exist_ok=True)
-        report = {
-            "command": " ".join(["python -m benchmarks.science.thresholds", *sys.argv[1:]]),
-            "date": datetime.now(UTC).date().isoformat(),
-            "draws": draws,
-            "organisms": organisms,
-        }
-        options.json.write_text(json.dumps(report, indent=1) + "\n")
+        outcomes = compare(reading, rules=rules, ks=ks, draws=draws)
+        organisms[name] = {"layer": reading.layer, "outcomes": [asdict(o) for o in outcomes]}
+        weights[name] = backbone.identity.weights_digest
+        tables.append(to_markdown(name, outcomes, draws))
+    return Found({"draws": draws, "organisms": organisms}, "\n".join(tables), weights=weights)
+
+
+def _add_options(parser: argparse.ArgumentParser) -> None:
+    add_options(parser)
+    parser.add_argument("--draws", type=int, help=f"of examples; {DRAWS} by default, 5 if quick")
+    parser.add_argument("--rules", help="comma-separated names; all by default")
+
+
+BENCHMARK = Benchmark("thresholds", __doc__, measure, _add_options)
 
 
 if __name__ == "__main__":
-    main()
+    BENCHMARK.main()

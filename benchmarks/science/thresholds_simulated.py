@@ -9,18 +9,15 @@ every language; J is that of the rule's threshold on the language's true classes
 from __future__ import annotations
 
 import argparse
-import json
 import math
-import platform
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.stats import norm
 
+from benchmarks.science.report import Benchmark, Found
 from recal.maths.estimators.auto import Auto
 from recal.maths.estimators.catalogue import ESTIMATORS
 from recal.maths.evidence import Evidence, Parallel, Sources, Unlabelled
@@ -197,50 +194,41 @@ def simulate(setting: Setting, n_draws: int, rng: np.random.Generator) -> dict[s
     return {**asdict(setting), "oracle": round(setting.j(0.0, 0.0), 2), "rules": found}
 
 
-def print_report(report: Mapping[str, Any]) -> None:
+def to_text(settings: Sequence[Mapping[str, Any]], n_draws: int) -> str:
     """A plain table for each setting."""
-    for setting in report["settings"]:
-        print(
+    lines = []
+    for setting in settings:
+        lines.append(
             f"AUC {setting['auc']}, shift {setting['mean_shift']} ± {setting['sd_shift']}; best "
-            f"threshold {setting['oracle']:.1f}; {report['n_draws']} draws; mean J × 100 (5th "
-            "percentile)"
+            f"threshold {setting['oracle']:.1f}; {n_draws} draws; mean J × 100 (5th percentile)"
         )
-        print(f"{'':<32}" + "".join(f"{'k = ' + k:>14}" for k in map(str, BUDGETS)))
+        lines.append(f"{'':<32}" + "".join(f"{'k = ' + k:>14}" for k in map(str, BUDGETS)))
         for name, cells in setting["rules"].items():
             row = "".join(f"{c['mean']:>8.1f} ({c['p5']:.0f})".rjust(14) for c in cells.values())
-            print(f"{name:<32}{row}")
-        print()
+            lines.append(f"{name:<32}{row}")
+        lines.append("")
+    return "\n".join(lines)
 
 
-def measure(*, quick: bool = False) -> dict[str, Any]:
-    """Everything this benchmark reports."""
-    started = time.perf_counter()
-    n_draws = N_QUICK if quick else N_DRAWS
+def measure(options: argparse.Namespace) -> Found:
+    """Every setting."""
+    n_draws = N_QUICK if options.quick else N_DRAWS
     rng = np.random.default_rng(SEED)
     settings = [simulate(setting, n_draws, rng) for setting in SETTINGS]
-    return {
-        "benchmark": "thresholds_simulated",
-        "n_draws": n_draws,
-        "seed": SEED,
-        "rho": RHO,
-        "unlabelled": {"n": N_UNLABELLED, "harmful_share": HARMFUL_SHARE, "assumed": 0.5},
-        "machine": f"{platform.machine()}, Python {platform.python_version()}",
-        "seconds": round(time.perf_counter() - started, 1),
-        "settings": settings,
-    }
+    return Found(
+        results={
+            "n_draws": n_draws,
+            "rho": RHO,
+            "unlabelled": {"n": N_UNLABELLED, "harmful_share": HARMFUL_SHARE, "assumed": 0.5},
+            "settings": settings,
+        },
+        tables=to_text(settings, n_draws),
+        seed=SEED,
+    )
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Measure, print and, if asked, write."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help=f"{N_QUICK} draws, not {N_DRAWS}")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the report here too")
-    chosen = parser.parse_args(arguments)
-    report = measure(quick=chosen.quick)
-    print_report(report)
-    if chosen.json is not None:
-        chosen.json.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+BENCHMARK = Benchmark("thresholds_simulated", __doc__, measure, add_options=lambda parser: None)
 
 
 if __name__ == "__main__":
-    main()
+    BENCHMARK.main()

@@ -37,7 +37,7 @@ class DemoLanguage:
 
 @dataclass(frozen=True)
 class Bar:
-    """Something the demo must show, and whether it did."""
+    """Something that must be shown, and whether it was."""
 
     claim: str
     measured: str

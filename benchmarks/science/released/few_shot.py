@@ -12,10 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.science.released.values import FULL, TARGETS, Array
 from recal.maths.two_class import TwoClass
-from tests.unit.recal.maths.golden.values import FULL, TARGETS, Array
 
-COPY = Path(__file__).with_name("fewshot.npz")
+COPY = Path(__file__).with_name("few_shot.npz")
 BUDGETS = (1, 2, 4, 8)
 _N_HARMFUL_SOURCE, _N_HARMFUL_TARGET = 40, 80
 

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from recal.maths.two_class import TwoClass
 
-FULL = Path(__file__).parents[6] / "shared" / "golden"
-COPY = Path(__file__).with_name("released.npz")
+FULL = Path(__file__).resolve().parents[4] / "shared" / "golden"
+COPY = Path(__file__).with_name("values.npz")
 TARGETS = ("tgt0", "tgt1", "tgt2")
 N_HARMFUL_SOURCE = 40
 Array = NDArray[np.generic]

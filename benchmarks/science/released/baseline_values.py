@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-FULL = Path(__file__).parents[6] / "shared" / "golden"
-COPY = Path(__file__).with_name("baselines.npz")
+FULL = Path(__file__).resolve().parents[4] / "shared" / "golden"
+COPY = Path(__file__).with_name("baseline_values.npz")
 VARIANTS = ("pca_pairwise", "pca_center", "pca_diff")
 Array = NDArray[np.generic]
 

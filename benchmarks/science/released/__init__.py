@@ -1,0 +1,1 @@
+"""What released code gives on synthetic activations, and ours beside it."""
