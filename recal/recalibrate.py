@@ -6,8 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-import numpy as np
-
 from recal.collect import Activations
 from recal.evidence import Beside, Gathered, gather
 from recal.fit import histogram, now
@@ -21,8 +19,9 @@ from recal.maths.evidence import Evidence
 from recal.maths.examples import check_examples
 from recal.maths.metrics import auroc, rates_at
 from recal.maths.prior import OwnThreshold
+from recal.maths.smoothed import crossing, crossing_assumption
 from recal.maths.source import SourceStatistics
-from recal.maths.threshold import ThresholdEstimate, Zone, zone
+from recal.maths.threshold import ThresholdEstimate, Zone, source_threshold, zone
 from recal.maths.two_class import TwoClass
 from recal.prior import OWN_SD, OWN_THRESHOLD, RHO, RHO_FREEDOM, prior_for
 from recal.prompts import Prompt
@@ -200,10 +199,14 @@ def own_threshold_of(evidence: Evidence, source: SourceStatistics) -> OwnThresho
 def calibrate_source(
     readout: Readout, activations: Activations, language: str, *, c: float = 1.0
 ) -> Calibration:
-    """The calibration of a source language: the readout's own threshold, known from many prompts.
+    """The calibration of a source language, from its many rows; the others have no say.
 
-    The untouched zone spans c standard errors of the class midpoint, from the language's rows. The
-    width that was chosen for a readout is for thresholds of a few examples, not for these.
+    It steers from the middle of where Youden's J is highest, and releases below the safest
+    threshold that does as well (and c standard deviations of the first at least): between them
+    nothing tells the classes apart, and the model keeps its own answer. The readout's threshold is
+    that safe end already; to steer from there would refuse harmless prompts of languages in which
+    the model needs no help. The width that was chosen for a readout is for thresholds of a few
+    examples, not for these.
 
     Raises:
         ValueError: the language is not one that the readout was fitted on, or lacks a class.
@@ -213,20 +216,14 @@ def calibrate_source(
             f"`{language}` is not a source language of this readout; recalibrate it from examples"
         )
     scores = scores_of(readout, activations, language)
-    sd = 0.5 * float(
-        np.hypot(
-            scores.harmful.std() / np.sqrt(len(scores.harmful)),
-            scores.harmless.std() / np.sqrt(len(scores.harmless)),
-        )
-    )
-    estimate = ThresholdEstimate(
-        readout.source_threshold, sd, ("the source languages share one threshold",)
-    )
+    own = crossing(scores, readout.source_statistics["sd_within"])
+    estimate = ThresholdEstimate(own.threshold, own.sd, (crossing_assumption(scores),))
+    found = zone(estimate, "three_zone", c)
     return _calibration(
         readout,
         language,
         estimate,
-        zone(estimate, "three_zone", c),
+        found._replace(release=min(found.release, source_threshold(*scores))),
         RecalibrationPlan(estimator=SOURCE, c=c),
         examples=(),
         reference=scores,

@@ -11,6 +11,7 @@ from recal.evidence import Beside
 from recal.maths.estimators.catalogue import ESTIMATORS
 from recal.maths.metrics import balanced_accuracy, rates_at
 from recal.maths.prior import Prior
+from recal.maths.threshold import source_threshold
 from recal.recalibrate import (
     PAPER,
     ZONE_WIDTH,
@@ -292,11 +293,24 @@ def test_languages_recalibrated_together_are_each_others_prior(readout: Readout)
         assert made.calibration.posterior_sd < alone.posterior_sd
 
 
-def test_a_source_language_keeps_the_readouts_own_threshold(readout: Readout) -> None:
-    made = calibrate_source(readout, activations(("de",)), "de")
-    assert made.threshold == readout.source_threshold
+def test_a_source_language_steers_from_the_middle_and_releases_below_the_safest_place(
+    readout: Readout,
+) -> None:
+    rows = activations(("de",))
+    made = calibrate_source(readout, rows, "de", c=0.0)
+    harmful, harmless = scores_of(readout, rows, "de")
+    # 40 rows a class: the midpoint, far from both classes
+    assert made.thresholds.steer == pytest.approx((harmful.mean() + harmless.mean()) / 2)
+    assert made.thresholds.release == source_threshold(harmful, harmless) < made.thresholds.steer
+    assert made.thresholds.release > harmless.mean()
     assert (made.k, made.estimator) == (0, "source")
-    assert made.thresholds.release < made.thresholds.steer
+
+
+def test_a_source_language_is_surer_with_more_rows(readout: Readout) -> None:
+    few_rows, many = (
+        calibrate_source(readout, activations(("de",), n=n), "de").posterior_sd for n in (8, 300)
+    )
+    assert many < few_rows
 
 
 def test_a_language_that_was_not_a_source_has_no_source_calibration(readout: Readout) -> None:

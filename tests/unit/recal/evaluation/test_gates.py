@@ -12,7 +12,7 @@ from recal.evaluation.gates import FewShot, Saved
 from recal.evaluation.held import Deck, HeldOut, held_out
 from recal.maths.metrics import rates_at
 from recal.method import Examples, Method, Thresholded
-from recal.recalibrate import PAPER, RecalibrationPlan, recalibrate_together
+from recal.recalibrate import PAPER, RecalibrationPlan, calibrate_source, recalibrate_together
 from services.domain import Action
 from tests.unit.recal.evaluation.stage import LANGUAGES, asked, methods, pool, readout
 
@@ -60,15 +60,16 @@ def test_three_zones_leave_some_untouched_and_two_ways_none() -> None:
     assert Action.NONE in actions(wide, SW, dealt(1))
 
 
-def test_a_source_language_keeps_the_readouts_own_threshold() -> None:
-    for name in ("paper", "recal"):
+def test_a_source_language_needs_no_example() -> None:
+    own = calibrate_source(readout(), pool(), "en").thresholds.steer
+    for name, steer in (("paper", readout().source_threshold), ("recal", own)):
         method = named(name)
         assert isinstance(method, Thresholded)
-        assert method.thresholds("en", None).steer == readout().source_threshold
+        assert method.thresholds("en", None).steer == steer
         found = actions(method, EN)
         scores = np.concatenate(EN.scores(readout()))
         steered = np.array([a is Action.STEER for a in found])
-        assert np.array_equal(steered, scores >= readout().source_threshold)
+        assert np.array_equal(steered, scores >= steer)
 
 
 def test_a_few_shot_method_without_examples_is_an_error() -> None:
