@@ -48,6 +48,10 @@ _PENALTIES: dict[OwnMethod, tuple[float, ...]] = {
 _UNSEEN = frozenset({"test", "heldout"})
 
 
+class NotBetter(ValueError):
+    """The own readout ranks unseen translations no better than the frozen one does."""
+
+
 @dataclass(frozen=True, eq=False)
 class FittedOwn:
     """A language's own readout with what its thresholds are estimated from."""
@@ -109,8 +113,9 @@ def fit_own(
             or more source languages, whose frozen scores are averaged.
 
     Raises:
-        ValueError: a class has too few translations, one is of a split that tests, `distil` lacks
-            a source prompt, or the result ranks prompts no better than the frozen readout does.
+        NotBetter: it ranks prompts that it has not seen no better than the frozen readout does.
+        ValueError: a class has too few translations, one is of a split that tests, or `distil`
+            lacks a source prompt.
     """
     labelled = labelled_of(readout, translated, language)
     _refuse_few(labelled, language)
@@ -280,7 +285,7 @@ def _refuse_unseen(prompts: Sequence[Prompt], language: str) -> None:
 def _refuse_worse(scores: TwoClass, frozen: TwoClass, method: str, language: str) -> None:
     own, other = auroc(*scores), auroc(*frozen)
     if own <= other:
-        raise ValueError(
+        raise NotBetter(
             f"`{method}` ranks translations of `{language}` that it had not seen with AUC "
             f"{own:.3f}, the frozen readout with {other:.3f}; keep the frozen readout, or give "
             "more translations"
