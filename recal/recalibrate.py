@@ -109,9 +109,6 @@ def recalibrate(
 ) -> Recalibrated:
     """Set one language's thresholds from what is known of it; the readout stays as it is.
 
-    With a readout of its own everything is scored by that, and its translations' cross-fitted
-    scores are a part of the evidence and take the source languages' place.
-
     Args:
         readout: saved, so that it has a digest.
         examples: the language's labelled examples; other languages in it are ignored. None: there
@@ -119,24 +116,22 @@ def recalibrate(
         language: BCP 47 tag.
         plan: estimator and routing; `auto` and three zones by default.
         beside: what is known beside labelled examples.
-        own: the language's own readout; None: the frozen one scores.
+        own: scores everything in place of the frozen readout, and its translations' cross-fitted
+            scores are evidence and take the source languages' place; None: there is none.
         held_out: other prompts of the language, for the stored metrics and reference histogram.
         provenance: how it came to be.
 
     Raises:
         ValueError: the tag is none, the estimator lacks what it needs, its estimate is vacuous, a
-            score is not finite, an example is also held out, or an unknown estimator or routing;
-            with an own readout, a prompt is one of its translations too, or what is known beside
-            is of the frozen score.
+            score is not finite, an example is also held out, an unknown estimator or routing, or
+            as `ScoredBy.gather`.
     """
     chosen = plan if plan is not None else RecalibrationPlan()
     refuse_unknown_tag(language)
     estimator = estimator_of(chosen.estimator)
     scored = ScoredBy.of(readout, own)
     gathered = scored.gather(examples, language, beside if beside is not None else Beside())
-    if held_out is not None:
-        _refuse_reuse(gathered.used, held_out.prompts)
-        scored.refuse_translations(held_out, "held-out prompt")
+    reference = _reference(scored, gathered, held_out, language)
     try:
         estimate = estimator(scored.evidence_for(chosen.estimator, gathered), source=scored.source)
         found = zone(estimate, chosen.routing, _c(chosen, readout))
@@ -150,23 +145,17 @@ def recalibrate(
         within.zone,
         chosen,
         examples=gathered.used,
-        reference=scores_of(scored.by, held_out, language) if held_out is not None else None,
-        provenance={
-            **(provenance or {}),
-            **_said(estimate),
-            **within.provenance,
-            **scored.provenance,
-        },
+        reference=reference,
+        provenance={**(provenance or {}), **_said(estimate), **within.provenance},
     )
     calibration = replace(
         calibration,
         k=min(len(gathered.evidence.harmful), len(gathered.evidence.harmless)),
         evidence=_evidence_record(gathered.evidence, estimate, scored.source),
         vacuous=within.vacuous,
-        own=own.readout if own is not None else None,
     )
     warnings = (*_warnings(gathered, scored.source), *within.warnings, *scored.warnings)
-    return Recalibrated(calibration, warnings)
+    return Recalibrated(scored.signed(calibration), warnings)
 
 
 def recalibrate_together(
@@ -249,6 +238,17 @@ def calibrate_source(
         reference=scores,
         provenance={"assumptions": estimate.assumptions[0]},
     )
+
+
+def _reference(
+    scored: ScoredBy, gathered: Gathered, held_out: Activations | None, language: str
+) -> TwoClass | None:
+    """Scores of held-out prompts, none of which had a say."""
+    if held_out is None:
+        return None
+    _refuse_reuse(gathered.used, held_out.prompts)
+    scored.refuse_translations(held_out, "held-out prompt")
+    return scores_of(scored.by, held_out, language)
 
 
 class _Bounds(NamedTuple):

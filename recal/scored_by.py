@@ -12,7 +12,7 @@ from recal.maths.evidence import Evidence
 from recal.maths.source import SourceStatistics
 from recal.own_readout import FittedOwn, refuse_translations
 from recal.scoring import Scorer
-from services.readout.bundle import Readout
+from services.readout.bundle import Calibration, Readout
 
 OWN_READOUT = "own_readout"
 """Key of a calibration's provenance under which it stands how its own readout came to be."""
@@ -73,10 +73,12 @@ class ScoredBy(NamedTuple):
             return gathered.evidence
         return replace(gathered.evidence, translated=None)
 
-    @property
-    def provenance(self) -> dict[str, str]:
-        """How the own readout came to be."""
-        return {} if self.own is None else {OWN_READOUT: self.own.said}
+    def signed(self, calibration: Calibration) -> Calibration:
+        """The calibration with what its thresholds are held against, and how that came to be."""
+        if self.own is None:
+            return calibration
+        provenance = {**calibration.provenance, OWN_READOUT: self.own.said}
+        return replace(calibration, own=self.own.readout, provenance=provenance)
 
     @property
     def warnings(self) -> tuple[str, ...]:

@@ -104,18 +104,14 @@ def recalibrate(
 ) -> None:
     """Set one language's thresholds from 1 to 4 examples per class (more, or none, do too).
 
-    `auto` weighs whatever is given, other languages' calibrations too, by its precision. `--own`
-    goes further than thresholds where the frozen readout is what holds a language back.
+    `auto` weighs all that is given by its precision; `--own` goes past what a threshold can reach.
     """
-    from dataclasses import replace
-
     from rich.console import Console
 
     from recal.evidence_files import EvidenceFiles, collect_evidence
     from recal.inputs import settings_of, whole_backbone
     from recal.languages import refuse_unknown_tag
     from recal.maths.estimators.catalogue import estimator_of
-    from recal.prior import own_thresholds, prior_for, rho_for
     from recal.recalibrate import RecalibrationPlan
     from recal.recalibrate import recalibrate as run
     from services.readout.artefact import load_readout
@@ -126,34 +122,33 @@ def recalibrate(
     files = EvidenceFiles(
         examples, k, sources, unlabelled, harmful_share, parallel, translated, held_out
     )
-    if own:
-        _refuse_frozen(own, files, prior)
+    _refuse_frozen(own, files, prior)
     console = Console()
     settings = settings_of(config, model)
     backbone = whole_backbone(settings.backbone, threads=settings.threads)
     frozen = load_readout(readout, backbone=backbone.identity)
     folder = out if out is not None else settings.state_dir / "calibrations" / language
     others = [] if own else _others(prior, settings, backbone, frozen, console)
-    known = prior_for(language, own_thresholds(others, frozen))
     found = collect_evidence(files, language, _collecting(backbone, frozen, console))
-    beside = replace(found.beside, prior=known, rho=rho_for(language, others, frozen))
-    fitted = _fitted(own, frozen, beside, language) if own else None
+    beside, weights = _beside(found.beside, own, others, frozen, language)
     made = run(
         frozen,
         found.examples,
         language,
         plan=plan,
-        beside=replace(beside, translated=None, sources=None) if own else beside,
-        own=fitted,
+        beside=beside,
+        own=weights,
         held_out=found.held_out,
     )
     _save(made, folder, frozen, console, warnings=_foreign(found.examples, settings))
 
 
 def _refuse_frozen(own: str, files: EvidenceFiles, prior: str) -> None:
-    """Check that nothing is given that says something of the frozen score alone."""
+    """Check that nothing is given beside an own readout that is of the frozen score alone."""
     from recal.own_readout import own_method
 
+    if not own:
+        return
     method = own_method(own)
     if files.translated is None:
         raise ValueError(f"`--own {own}` is fitted on translations; give them by `--translated`")
@@ -171,13 +166,23 @@ def _refuse_frozen(own: str, files: EvidenceFiles, prior: str) -> None:
         )
 
 
-def _fitted(own: str, readout: Readout, beside: Beside, language: str) -> FittedOwn:
-    from recal.own_readout import fit_own, own_method
+def _beside(
+    given: Beside, own: str, others: Sequence[Calibration], readout: Readout, language: str
+) -> tuple[Beside, FittedOwn | None]:
+    """What is known beside examples: of the frozen score, or an own readout and the rest."""
+    from dataclasses import replace
 
-    if beside.translated is None:
+    from recal.own_readout import fit_own, own_method
+    from recal.prior import own_thresholds, prior_for, rho_for
+
+    if not own:
+        prior = prior_for(language, own_thresholds(others, readout))
+        return replace(given, prior=prior, rho=rho_for(language, others, readout)), None
+    if given.translated is None:
         raise ValueError(f"`--own {own}` is fitted on translations; give them by `--translated`")
     method = own_method(own)
-    return fit_own(readout, beside.translated, language, method=method, sources=beside.sources)
+    fitted = fit_own(readout, given.translated, language, method=method, sources=given.sources)
+    return replace(given, translated=None, sources=None), fitted
 
 
 def _collecting(backbone: Backbone, readout: Readout, console: Console) -> Collect:

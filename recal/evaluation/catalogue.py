@@ -44,7 +44,7 @@ class Material:
     fitting: Fitting | None = None
     """What published baselines are fitted on; None where none of them is wanted."""
     translations: Activations | None = None
-    """What own readouts are fitted on; None where none of them is wanted."""
+    """What own readouts are fitted on; may be empty. None: there are none to be had."""
 
 
 class Entry(NamedTuple):

@@ -107,12 +107,7 @@ def take_in(
     allotted = _allotted(wanted, chosen, readout)
     read = _read(
         backbone,
-        (
-            chosen.test,
-            chosen.examples,
-            allotted.anchors if allotted else [],
-            _translations(wanted, chosen, readout),
-        ),
+        _wanted_prompts(wanted, chosen, readout, allotted),
         cache=settings.state_dir / "activations",
         report=partial(told, "prompts read"),
     )
@@ -130,8 +125,7 @@ def take_in(
             judge=judge,
             told=told,
         )
-    translations = read.translations if are_translated(wanted.methods) else None
-    material = Material(readout, read.pool, chosen.calibrations, fitting, translations)
+    material = Material(readout, read.pool, chosen.calibrations, fitting, read.translations)
     return Intake(
         backbone=backbone,
         generator=generator,
@@ -183,11 +177,15 @@ def _allotted(wanted: Wanted, chosen: Chosen, readout: Readout) -> Allotted | No
     return allot(chosen.every, readout.source_languages)
 
 
-def _translations(wanted: Wanted, chosen: Chosen, readout: Readout) -> list[Prompt]:
-    """What own readouts are fitted on; nothing where none is wanted."""
-    if not are_translated(wanted.methods):
-        return []
-    return translations_of(chosen.every, chosen.languages, readout.source_languages)
+def _wanted_prompts(
+    wanted: Wanted, chosen: Chosen, readout: Readout, allotted: Allotted | None
+) -> tuple[list[Prompt], list[Prompt], list[Prompt], list[Prompt]]:
+    """Prompts that are read: those of the test, examples, anchors and translations."""
+    translations = []
+    if are_translated(wanted.methods):
+        translations = translations_of(chosen.every, chosen.languages, readout.source_languages)
+    anchors = allotted.anchors if allotted is not None else []
+    return chosen.test, chosen.examples, anchors, translations
 
 
 def _generator(backbone: Backbone, answers: Path | None) -> Generator:

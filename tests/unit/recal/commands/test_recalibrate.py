@@ -118,6 +118,7 @@ def test_what_an_own_readout_has_no_use_for_is_refused_before_the_model_is_loade
 def test_what_an_own_readout_needs_is_taken(prior: str) -> None:
     _refuse_frozen("translate_train", EvidenceFiles(translated=FILE, unlabelled=FILE), prior)
     _refuse_frozen("distil", EvidenceFiles(translated=FILE, sources=FILE), prior)
+    _refuse_frozen("", EvidenceFiles(parallel=FILE, sources=FILE), "registry")
 
 
 def test_an_own_readout_is_said_beside_its_threshold(tmp_path: Path) -> None:
