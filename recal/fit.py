@@ -16,7 +16,7 @@ from recal.maths.direction import ProjectionStatistics, pooled_direction, projec
 from recal.maths.logistic import Folded, score_pair
 from recal.maths.paper import RANK as PAPERS_RANK
 from recal.maths.paper import f1_threshold, fit_paper
-from recal.maths.readout import fit_ranks, source_of
+from recal.maths.readout import fit_ranks, fit_wide, source_of
 from recal.maths.source import SourceStatistics, pooled_within_sd, source_statistics
 from recal.maths.transfer import summed
 from recal.maths.two_class import FloatArray, TwoClass, pooled_scores
@@ -215,6 +215,37 @@ def fit_parts(activations: Activations, chosen: Sequence[Candidate], plan: FitPl
     scores = _scores(fitted.parts, activations, plan.source_languages)
     threshold = f1_threshold(pooled_scores(scores), fitted.source)
     return fitted._replace(source=source_statistics(scores, threshold=threshold))
+
+
+def fit_translations(
+    activations: Activations, language: str, places: Sequence[Place], *, c: float = 0.1
+) -> FittedParts:
+    """`translate_train` as benchmarks compare it; what is served: `recal.own_readout`.
+
+    A few hundred rows of one language have one direction between their class means, so the
+    logistic is over every coordinate. Its unit and its threshold are of the rows that it was fitted
+    on, which flatter it.
+
+    Args:
+        activations: of the translations, at these places.
+        language: the only one that is fitted on.
+        places: to read together.
+        c: inverse strength of the penalty.
+
+    Raises:
+        ValueError: no place is given, the language lacks a class, or as `fit_wide`.
+    """
+    if not places:
+        raise ValueError("no place was given to read; at least one is needed")
+    parts = []
+    for place in places:
+        rows = by_language(activations, place.layer, (language,), place.reading)
+        wide = fit_wide(rows[language], c=c)
+        unit = pooled_within_sd({language: score_pair(wide, rows[language])})
+        folded = Folded(wide.weight / unit, wide.bias / unit)
+        column = wide.weight / np.linalg.norm(wide.weight)
+        parts.append(FittedPart(place, folded, column[:, None]))
+    return _put_together(parts, activations, (language,))
 
 
 def fit(

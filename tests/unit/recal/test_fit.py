@@ -14,6 +14,7 @@ from recal.fit import (
     direction_at,
     fit,
     fit_parts,
+    fit_translations,
     histogram,
 )
 from recal.maths.metrics import auroc, balanced_accuracy
@@ -195,3 +196,22 @@ def test_a_plan_names_the_places_to_try() -> None:
     assert {place.layer for place in FitPlan().places(known)} == {0, 1}
     assert list(FitPlan(layer=2, reading="mean").places(known)) == [Place(2, "mean")]
     assert {p.reading for p in FitPlan(method="paper").places(known)} == {"last"}
+
+
+PLACES = [candidate.place for candidate in BOTH]
+
+
+def test_translations_make_a_readout_of_their_language_alone() -> None:
+    translated, unseen = (complementary(("sw",), n=150, seed=seed) for seed in (1, 2))
+    found = fit_translations(translated, "sw", PLACES)
+    assert auroc(*found.scores(unseen, "sw")) > 0.95
+    alone = fit_translations(translated, "sw", PLACES[:1])
+    assert auroc(*alone.scores(unseen, "sw")) < auroc(*found.scores(unseen, "sw")) - 0.02
+    assert found.source.sd_within == pytest.approx(1.0)
+
+
+def test_translations_of_another_language_are_not_fitted_on() -> None:
+    with pytest.raises(ValueError, match="no harmful prompts of `yo`"):
+        fit_translations(complementary(("sw",)), "yo", PLACES)
+    with pytest.raises(ValueError, match="no place was given"):
+        fit_translations(complementary(("sw",)), "sw", [])
