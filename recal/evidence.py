@@ -14,8 +14,7 @@ from recal.maths.evidence import MIN_PROMPTS, Evidence, Parallel, Sources, Unlab
 from recal.maths.prior import Prior
 from recal.maths.two_class import FloatArray, TwoClass
 from recal.prompts import Prompt
-from recal.scoring import scores_at
-from services.readout.bundle import Readout
+from recal.scoring import Scorer, scores_at
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,12 +66,12 @@ class Gathered(NamedTuple):
 
 
 def gather(
-    readout: Readout, examples: Activations | None, language: str, beside: Beside
+    readout: Scorer, examples: Activations | None, language: str, beside: Beside
 ) -> Gathered:
     """Score everything that is known of a language.
 
     Args:
-        readout: the frozen one.
+        readout: the frozen one, or the language's own.
         examples: labelled; other languages in it are ignored. None: there are none.
         language: BCP 47 tag.
         beside: what else is known.
@@ -96,7 +95,7 @@ def gather(
     return Gathered(evidence, labelled, tuple(p for p in used if p.language == language))
 
 
-def labelled_of(readout: Readout, examples: Activations | None, language: str) -> Labelled:
+def labelled_of(readout: Scorer, examples: Activations | None, language: str) -> Labelled:
     """The examples of a language that count, with their scores.
 
     A text that comes again under its label counts once; one with both labels says nothing of
@@ -142,7 +141,7 @@ def _plain(prompt: Prompt) -> str:
     return " ".join(prompt.text.split()).casefold()
 
 
-def _sources(readout: Readout, labelled: Labelled, language: str, beside: Beside) -> Sources | None:
+def _sources(readout: Scorer, labelled: Labelled, language: str, beside: Beside) -> Sources | None:
     if beside.sources is None or not labelled.prompts:
         return None
     source = _one_other_language(beside.sources, language, "source translations")
@@ -176,14 +175,14 @@ def _mean(scores: FloatArray) -> float | None:
     return float(scores.mean()) if len(scores) >= MIN_PROMPTS else None
 
 
-def _unlabelled(readout: Readout, language: str, beside: Beside) -> Unlabelled | None:
+def _unlabelled(readout: Scorer, language: str, beside: Beside) -> Unlabelled | None:
     if beside.unlabelled is None:
         return None
     scores = scores_at(readout, beside.unlabelled, language=language)
     return Unlabelled(scores, harmful_share=beside.harmful_share)
 
 
-def _parallel(readout: Readout, language: str, given: Activations | None) -> Parallel | None:
+def _parallel(readout: Scorer, language: str, given: Activations | None) -> Parallel | None:
     if given is None:
         return None
     source = _one_other_language(given, language, "parallel prompts")
@@ -201,7 +200,7 @@ def _parallel(readout: Readout, language: str, given: Activations | None) -> Par
     )
 
 
-def _by_id(readout: Readout, given: Activations, language: str) -> dict[str, float]:
+def _by_id(readout: Scorer, given: Activations, language: str) -> dict[str, float]:
     ids = [p.id for p in given.prompts if p.language == language]
     twice = [identity for identity, n in Counter(ids).items() if n > 1]
     if twice:
@@ -213,7 +212,7 @@ def _by_id(readout: Readout, given: Activations, language: str) -> dict[str, flo
     return {identity: float(s) for identity, s in zip(ids, scores, strict=True)}
 
 
-def _translated(readout: Readout, language: str, given: Activations | None) -> TwoClass | None:
+def _translated(readout: Scorer, language: str, given: Activations | None) -> TwoClass | None:
     if given is None:
         return None
     return TwoClass(

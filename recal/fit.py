@@ -220,10 +220,11 @@ def fit_parts(activations: Activations, chosen: Sequence[Candidate], plan: FitPl
 def fit_translations(
     activations: Activations, language: str, places: Sequence[Place], *, c: float = 0.1
 ) -> FittedParts:
-    """`translate_train`: a readout of one language from translations of labelled prompts.
+    """`translate_train` as benchmarks compare it; what is served: `recal.own_readout`.
 
     A few hundred rows of one language have one direction between their class means, so the
-    logistic is over every coordinate.
+    logistic is over every coordinate. Its unit and its threshold are of the rows that it was fitted
+    on, which flatter it.
 
     Args:
         activations: of the translations, at these places.
@@ -239,8 +240,11 @@ def fit_translations(
     parts = []
     for place in places:
         rows = by_language(activations, place.layer, (language,), place.reading)
-        fitted = fit_wide(rows, c=c)
-        parts.append(FittedPart(place, fitted.folded, fitted.basis))
+        wide = fit_wide(rows[language], c=c)
+        unit = pooled_within_sd({language: score_pair(wide, rows[language])})
+        folded = Folded(wide.weight / unit, wide.bias / unit)
+        column = wide.weight / np.linalg.norm(wide.weight)
+        parts.append(FittedPart(place, folded, column[:, None]))
     return _put_together(parts, activations, (language,))
 
 

@@ -96,6 +96,12 @@ class Method(Protocol):
 class Thresholded(Method, Protocol):
     """A method whose decision is a threshold, which pictures show and many draws can be made of."""
 
+    def is_frozen(self, language: str) -> bool:
+        """Whether its scores of a language are the frozen readout's, which `best` is a bound of.
+
+        If not, its thresholds are of another unit, and no picture of frozen scores shows them.
+        """
+
     def scores(self, questions: Questions, examples: Examples | None) -> FloatArray:
         """(n,) what its thresholds are held against: its own, of this language and this draw.
 

@@ -28,7 +28,7 @@ def own_thresholds(
     """Thresholds by language from each one's own evidence, of calibrations of this readout.
 
     Source languages share one threshold that is not their own, and are left out; so is what says
-    nothing of its own evidence.
+    nothing of its own evidence, and what scores by a readout of its own: in another unit.
     """
     found = {}
     for calibration in calibrations:
@@ -40,6 +40,8 @@ def own_thresholds(
 
 def _own(calibration: Calibration) -> OwnThreshold | None:
     evidence = calibration.evidence
+    if calibration.own is not None:
+        return None
     if evidence.get(OWN_SD, 0.0) > 0:
         return OwnThreshold(evidence[OWN_THRESHOLD], evidence[OWN_SD])
     # made before evidence was kept
@@ -81,6 +83,7 @@ def rho_for(language: str, calibrations: Iterable[Calibration], readout: Readout
         Correlation(calibration.evidence[RHO], calibration.evidence.get(RHO_FREEDOM, 0.0))
         for calibration in calibrations
         if RHO in calibration.evidence
+        and calibration.own is None
         and calibration.language != language
         and calibration.readout_digest == readout.digest
     ]

@@ -176,11 +176,21 @@ def _from_yaml(path: Path, language: str) -> list[Prompt]:
     for name in ("harmful", "harmless"):
         texts = document[name]
         items = texts.items() if isinstance(texts, dict) else enumerate(texts or [])
+        # a place in a list names no meaning: two files' first texts translate nothing
+        unnamed = "" if isinstance(texts, dict) else f"{path.stem}/"
         for key, text in items:
             if not isinstance(text, str) or not text.strip():
                 raise ValueError(f"`{path.name}`: {name} example `{key}` is not a text")
+            called = f"{name}/{key}"
             prompts.append(
-                Prompt(f"{name}/{key}", language, name == "harmful", text, "calibration")
+                Prompt(
+                    called,
+                    language,
+                    name == "harmful",
+                    text,
+                    "calibration",
+                    parallel_id=unnamed + called,
+                )
             )
     return prompts
 

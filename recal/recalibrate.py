@@ -23,9 +23,11 @@ from recal.maths.smoothed import crossing, crossing_assumption
 from recal.maths.source import SourceStatistics
 from recal.maths.threshold import ThresholdEstimate, Zone, source_threshold, zone
 from recal.maths.two_class import TwoClass
+from recal.own_readout import FittedOwn
 from recal.prior import OWN_SD, OWN_THRESHOLD, RHO, RHO_FREEDOM, prior_for
 from recal.prompts import Prompt
-from recal.scoring import scores_at
+from recal.scored_by import ScoredBy, source_statistics_of
+from recal.scoring import Scorer, scores_at
 from services.readout.bundle import Calibration, Readout, Thresholds
 
 SOURCE = "source"
@@ -72,8 +74,8 @@ class Recalibrated(NamedTuple):
     warnings: tuple[str, ...]
 
 
-def scores_of(readout: Readout, activations: Activations, language: str) -> TwoClass:
-    """Scores of one language's prompts, by class, through the readout that serving uses.
+def scores_of(readout: Scorer, activations: Activations, language: str) -> TwoClass:
+    """Scores of one language's prompts, by class, through a readout that serving uses.
 
     Raises:
         ValueError: the language lacks a class, or a place that is read was not collected.
@@ -100,6 +102,7 @@ def recalibrate(
     *,
     plan: RecalibrationPlan | None = None,
     beside: Beside | None = None,
+    own: FittedOwn | None = None,
     held_out: Activations | None = None,
     provenance: Mapping[str, str] | None = None,
 ) -> Recalibrated:
@@ -112,26 +115,28 @@ def recalibrate(
         language: BCP 47 tag.
         plan: estimator and routing; `auto` and three zones by default.
         beside: what is known beside labelled examples.
+        own: scores everything in place of the frozen readout, and its translations' cross-fitted
+            scores are evidence and take the source languages' place; None: there is none.
         held_out: other prompts of the language, for the stored metrics and reference histogram.
         provenance: how it came to be.
 
     Raises:
         ValueError: the tag is none, the estimator lacks what it needs, its estimate is vacuous, a
-            score is not finite, an example is also held out, or an unknown estimator or routing.
+            score is not finite, an example is also held out, an unknown estimator or routing, or
+            as `ScoredBy.gather`.
     """
     chosen = plan if plan is not None else RecalibrationPlan()
     refuse_unknown_tag(language)
     estimator = estimator_of(chosen.estimator)
-    source = source_statistics_of(readout)
-    gathered = gather(readout, examples, language, beside if beside is not None else Beside())
-    if held_out is not None:
-        _refuse_reuse(gathered.used, held_out.prompts)
+    scored = ScoredBy.of(readout, own)
+    gathered = scored.gather(examples, language, beside if beside is not None else Beside())
+    reference = _reference(scored, gathered, held_out, language)
     try:
-        estimate = estimator(gathered.evidence, source=source)
+        estimate = estimator(scored.evidence_for(chosen.estimator, gathered), source=scored.source)
         found = zone(estimate, chosen.routing, _c(chosen, readout))
     except ValueError as error:
         raise ValueError(f"language `{language}`: {error}") from error
-    within = _Bounds.of(found, gathered.evidence, chosen.bound)
+    within = _Bounds.of(found, scored.exchangeable(gathered), chosen.bound)
     calibration = _calibration(
         readout,
         language,
@@ -139,16 +144,17 @@ def recalibrate(
         within.zone,
         chosen,
         examples=gathered.used,
-        reference=scores_of(readout, held_out, language) if held_out is not None else None,
+        reference=reference,
         provenance={**(provenance or {}), **_said(estimate), **within.provenance},
     )
     calibration = replace(
         calibration,
         k=min(len(gathered.evidence.harmful), len(gathered.evidence.harmless)),
-        evidence=_evidence_record(gathered.evidence, estimate, source),
+        evidence=_evidence_record(gathered.evidence, estimate, scored.source),
         vacuous=within.vacuous,
     )
-    return Recalibrated(calibration, (*_warnings(gathered, source), *within.warnings))
+    warnings = (*_warnings(gathered, scored.source), *within.warnings, *scored.warnings)
+    return Recalibrated(scored.signed(calibration), warnings)
 
 
 def recalibrate_together(
@@ -229,6 +235,17 @@ def calibrate_source(
         reference=scores,
         provenance={"assumptions": estimate.assumptions[0]},
     )
+
+
+def _reference(
+    scored: ScoredBy, gathered: Gathered, held_out: Activations | None, language: str
+) -> TwoClass | None:
+    """Scores of held-out prompts, none of which had a say."""
+    if held_out is None:
+        return None
+    _refuse_reuse(gathered.used, held_out.prompts)
+    scored.refuse_translations(held_out, "held-out prompt")
+    return scores_of(scored.by, held_out, language)
 
 
 class _Bounds(NamedTuple):
@@ -329,17 +346,6 @@ def _metrics(reference: TwoClass, threshold: float) -> dict[str, float]:
         "n_harmful": float(len(reference.harmful)),
         "n_harmless": float(len(reference.harmless)),
     }
-
-
-def source_statistics_of(readout: Readout) -> SourceStatistics:
-    """What a saved readout knows of its source languages' scores."""
-    statistics = readout.source_statistics
-    return SourceStatistics(
-        mean_harmful=statistics["mean_harmful"],
-        mean_harmless=statistics["mean_harmless"],
-        sd_within=statistics["sd_within"],
-        threshold=readout.source_threshold,
-    )
 
 
 def _refuse_reuse(examples: Sequence[Prompt], held_out: Sequence[Prompt]) -> None:

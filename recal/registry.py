@@ -36,6 +36,7 @@ from services.readout.naming import (
     K_TAG,
     KIND_TAG,
     LANGUAGE_TAG,
+    OWN_READOUT_TAG,
     READOUT,
     READOUT_DIGEST_TAG,
     VACUOUS_TAG,
@@ -164,6 +165,7 @@ class Registry:
             K_TAG: str(calibration.k),
             ESTIMATOR_TAG: calibration.estimator,
             **({VACUOUS_TAG: "true"} if calibration.vacuous else {}),
+            **({OWN_READOUT_TAG: calibration.own.method} if calibration.own else {}),
             **{n: repr(measured[n]) for n in (HARMFUL_TAG, UNTOUCHED_HARMFUL_TAG) if n in measured},
         }
         model = calibration_model(calibration.backbone.name, calibration.language)

@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Protocol
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from recal.collect import Activations
 from recal.maths.two_class import FloatArray
-from services.readout.bundle import Readout
 from services.readout.place import Place
 
 
+class Scorer(Protocol):
+    """What scores: the frozen readout, or a language's own."""
+
+    @property
+    def places(self) -> tuple[Place, ...]:
+        """What it reads, in the order in which `score` expects it."""
+
+    def score(self, residuals: Tensor) -> Tensor:
+        """(..., len(places), d_model) to (...,)."""
+
+
 def scores_at(
-    readout: Readout,
+    readout: Scorer,
     activations: Activations,
     *,
     language: str | None = None,
@@ -37,7 +49,7 @@ def scores_at(
     )
 
 
-def scores_through(readout: Readout, residuals: Callable[[Place], FloatArray]) -> FloatArray:
+def scores_through(readout: Scorer, residuals: Callable[[Place], FloatArray]) -> FloatArray:
     """Scores of prompts whose residuals are read as they are asked for.
 
     Args:

@@ -105,7 +105,8 @@ class Verdict:
     calibration_version: str | None = None
     """Version of the language's calibration, e.g. `sw@7`; None when there is none."""
     score: float | None = None
-    """The readout's score; None when nothing was scored. Shown only with a debug right."""
+    """The score that decided: the own readout's where the language has one, else the frozen one's.
+    None when nothing was scored. Shown only with a debug right."""
     threshold: float | None = None
     """The steer threshold that the score was held against. Internal like the score."""
     bypassed: bool = False

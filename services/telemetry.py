@@ -68,7 +68,7 @@ REFUSALS_OBSERVED = Metric(
 SCORE = Metric(
     "recal_score",
     Kind.HISTOGRAM,
-    "Readout scores, in pooled standard deviations of the source languages.",
+    "Scores that decided, in standard deviations within a class: of source languages or its own.",
     ("language",),
     _SCORES,
 )

@@ -66,7 +66,7 @@ class Fitting:
     def examples(self) -> Activations:
         """The anchors of source languages that a condition is found on."""
         mine = select(self.anchors.prompts, languages=self.sources)
-        chosen = {id(prompt) for prompt in _at_most(mine, N_EXAMPLES)}
+        chosen = {id(prompt) for prompt in at_most(mine, N_EXAMPLES)}
         rows = [row for row, p in enumerate(self.anchors.prompts) if id(p) in chosen]
         return self.anchors.subset(rows)
 
@@ -90,14 +90,14 @@ def allot(prompts: Sequence[Prompt], sources: Sequence[str]) -> Allotted:
         refuse_missing_class(part, sources, split)
     known = dict.fromkeys(p.language for p in parts["train"])
     return Allotted(
-        anchors=_at_most(parts["train"], N_ANCHORS),
-        validation=_at_most(parts["validation"], N_VALIDATION),
+        anchors=at_most(parts["train"], N_ANCHORS),
+        validation=at_most(parts["validation"], N_VALIDATION),
         sources=tuple(sources),
         development=tuple(language for language in known if language not in sources),
     )
 
 
-def _at_most(prompts: Sequence[Prompt], n: int) -> list[Prompt]:
+def at_most(prompts: Sequence[Prompt], n: int) -> list[Prompt]:
     """As `spread`, with fewer in a language that has fewer of a class; as many of both classes."""
     found: list[Prompt] = []
     for language in dict.fromkeys(p.language for p in prompts):

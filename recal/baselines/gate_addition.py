@@ -25,6 +25,10 @@ class GateAddition:
         """As the gate."""
         return self.gate.needs_examples(language)
 
+    def is_frozen(self, language: str) -> bool:
+        """As the gate."""
+        return self.gate.is_frozen(language)
+
     def scores(self, questions: Questions, examples: Examples | None) -> FloatArray:
         """Those of the gate."""
         return self.gate.scores(questions, examples)

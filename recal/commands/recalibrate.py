@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from recal.collect import Activations
-    from recal.evidence_files import Collect
+    from recal.evidence import Beside
+    from recal.evidence_files import Collect, EvidenceFiles
+    from recal.own_readout import FittedOwn
     from recal.prompts import Prompt
     from recal.recalibrate import Recalibrated
     from services.backbone.load import Backbone
@@ -36,7 +38,11 @@ Examples = Annotated[
 ]
 K = Annotated[int | None, typer.Option(min=0, help="Examples per class from the corpus; 4.")]
 Sources = Annotated[
-    Path | None, typer.Option(help="The examples in a source language, by id; YAML or JSON lines.")
+    Path | None,
+    typer.Option(
+        help="The examples in a source language, by id; with `--own distil` the prompts that were "
+        "translated, by parallel id. YAML or JSON lines."
+    ),
 ]
 Unlabelled = Annotated[
     Path | None, typer.Option(help="Prompts as users send them; JSON lines with `text`.")
@@ -48,6 +54,13 @@ Parallel = Annotated[
 ]
 Translated = Annotated[
     Path | None, typer.Option(help="Labelled prompts translated into it; YAML or JSON lines.")
+]
+Own = Annotated[
+    str,
+    typer.Option(
+        help="Fit a readout of its own on `--translated`, and let that score the language: "
+        "`translate_train` by their labels, `distil` by the frozen scores of `--sources`."
+    ),
 ]
 PriorFrom = Annotated[
     str,
@@ -78,6 +91,7 @@ def recalibrate(
     harmful_share: Share = 0.5,
     parallel: Parallel = None,
     translated: Translated = None,
+    own: Own = "",
     prior: PriorFrom = "",
     held_out: HeldOut = None,
     estimator: Annotated[str, typer.Option(help=_ESTIMATORS)] = "auto",
@@ -90,17 +104,14 @@ def recalibrate(
 ) -> None:
     """Set one language's thresholds from 1 to 4 examples per class (more, or none, do too).
 
-    `auto` weighs whatever is given, other languages' calibrations too, by its precision.
+    `auto` weighs all that is given by its precision; `--own` goes past what a threshold can reach.
     """
-    from dataclasses import replace
-
     from rich.console import Console
 
     from recal.evidence_files import EvidenceFiles, collect_evidence
     from recal.inputs import settings_of, whole_backbone
     from recal.languages import refuse_unknown_tag
     from recal.maths.estimators.catalogue import estimator_of
-    from recal.prior import own_thresholds, prior_for, rho_for
     from recal.recalibrate import RecalibrationPlan
     from recal.recalibrate import recalibrate as run
     from services.readout.artefact import load_readout
@@ -108,26 +119,70 @@ def recalibrate(
     refuse_unknown_tag(language)
     estimator_of(estimator)
     plan = RecalibrationPlan(estimator, routing, c, bound)
+    files = EvidenceFiles(
+        examples, k, sources, unlabelled, harmful_share, parallel, translated, held_out
+    )
+    _refuse_frozen(own, files, prior)
     console = Console()
     settings = settings_of(config, model)
     backbone = whole_backbone(settings.backbone, threads=settings.threads)
     frozen = load_readout(readout, backbone=backbone.identity)
     folder = out if out is not None else settings.state_dir / "calibrations" / language
-    others = _others(prior, settings, backbone, frozen, console)
-    known = prior_for(language, own_thresholds(others, frozen))
-    files = EvidenceFiles(
-        examples, k, sources, unlabelled, harmful_share, parallel, translated, held_out
-    )
+    others = [] if own else _others(prior, settings, backbone, frozen, console)
     found = collect_evidence(files, language, _collecting(backbone, frozen, console))
+    beside, weights = _beside(found.beside, own, others, frozen, language)
     made = run(
         frozen,
         found.examples,
         language,
         plan=plan,
-        beside=replace(found.beside, prior=known, rho=rho_for(language, others, frozen)),
+        beside=beside,
+        own=weights,
         held_out=found.held_out,
     )
     _save(made, folder, frozen, console, warnings=_foreign(found.examples, settings))
+
+
+def _refuse_frozen(own: str, files: EvidenceFiles, prior: str) -> None:
+    """Check that nothing is given beside an own readout that is of the frozen score alone."""
+    from recal.own_readout import own_method
+
+    if not own:
+        return
+    method = own_method(own)
+    if files.translated is None:
+        raise ValueError(f"`--own {own}` is fitted on translations; give them by `--translated`")
+    if files.parallel is not None or prior not in ("", NONE):
+        what = "--parallel" if files.parallel is not None else f"--prior {prior}"
+        raise ValueError(
+            f"`{what}` is of the frozen score, in another unit than that of `--own {own}`; leave "
+            "one of them out"
+        )
+    if (files.sources is None) == (method == "distil"):
+        raise ValueError(
+            "`--own distil` is taught by `--sources`, the prompts that were translated; give them"
+            if method == "distil"
+            else f"`--own {own}` has no use for `--sources`; leave it out, or use `--own distil`"
+        )
+
+
+def _beside(
+    given: Beside, own: str, others: Sequence[Calibration], readout: Readout, language: str
+) -> tuple[Beside, FittedOwn | None]:
+    """What is known beside examples: of the frozen score, or an own readout and the rest."""
+    from dataclasses import replace
+
+    from recal.own_readout import fit_own, own_method
+    from recal.prior import own_thresholds, prior_for, rho_for
+
+    if not own:
+        prior = prior_for(language, own_thresholds(others, readout))
+        return replace(given, prior=prior, rho=rho_for(language, others, readout)), None
+    if given.translated is None:
+        raise ValueError(f"`--own {own}` is fitted on translations; give them by `--translated`")
+    method = own_method(own)
+    fitted = fit_own(readout, given.translated, language, method=method, sources=given.sources)
+    return replace(given, translated=None, sources=None), fitted
 
 
 def _collecting(backbone: Backbone, readout: Readout, console: Console) -> Collect:
@@ -206,6 +261,7 @@ def _warn(console: Console, warnings: Sequence[str]) -> None:
 def _save(
     made: Recalibrated, folder: Path, readout: Readout, console: Console, *, warnings: Sequence[str]
 ) -> None:
+    from recal.scored_by import OWN_READOUT
     from services.readout.artefact import save_calibration
 
     _warn(console, [*made.warnings, *warnings])
@@ -215,10 +271,13 @@ def _save(
         for name, value in saved.evidence.items()
         if f"{name}_sd" in saved.evidence
     )
+    beside = f"; the source languages' is {readout.source_threshold:+.2f}"
+    if saved.own is not None:
+        beside = ", of its own readout's score"
+        console.print(f"own readout: {saved.provenance[OWN_READOUT]}", highlight=False)
     console.print(
         f"{saved.language}: threshold {saved.threshold:+.2f} ± {saved.posterior_sd:.2f} from k = "
-        f"{saved.k} ({saved.estimator}; the source languages' is "
-        f"{readout.source_threshold:+.2f}); {saved.digest[:12]} in {folder}",
+        f"{saved.k} ({saved.estimator}{beside}); {saved.digest[:12]} in {folder}",
         highlight=False,
     )
     if parts:

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from recal.evaluation.behaviour import LanguageResult
     from recal.registry import Promotion, Registry
 
+_MADE_BY = ("estimator", "k", "own_readout")
+"""Tags that `recal versions` shows."""
+
 What = Annotated[
     str, typer.Argument(help="`readout`, or the tag of a language, of the configured backbone.")
 ]
@@ -75,7 +78,7 @@ def versions(what: What, model: options.Model = None, config: options.Config = N
     registry, backbone = _open(config, model)
     for version in registry.list_versions(_model_name(what, backbone)):
         mark = "champion" if version.is_champion else ""
-        made = " ".join(f"{k}={version.tags[k]}" for k in ("estimator", "k") if k in version.tags)
+        made = " ".join(f"{k}={version.tags[k]}" for k in _MADE_BY if k in version.tags)
         typer.echo(f"{version.label:<14}{version.digest[:12]}  {version.created}  {made}  {mark}")
 
 

@@ -18,9 +18,11 @@ from recal.baselines.ungated import (
 )
 from recal.collect import Activations
 from recal.evaluation.gates import BestThreshold, FewShot, Saved
+from recal.evaluation.own_gate import own_gate
 from recal.evaluation.published import PUBLISHED
 from recal.maths.estimators.catalogue import ESTIMATORS
 from recal.method import Method
+from recal.own_readout import OwnMethod
 from recal.recalibrate import PAPER, RecalibrationPlan
 from services.readout.bundle import Calibration, Readout
 
@@ -41,6 +43,8 @@ class Material:
     """Saved ones, by language; may be empty."""
     fitting: Fitting | None = None
     """What published baselines are fitted on; None where none of them is wanted."""
+    translations: Activations | None = None
+    """What own readouts are fitted on; may be empty. None: there are none to be had."""
 
 
 class Entry(NamedTuple):
@@ -51,6 +55,8 @@ class Entry(NamedTuple):
     """True: it needs the calibration split."""
     fitted: bool = False
     """True: it is fitted on training prompts, and tries strengths on validation prompts."""
+    translated: bool = False
+    """True: it takes a language's training prompts for translations, and fits on them."""
 
 
 def _few_shot(name: str, title: str, plan: RecalibrationPlan) -> Entry:
@@ -59,6 +65,15 @@ def _few_shot(name: str, title: str, plan: RecalibrationPlan) -> Entry:
 
 def _ours(material: Material) -> FewShot:
     return FewShot("recal", "Recal", material.readout, RecalibrationPlan(), material.pool)
+
+
+def _own(method: OwnMethod, title: str) -> Entry:
+    def make(material: Material) -> Method:
+        if material.translations is None:
+            raise ValueError(f"`{method}` is fitted on translations, and there are none given")
+        return own_gate(method, title, _ours(material), material.translations)
+
+    return Entry(make, few_shot=True, translated=True)
 
 
 def _published(name: str, fit: Callable[[Fitting], Method]) -> Entry:
@@ -75,6 +90,8 @@ METHODS: Mapping[str, Entry] = MappingProxyType(
         UNTOUCHED: Entry(lambda material: untouched(UNTOUCHED)),
         "paper": _few_shot("paper", "paper's rule", PAPER),
         "recal": Entry(_ours, few_shot=True),
+        "translate_train": _own("translate_train", "own readout (labels of translations)"),
+        "distil": _own("distil", "own readout (scores of source prompts)"),
         SAVED: Entry(lambda material: Saved(material.readout, material.calibrations)),
         BEST: Entry(lambda material: BestThreshold(material.readout)),
         ORACLE: Entry(lambda material: OracleGate(material.readout.steering)),
@@ -122,6 +139,15 @@ def are_fitted(wanted: Sequence[str]) -> bool:
         ValueError: a name is unknown.
     """
     return any(_entry(name).fitted for name in wanted)
+
+
+def are_translated(wanted: Sequence[str]) -> bool:
+    """Whether one of these methods is fitted on translations.
+
+    Raises:
+        ValueError: a name is unknown.
+    """
+    return any(_entry(name).translated for name in wanted)
 
 
 def _entry(name: str) -> Entry:

@@ -10,13 +10,13 @@ from recal.maths.threshold import source_threshold
 from recal.maths.two_class import FloatArray, checked_scores
 from recal.method import Examples, Questions
 from recal.recalibrate import RecalibrationPlan, calibrate_source, recalibrate_together
-from recal.scoring import scores_through
+from recal.scoring import Scorer, scores_through
 from services.gate.policy import action_of_score
 from services.generation.treatment import Treatment
 from services.readout.bundle import Calibration, Readout, Steering, Thresholds
 
 
-def scored(questions: Questions, readout: Readout) -> FloatArray:
+def scored(questions: Questions, readout: Scorer) -> FloatArray:
     """(n,) the readout's scores.
 
     Raises:
@@ -59,6 +59,10 @@ class FewShot:
     def needs_examples(self, language: str) -> bool:
         """True unless the readout was fitted on the language."""
         return language not in self.readout.source_languages
+
+    def is_frozen(self, language: str) -> bool:
+        """True: the readout is the frozen one."""
+        return True
 
     def scores(self, questions: Questions, examples: Examples | None) -> FloatArray:
         """The readout's, whatever the examples; errors as `scored`."""
@@ -110,9 +114,18 @@ class Saved:
         """False: they were made from examples before."""
         return False
 
+    def is_frozen(self, language: str) -> bool:
+        """True where the calibration has no readout of its own."""
+        return self.scorer(language) is self.readout
+
+    def scorer(self, language: str) -> Scorer:
+        """What the calibration's thresholds are held against; errors as `thresholds`."""
+        own = self._calibration(language).own
+        return self.readout if own is None else own
+
     def scores(self, questions: Questions, examples: Examples | None) -> FloatArray:
-        """The readout's, whatever the examples; errors as `scored`."""
-        return scored(questions, self.readout)
+        """Those of `scorer`, whatever the examples; errors as `scored`."""
+        return scored(questions, self.scorer(questions.language))
 
     def thresholds(self, language: str, examples: Examples | None) -> Thresholds:
         """Those that were saved.
@@ -120,12 +133,15 @@ class Saved:
         Raises:
             ValueError: none were for this language.
         """
+        return self._calibration(language).thresholds
+
+    def _calibration(self, language: str) -> Calibration:
         if language not in self.calibrations:
             raise ValueError(
                 f"no saved calibration of `{language}`; run `recal recalibrate --language "
                 f"{language}`, or leave the language out"
             )
-        return self.calibrations[language].thresholds
+        return self.calibrations[language]
 
     def treat(self, questions: Questions, examples: Examples | None) -> list[Treatment]:
         """Gate the prompts; errors as `scores` and `thresholds`."""

@@ -26,8 +26,10 @@ def gate_of(arm: Arm, part: HeldOut, deck: Deck, *, n_draws: int) -> Gate:
     for number in numbers:
         examples = deck.examples(arm, part.language, number)
         if isinstance(arm.method, Thresholded):
-            thresholds.append(arm.method.thresholds(part.language, examples).steer)
-            steered = arm.method.scores(questions, examples) >= thresholds[-1]
+            steer = arm.method.thresholds(part.language, examples).steer
+            steered = arm.method.scores(questions, examples) >= steer
+            if arm.method.is_frozen(part.language):
+                thresholds.append(steer)
         else:
             treated = arm.method.treat(questions, examples)
             steered = np.array([t.action is Action.STEER for t in treated])

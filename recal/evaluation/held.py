@@ -17,7 +17,7 @@ from recal.maths.two_class import BoolArray, FloatArray, TwoClass, checked_score
 from recal.method import Examples, Method, Questions
 from recal.prompts import Prompt, draw
 from recal.recalibrate import scores_of
-from services.readout.bundle import Readout
+from recal.scoring import Scorer
 from services.readout.place import Place
 
 
@@ -40,7 +40,7 @@ class HeldOut:
         """(n,) the labels."""
         return np.array([p.harmful for p in self.prompts])
 
-    def scores(self, readout: Readout) -> TwoClass:
+    def scores(self, readout: Scorer) -> TwoClass:
         """Scores by class.
 
         Raises:

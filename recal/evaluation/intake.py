@@ -18,8 +18,16 @@ from recal.evaluation.admission import (
     refuse_tuned_prompts,
     refuse_unknown_languages,
 )
-from recal.evaluation.catalogue import SAVED, Material, are_few_shot, are_fitted, methods_of
+from recal.evaluation.catalogue import (
+    SAVED,
+    Material,
+    are_few_shot,
+    are_fitted,
+    are_translated,
+    methods_of,
+)
 from recal.evaluation.held import rows_of
+from recal.evaluation.own_gate import translations_of
 from recal.generate import Generator
 from recal.inputs import prompts_from, whole_backbone
 from recal.judge import Judge
@@ -99,7 +107,7 @@ def take_in(
     allotted = _allotted(wanted, chosen, readout)
     read = _read(
         backbone,
-        (chosen.test, chosen.examples, allotted.anchors if allotted else []),
+        _wanted_prompts(wanted, chosen, readout, allotted),
         cache=settings.state_dir / "activations",
         report=partial(told, "prompts read"),
     )
@@ -117,7 +125,7 @@ def take_in(
             judge=judge,
             told=told,
         )
-    material = Material(readout, read.pool, chosen.calibrations, fitting)
+    material = Material(readout, read.pool, chosen.calibrations, fitting, read.translations)
     return Intake(
         backbone=backbone,
         generator=generator,
@@ -145,6 +153,7 @@ class _Read(NamedTuple):
     test: Activations
     pool: Activations
     anchors: Activations
+    translations: Activations
 
 
 def _read(
@@ -166,6 +175,17 @@ def _allotted(wanted: Wanted, chosen: Chosen, readout: Readout) -> Allotted | No
     if not are_fitted(wanted.methods):
         return None
     return allot(chosen.every, readout.source_languages)
+
+
+def _wanted_prompts(
+    wanted: Wanted, chosen: Chosen, readout: Readout, allotted: Allotted | None
+) -> tuple[list[Prompt], list[Prompt], list[Prompt], list[Prompt]]:
+    """Prompts that are read: those of the test, examples, anchors and translations."""
+    translations = []
+    if are_translated(wanted.methods):
+        translations = translations_of(chosen.every, chosen.languages, readout.source_languages)
+    anchors = allotted.anchors if allotted is not None else []
+    return chosen.test, chosen.examples, anchors, translations
 
 
 def _generator(backbone: Backbone, answers: Path | None) -> Generator:

@@ -8,7 +8,7 @@ from recal.evaluation.catalogue import BEST, ORACLE
 from recal.evaluation.report import Losses
 from recal.evaluation.tallied import Tallied
 from recal.maths.decomposition import Decomposition, decompose_true
-from recal.method import Thresholded
+from recal.method import Method, Thresholded
 
 
 def losses(this: Tallied) -> tuple[Losses, ...]:
@@ -23,10 +23,15 @@ def losses(this: Tallied) -> tuple[Losses, ...]:
         if BEST in keys:
             readout_loss = _split(this, BEST, languages, oracle).gate_loss
         for arm in this.arms:
-            by_score = arm.key == BEST or isinstance(arm.method, Thresholded)
+            by_score = arm.key == BEST or _is_frozen(arm.method, languages)
             split = _split(this, arm.key, languages, oracle)
             found.append(Losses(arm.key, tier, split, readout_loss if by_score else None))
     return tuple(found)
+
+
+def _is_frozen(method: Method, languages: Sequence[str]) -> bool:
+    """Whether a threshold on the frozen score decides in all of them."""
+    return isinstance(method, Thresholded) and all(map(method.is_frozen, languages))
 
 
 def _split(this: Tallied, arm: str, languages: Sequence[str], oracle: float) -> Decomposition:

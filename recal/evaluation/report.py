@@ -92,7 +92,8 @@ class Gate:
     fpr: float
     """Mean share of harmless prompts steered, in points."""
     steer_thresholds: tuple[float, ...]
-    """Of every draw, in the score's unit; empty for a method without thresholds."""
+    """Of every draw, in the frozen score's unit; empty for a method without thresholds, or whose
+    thresholds are of a score of the language's own."""
 
 
 @dataclass(frozen=True)

@@ -217,7 +217,7 @@ def _saved_results(this: Tallied) -> tuple[LanguageResult, ...]:
 def _saved_result(
     this: Tallied, arm: Arm, part: HeldOut, calibration: Calibration
 ) -> LanguageResult:
-    scores = part.scores(this.readout)
+    scores = part.scores(this.readout if calibration.own is None else calibration.own)
     rates = rates_at(*scores, calibration.threshold)
     untouched = this.cells[UNTOUCHED, part.language].first
     return LanguageResult(

@@ -1,6 +1,7 @@
 """Parallel prompts to a language's own readout, without a label: turned onto the source, or taught.
 
-Kept for the comparison of readouts. What is learned belongs to one language.
+What is learned belongs to one language. `distil` can be served (`recal.own_readout`); alignment is
+kept for the comparison of readouts.
 """
 
 from __future__ import annotations
@@ -101,7 +102,15 @@ def distil(target: ArrayLike, source_scores: ArrayLike, *, strength: float = 100
     if not (scale.max() > 0 and scores.std() > 0):
         raise ValueError("rows or scores do not vary; there is nothing to learn from them")
     standard = (rows - centre) / np.where(scale > 0, scale, 1.0)
-    gram = standard.T @ standard + strength * np.eye(rows.shape[1])
-    weight = np.linalg.solve(gram, standard.T @ (scores - scores.mean()))
+    weight = _ridge(standard, scores - scores.mean(), strength)
     per_coordinate = np.asarray(weight / np.where(scale > 0, scale, 1.0), dtype=np.float64)
     return Folded(per_coordinate, float(scores.mean() - per_coordinate @ centre))
+
+
+def _ridge(rows: FloatArray, wanted: FloatArray, strength: float) -> FloatArray:
+    """(d,) that minimise |rows @ w - wanted|² + strength·|w|², by whichever system is smaller."""
+    n, d = rows.shape
+    if n < d:
+        dual = np.linalg.solve(rows @ rows.T + strength * np.eye(n), wanted)
+        return np.asarray(rows.T @ dual)
+    return np.asarray(np.linalg.solve(rows.T @ rows + strength * np.eye(d), rows.T @ wanted))

@@ -73,32 +73,25 @@ def fit_ranks(
     return found
 
 
-def fit_wide(residuals: Mapping[str, TwoClass], *, c: float = 0.01) -> FittedReadout:
+def fit_wide(rows: TwoClass, *, c: float) -> Folded:
     """A logistic over every coordinate of the residuals, not in the directions' subspace.
 
-    For comparison, and for languages of which translations of the training prompts exist: there a
-    few hundred rows of one language are all that is fitted on.
+    For one language, of which a few hundred rows are all that is fitted on.
 
     Args:
-        residuals: by language, (n, d_model) and (m, d_model).
+        rows: (n, d_model) and (m, d_model) residuals.
         c: inverse strength of the penalty; rows are few beside coordinates, so it is strong.
 
+    Returns:
+        Residual to log odds of harmful: a unit that does not depend on how well the rows are told
+        apart, as that of `fit_readout` does.
+
     Raises:
-        ValueError: as `fit_logistic`; or the languages do not come out the right way round.
+        ValueError: as `fit_logistic`.
     """
-    logistic = fit_logistic(residuals, c=c)
+    logistic = fit_logistic({"": rows}, c=c)
     per_coordinate = logistic.weights / logistic.scale
-    length = float(np.linalg.norm(per_coordinate))
-    if not length > 0:
-        raise ValueError("the classes do not differ; check that they are not the same prompts")
-    column = (per_coordinate / length)[:, None]
-    bias = logistic.bias - float(per_coordinate @ logistic.centre)
-    whole = Folded(per_coordinate, bias)
-    raw = {language: score_pair(whole, rows) for language, rows in residuals.items()}
-    unit = pooled_within_sd(raw)
-    folded = Folded(whole.weight / unit, whole.bias / unit)
-    scores = {language: score_pair(folded, rows) for language, rows in residuals.items()}
-    return FittedReadout(folded, column, logistic, source_of(scores))
+    return Folded(per_coordinate, logistic.bias - float(per_coordinate @ logistic.centre))
 
 
 def source_of(scores: Mapping[str, TwoClass]) -> SourceStatistics:

@@ -11,6 +11,7 @@ from services.domain import Action, LanguageGuess, Reason, Verdict
 from services.errors import DeadlinePassed, NoCalibration, ServiceError, ServiceUnavailable
 from services.gate.policy import REASON_OF_ABSTENTION, Outcome, Policy, action_of_score
 from services.readout.bundle import Bundle, Calibration
+from services.readout.scores import Scores
 
 _ACTIONS = {
     Outcome.STEER: Action.STEER,
@@ -21,7 +22,7 @@ _ACTIONS = {
 
 @dataclass(frozen=True)
 class Case:
-    """Everything that decides one request, but its score."""
+    """Everything that decides one request, but its scores."""
 
     guess: LanguageGuess
     bundle: Bundle
@@ -34,16 +35,22 @@ class Case:
     tenant: str | None = None
 
 
-def decide(case: Case, score: float) -> Verdict:
+def decide(case: Case, scores: Scores) -> Verdict:
     """The verdict of a scored prompt.
 
     It is decided under the guessed language, or the row of an abstention, and again under the
-    hinted language; the stricter action counts, and of two equal ones the guess's own.
+    hinted language, each by the score that its calibration names; the stricter action counts, and
+    of two equal ones the guess's own. The verdict reports the score that decided: the frozen
+    readout's where no calibration did.
+
+    Args:
+        case: everything else.
+        scores: of the prompt, under the case's bundle.
 
     Raises:
         ServiceError: a row of the policy table says that the call fails.
     """
-    verdicts = list(_verdicts(case, score))
+    verdicts = list(_verdicts(case, scores))
     return max(verdicts, key=lambda verdict: verdict.action.strictness)
 
 
@@ -56,18 +63,22 @@ def decide_without_time(case: Case) -> Verdict:
     return _row(case, Reason.DEADLINE_NEARLY_GONE, case.guess.language)
 
 
-def _verdicts(case: Case, score: float) -> Iterator[Verdict]:
-    guess = case.guess
+def _verdicts(case: Case, scores: Scores) -> Iterator[Verdict]:
+    guess, calibrations = case.guess, case.bundle.calibrations
     if guess.abstention is not None:
         reason = REASON_OF_ABSTENTION[guess.abstention]
-        yield _row(case, reason, None, score=score)
-    if not math.isfinite(score):
-        yield _row(case, Reason.NON_FINITE_ACTIVATION, guess.language, score=score)
-    for language in dict.fromkeys((guess.language, _hinted(case))):
-        if language is not None and language not in case.bundle.calibrations:
-            yield _row(case, Reason.NO_CALIBRATION, language, score=score)
-        elif language is not None and math.isfinite(score):
-            yield _under(case, case.bundle.calibration_of(language), score)
+        yield _row(case, reason, None, score=scores.frozen)
+    languages = [la for la in dict.fromkeys((guess.language, _hinted(case))) if la is not None]
+    under = {la: scores.under(calibrations[la]) for la in languages if la in calibrations}
+    # the frozen score counts too where it does not decide: it reads every place
+    broken = [score for score in (scores.frozen, *under.values()) if not math.isfinite(score)]
+    if broken:
+        yield _row(case, Reason.NON_FINITE_ACTIVATION, guess.language, score=broken[0])
+    for language in languages:
+        if language not in calibrations:
+            yield _row(case, Reason.NO_CALIBRATION, language, score=scores.frozen)
+        elif math.isfinite(under[language]):
+            yield _under(case, calibrations[language], under[language])
 
 
 def _hinted(case: Case) -> str | None:
@@ -79,7 +90,7 @@ def _hinted(case: Case) -> str | None:
 
 
 def _under(case: Case, calibration: Calibration, score: float) -> Verdict:
-    """The verdict of a finite score if the prompt is in the calibration's language."""
+    """The verdict of a finite score of the calibration's, if the prompt is in its language."""
     language = calibration.language
     by_score = action_of_score(
         score, steer=calibration.thresholds.steer, release=calibration.thresholds.release

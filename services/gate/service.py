@@ -22,7 +22,8 @@ from services.gate.batcher import Batcher, BatchLimits
 from services.gate.decide import Case, decide, decide_without_time
 from services.gate.extract import residuals
 from services.gate.policy import Policy
-from services.readout.bundle import Bundle, Readout
+from services.readout.bundle import Bundle
+from services.readout.scores import Scores, score_all
 from services.telemetry import BYPASSES, OTHER_LANGUAGE, QUEUE_DEPTH, SCORE, VERDICTS, Meter
 
 log = logging.getLogger(__name__)
@@ -44,10 +45,10 @@ class CurrentBundle(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class _Unscored:
-    """A prompt on its way through the model, with the readout that is to score it."""
+    """A prompt on its way through the model, with the bundle that is to score it."""
 
     prompt: EncodedPrompt = field(repr=False)
-    readout: Readout = field(repr=False)
+    bundle: Bundle = field(repr=False)
 
 
 class GateService:
@@ -82,7 +83,7 @@ class GateService:
         self._notice = notice
         self._clock = clock
         self._encoder = PromptEncoder(backbone.tokenizer, name="gate-tokenizer")
-        self._batcher: Batcher[_Unscored, float] = Batcher(
+        self._batcher: Batcher[_Unscored, Scores] = Batcher(
             self._score,
             n_tokens=lambda unscored: len(unscored.prompt.token_ids),
             limits=limits or BatchLimits(),
@@ -181,7 +182,7 @@ class GateService:
         if left_s is not None and left_s < self._policy.min_time_left_s:
             verdict = decide_without_time(case)
         else:
-            verdict = decide(case, await self._score_of(prompt, bundle.readout, left_s))
+            verdict = decide(case, await self._scores_of(prompt, bundle, left_s))
         self._count(verdict, bundle)
         return GateReading(verdict, n_prompt_tokens=len(prompt.token_ids))
 
@@ -195,16 +196,17 @@ class GateService:
             )
         return prompt
 
-    async def _score_of(
-        self, prompt: EncodedPrompt, readout: Readout, timeout_s: float | None
-    ) -> float:
+    async def _scores_of(
+        self, prompt: EncodedPrompt, bundle: Bundle, timeout_s: float | None
+    ) -> Scores:
+        readout = bundle.readout
         if readout.deepest_layer >= len(self._backbone.blocks):
             raise VersionMismatch(
                 f"readout `{readout.version}` reads block {readout.deepest_layer}, and the gate "
                 f"holds only {len(self._backbone.blocks)}; restart the gate"
             )
         try:
-            return await self._batcher.submit(_Unscored(prompt, readout), timeout_s=timeout_s)
+            return await self._batcher.submit(_Unscored(prompt, bundle), timeout_s=timeout_s)
         except ServiceError:
             raise
         except Exception as error:
@@ -213,21 +215,19 @@ class GateService:
                 f"the gate could not score the prompt ({type(error).__name__}); see its log"
             ) from None
 
-    def _score(self, batch: Sequence[_Unscored]) -> list[float]:
-        """Scores of a batch; during a swap it may hold prompts of two readouts."""
-        scores = [float("nan")] * len(batch)
-        for readout in {id(unscored.readout): unscored.readout for unscored in batch}.values():
-            rows = [i for i, unscored in enumerate(batch) if unscored.readout is readout]
+    def _score(self, batch: Sequence[_Unscored]) -> list[Scores]:
+        """Scores of a batch; during a swap it may hold prompts of two bundles."""
+        scores: dict[int, Scores] = {}
+        for bundle in {id(unscored.bundle): unscored.bundle for unscored in batch}.values():
+            rows = [i for i, unscored in enumerate(batch) if unscored.bundle is bundle]
             found = residuals(
                 self._backbone,
                 [batch[row].prompt for row in rows],
-                places=readout.places,
+                places=bundle.readout.places,
             )
             with torch.inference_mode():
-                values = readout.score(found).tolist()
-            for row, value in zip(rows, values, strict=True):
-                scores[row] = value
-        return scores
+                scores |= zip(rows, score_all(bundle, found), strict=True)
+        return [scores[row] for row in range(len(batch))]
 
     def _count(self, verdict: Verdict, bundle: Bundle) -> None:
         language = verdict.language if verdict.language in bundle.calibrations else None

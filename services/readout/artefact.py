@@ -6,10 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-import safetensors.torch
-import torch
 from pydantic import ValidationError
-from safetensors import SafetensorError
 from torch import Tensor
 
 from services.errors import ArtefactRefused
@@ -25,27 +22,36 @@ from services.readout.bundle import (
 )
 from services.readout.linear import LinearReadout, ReadoutPart
 from services.readout.manifest import Sealed, canonical_json, first_fault, parse, seal, unseal
+from services.readout.own import OwnPart, OwnReadout
 from services.readout.place import Place
 from services.readout.schema import (
-    SCHEMA_VERSION,
+    OWN_READOUT_VERSION,
+    PLAIN_VERSION,
     BackboneRecord,
     CalibrationRecord,
     HistogramRecord,
+    OwnReadoutRecord,
     PartRecord,
     ReadoutRecord,
     ReleaseRecord,
     SteeringRecord,
 )
 from services.readout.schema_v1 import ReadoutRecordV1, upgrade_record, upgrade_tensors
+from services.readout.tensors import parsed, refuse_odd, written
 
 READOUT_JSON = "readout.json"
 READOUT_TENSORS = "readout.safetensors"
 CALIBRATION_JSON = "calibration.json"
+CALIBRATION_TENSORS = "calibration.safetensors"
+"""There exactly where a calibration has a readout of its own."""
 RELEASE_DIRECTION = "release_direction"
 """Tensor that is there exactly where the readout releases at a layer of its own."""
 
 _READOUT_FILES = frozenset({READOUT_JSON, READOUT_TENSORS})
 _CALIBRATION_FILES = frozenset({CALIBRATION_JSON})
+_OWN_READOUT_FILES = frozenset({CALIBRATION_TENSORS})
+_REFIT = "recal fit"
+_RECALIBRATE = "recal recalibrate"
 _UNIT_NORM_TOLERANCE = 1e-3
 
 
@@ -59,8 +65,8 @@ def save_readout(readout: Readout, directory: Path) -> Readout:
         ArtefactRefused: what would be written would be refused at load.
     """
     files = _readout_files(readout)
-    _readout_of(Sealed(files, "", SCHEMA_VERSION), f"readout for `{directory}`")
-    return replace(readout, digest=seal(directory, "readout", files))
+    _readout_of(Sealed(files, "", PLAIN_VERSION), f"readout for `{directory}`")
+    return replace(readout, digest=seal(directory, "readout", files, PLAIN_VERSION))
 
 
 def load_readout(
@@ -99,9 +105,9 @@ def save_calibration(calibration: Calibration, directory: Path) -> Calibration:
     Raises:
         ArtefactRefused: what would be written would be refused at load.
     """
-    files = _calibration_files(calibration)
-    _calibration_of(files, f"calibration for `{directory}`")
-    return replace(calibration, digest=seal(directory, "calibration", files))
+    files, version = _calibration_files(calibration), _version_of(calibration)
+    _calibration_of(Sealed(files, "", version), f"calibration for `{directory}`")
+    return replace(calibration, digest=seal(directory, "calibration", files, version))
 
 
 def load_calibration(
@@ -113,8 +119,15 @@ def load_calibration(
 ) -> Calibration:
     """Read a calibration and verify all of it; arguments and errors as `load_readout`."""
     label = f"calibration `{version or directory}`"
-    sealed = unseal(directory, "calibration", _CALIBRATION_FILES, label, digest=digest)
-    calibration = _calibration_of(sealed.files, label)
+    sealed = unseal(
+        directory,
+        "calibration",
+        _CALIBRATION_FILES,
+        label,
+        digest=digest,
+        optional=_OWN_READOUT_FILES,
+    )
+    calibration = _calibration_of(sealed, label)
     refuse_other_backbone(calibration.backbone, backbone, label)
     name = version or f"{calibration.language}@{sealed.digest[:12]}"
     return replace(calibration, digest=sealed.digest, version=name)
@@ -148,7 +161,7 @@ def refuse_other_backbone(
 
 def _readout_files(readout: Readout) -> dict[str, bytes]:
     fields = {
-        "schema_version": SCHEMA_VERSION,
+        "schema_version": PLAIN_VERSION,
         "parts": [_part_fields(part) for part in readout.parts],
         **{name: getattr(readout, name) for name in _SHARED_READOUT_FIELDS},
     }
@@ -159,7 +172,7 @@ def _readout_files(readout: Readout) -> dict[str, bytes]:
         tensors[RELEASE_DIRECTION] = readout.steering.release.direction
     return {
         READOUT_JSON: _json_of(ReadoutRecord, fields, "readout"),
-        READOUT_TENSORS: safetensors.torch.save({n: _plain(t) for n, t in tensors.items()}),
+        READOUT_TENSORS: written(tensors),
     }
 
 
@@ -172,31 +185,48 @@ _SHARED_READOUT_FIELDS = tuple(
     name for name in ReadoutRecord.model_fields if name not in ("schema_version", "parts")
 )
 _CALIBRATION_FIELDS = tuple(
-    name for name in CalibrationRecord.model_fields if name != "schema_version"
+    name for name in CalibrationRecord.model_fields if name not in ("schema_version", "own")
 )
 
 
+def _version_of(calibration: Calibration) -> int:
+    """The lowest version that carries it, so that older builds read all that they can use."""
+    return PLAIN_VERSION if calibration.own is None else OWN_READOUT_VERSION
+
+
 def _calibration_files(calibration: Calibration) -> dict[str, bytes]:
-    fields = {
-        "schema_version": SCHEMA_VERSION,
+    fields: dict[str, object] = {
+        "schema_version": _version_of(calibration),
         **{name: getattr(calibration, name) for name in _CALIBRATION_FIELDS},
     }
-    return {CALIBRATION_JSON: _json_of(CalibrationRecord, fields, "calibration")}
+    if calibration.own is None:
+        without = frozenset({"own"})
+        return {CALIBRATION_JSON: _json_of(CalibrationRecord, fields, "calibration", without)}
+    own = calibration.own
+    fields["own"] = {
+        "method": own.method,
+        "parts": [{**part.place._asdict(), "bias": part.linear.bias} for part in own.parts],
+        "statistics": own.statistics,
+    }
+    tensors = {f"weight.{index}": part.linear.weight for index, part in enumerate(own.parts)}
+    return {
+        CALIBRATION_JSON: _json_of(CalibrationRecord, fields, "calibration"),
+        CALIBRATION_TENSORS: written(tensors),
+    }
 
 
 def _json_of(
-    record: type[ReadoutRecord] | type[CalibrationRecord], fields: Mapping[str, object], what: str
+    record: type[ReadoutRecord] | type[CalibrationRecord],
+    fields: Mapping[str, object],
+    what: str,
+    without: frozenset[str] = frozenset(),
 ) -> bytes:
     try:
         # Not strict: the numbers of numpy become plain ones here.
         valid = record.model_validate(fields, from_attributes=True, strict=False)
     except ValidationError as error:
         raise ArtefactRefused(f"the {what} cannot be saved: it {first_fault(error)}") from None
-    return canonical_json(valid.model_dump(mode="json"))
-
-
-def _plain(tensor: Tensor) -> Tensor:
-    return tensor.detach().to("cpu", torch.float32).contiguous().clone()
+    return canonical_json(valid.model_dump(mode="json", exclude=set(without)))
 
 
 def _readout_of(sealed: Sealed, label: str) -> Readout:
@@ -245,9 +275,12 @@ def _steering_of(record: SteeringRecord, tensors: Mapping[str, Tensor]) -> Steer
 
 def _content_of(sealed: Sealed, label: str) -> tuple[ReadoutRecord, dict[str, Tensor]]:
     """Record and tensors as the present schema has them."""
-    raw, tensors = sealed.files[READOUT_JSON], _tensors_of(sealed.files[READOUT_TENSORS], label)
-    if sealed.schema_version == SCHEMA_VERSION:
-        return parse(ReadoutRecord, raw, label, READOUT_JSON), tensors
+    raw = sealed.files[READOUT_JSON]
+    tensors = parsed(sealed.files[READOUT_TENSORS], label, READOUT_TENSORS, again=_REFIT)
+    if sealed.schema_version != 1:
+        record = parse(ReadoutRecord, raw, label, READOUT_JSON)
+        _refuse_other_version(record.schema_version, sealed, label, READOUT_JSON)
+        return record, tensors
     old = parse(ReadoutRecordV1, raw, label, READOUT_JSON)
     try:
         return upgrade_record(old), upgrade_tensors(tensors)
@@ -264,16 +297,6 @@ def _part_of(record: PartRecord, tensors: Mapping[str, Tensor], index: int) -> R
     )
 
 
-def _tensors_of(raw: bytes, label: str) -> dict[str, Tensor]:
-    try:
-        tensors: dict[str, Tensor] = safetensors.torch.load(raw)
-    except (SafetensorError, ValueError, KeyError, RuntimeError, OverflowError):
-        raise ArtefactRefused(
-            f"`{READOUT_TENSORS}` of {label} is not a safetensors file; run `recal fit` again"
-        ) from None
-    return tensors
-
-
 def _check_tensors(tensors: Mapping[str, Tensor], record: ReadoutRecord, label: str) -> None:
     """All tensors are there, of the right type and shape and finite, and no other."""
     d_model = record.backbone.d_model
@@ -282,27 +305,47 @@ def _check_tensors(tensors: Mapping[str, Tensor], record: ReadoutRecord, label: 
         shapes |= {f"weight.{index}": (d_model,), f"basis.{index}": (d_model, part.rank)}
     if record.steering.release.layer is not None:
         shapes[RELEASE_DIRECTION] = (d_model,)
-    found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
-    if found != shapes:
+    refuse_odd(tensors, shapes, label, again=_REFIT)
+
+
+def _refuse_other_version(version: int, sealed: Sealed, label: str, name: str) -> None:
+    if version != sealed.schema_version:
         raise ArtefactRefused(
-            f"{label} has tensors of shapes {str(found)[:200]}, not {shapes}; run `recal fit` again"
+            f"`{name}` of {label} is of schema version {version}, and its manifest says "
+            f"{sealed.schema_version}; save it again"
         )
-    for name, tensor in tensors.items():
-        if tensor.dtype != torch.float32 or not bool(torch.isfinite(tensor).all()):
-            raise ArtefactRefused(
-                f"`{name}` of {label} must be finite float32, not {tensor.dtype} with "
-                f"{int((~torch.isfinite(tensor)).sum())} numbers that are not finite; "
-                "run `recal fit` again"
-            )
 
 
-def _calibration_of(files: Mapping[str, bytes], label: str) -> Calibration:
-    record = parse(CalibrationRecord, files[CALIBRATION_JSON], label, CALIBRATION_JSON)
+def _calibration_of(sealed: Sealed, label: str) -> Calibration:
+    record = parse(CalibrationRecord, sealed.files[CALIBRATION_JSON], label, CALIBRATION_JSON)
+    _refuse_other_version(record.schema_version, sealed, label, CALIBRATION_JSON)
     fields = {name: getattr(record, name) for name in _CALIBRATION_FIELDS}
     fields["thresholds"] = Thresholds(record.thresholds.steer, record.thresholds.release)
     fields["backbone"] = _backbone_of(record.backbone)
     fields["histogram"] = _histogram_of(record.histogram)
+    raw = sealed.files.get(CALIBRATION_TENSORS)
+    if (record.own is None) != (raw is None):
+        raise ArtefactRefused(
+            f"{label} has {'no ' if raw is None else ''}`{CALIBRATION_TENSORS}`, and "
+            f"{'no' if record.own is None else 'an'} own readout that it belongs to; "
+            f"run `{_RECALIBRATE}` again"
+        )
+    if record.own is not None and raw is not None:
+        fields["own"] = _own_readout_of(record.own, raw, record.backbone.d_model, label)
     return Calibration(**fields)
+
+
+def _own_readout_of(record: OwnReadoutRecord, raw: bytes, d_model: int, label: str) -> OwnReadout:
+    tensors = parsed(raw, label, CALIBRATION_TENSORS, again=_RECALIBRATE)
+    shapes = {f"weight.{index}": (d_model,) for index in range(len(record.parts))}
+    refuse_odd(tensors, shapes, label, again=_RECALIBRATE)
+    parts = (
+        OwnPart(
+            Place(part.layer, part.reading), LinearReadout(tensors[f"weight.{index}"], part.bias)
+        )
+        for index, part in enumerate(record.parts)
+    )
+    return OwnReadout(tuple(parts), record.method, record.statistics)
 
 
 def _backbone_of(record: BackboneRecord) -> BackboneIdentity:

@@ -40,4 +40,17 @@ def _fitting(calibration: Calibration, language: str, readout: Readout) -> Calib
             f"({readout.digest[:12]}…); promote the readout that it was made for, or run "
             f"`recal recalibrate --language {language}`"
         )
+    _refuse_other_places(calibration, readout)
     return calibration
+
+
+def _refuse_other_places(calibration: Calibration, readout: Readout) -> None:
+    if calibration.own is None:
+        return
+    try:
+        calibration.own.refuse_other_places(readout.places)
+    except ValueError as error:
+        raise ArtefactRefused(
+            f"calibration `{calibration.version}`: {error}; run "
+            f"`recal recalibrate --language {calibration.language}` with this readout"
+        ) from None

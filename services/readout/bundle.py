@@ -9,12 +9,12 @@ from enum import Enum
 from types import MappingProxyType
 from typing import Literal
 
-import torch
 from torch import Tensor
 
 from services.domain import CalibrationSummary
 from services.errors import NoCalibration
-from services.readout.linear import ReadoutPart
+from services.readout.linear import ReadoutPart, summed
+from services.readout.own import OwnReadout
 from services.readout.place import Place
 
 
@@ -178,11 +178,13 @@ class Thresholds:
 
 @dataclass(frozen=True)
 class Calibration:
-    """One language's recalibration of one readout. Immutable."""
+    """One language's recalibration of one readout, with a readout of its own or not. Immutable."""
 
     language: str
     """BCP 47 tag."""
     thresholds: Thresholds
+    """In the unit of the score that they are held against: the own readout's where there is one,
+    else the frozen one's. So are `threshold`, `posterior_sd`, `histogram` and `evidence`."""
     threshold: float
     """τ̂, the estimate itself."""
     posterior_sd: float
@@ -212,6 +214,8 @@ class Calibration:
     vacuous: bool = False
     """True: a bound on false positives was asked for that its examples cannot give; the thresholds
     are those without it."""
+    own: OwnReadout | None = None
+    """What scores this language; None: the frozen readout does."""
     digest: str = ""
     """Digest of the artefact on disk; empty before it is saved."""
     version: str = ""
@@ -275,7 +279,7 @@ class Readout:
         return " and ".join(f"block {layer} ({reading})" for layer, reading in self.places)
 
     def score(self, residuals: Tensor) -> Tensor:
-        """THE score, online and offline; larger is more harmful.
+        """THE score of the frozen readout, online and offline; larger is more harmful.
 
         Args:
             residuals: (..., len(parts), d_model), any float dtype, at `places` in their order.
@@ -287,16 +291,7 @@ class Readout:
         Raises:
             ValueError: it has another number of places or another width.
         """
-        if residuals.ndim < 2 or residuals.shape[-2] != len(self.parts):
-            raise ValueError(
-                f"residuals of shape {tuple(residuals.shape)} were given to a readout of "
-                f"{len(self.parts)} places; the last but one dimension is the places"
-            )
-        scores = [
-            part.share * part.linear.score(residuals[..., index, :])
-            for index, part in enumerate(self.parts)
-        ]
-        return torch.stack(scores).sum(dim=0)
+        return summed([(part.linear, part.share) for part in self.parts], residuals)
 
 
 @dataclass(frozen=True, eq=False)
@@ -320,6 +315,8 @@ class Bundle:
                     f"calibration `{calibration.version}` belongs to another readout than "
                     f"`{self.readout.version}`"
                 )
+            if calibration.own is not None:
+                calibration.own.refuse_other_places(self.readout.places)
         object.__setattr__(self, "calibrations", MappingProxyType(dict(self.calibrations)))
         object.__setattr__(self, "refused", MappingProxyType(dict(self.refused)))
 
@@ -337,8 +334,3 @@ class Bundle:
                 f"`{self.readout.version}`; run `recal recalibrate --language {language}` "
                 "and promote the result"
             ) from None
-
-    @property
-    def strictest_threshold(self) -> float | None:
-        """The lowest steer threshold of all languages, None without calibrations."""
-        return min((c.thresholds.steer for c in self.calibrations.values()), default=None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -67,3 +68,28 @@ class ReadoutPart:
     def rank(self) -> int:
         """Of the subspace of the source languages' directions."""
         return int(self.basis.shape[-1])
+
+
+def summed(parts: Sequence[tuple[LinearReadout, float]], residuals: Tensor) -> Tensor:
+    """The score of a readout of several places: the sum of its parts, each times its share.
+
+    Args:
+        parts: one for each place, with its share.
+        residuals: (..., len(parts), d_model), any float dtype, in the parts' order.
+
+    Returns:
+        (...,) float32. A residual that is not finite at any place gives a score that is not.
+
+    Raises:
+        ValueError: it has another number of places or another width.
+    """
+    if residuals.ndim < 2 or residuals.shape[-2] != len(parts):
+        raise ValueError(
+            f"residuals of shape {tuple(residuals.shape)} were given to a readout of "
+            f"{len(parts)} places; the last but one dimension is the places"
+        )
+    scores = [
+        share * linear.score(residuals[..., index, :])
+        for index, (linear, share) in enumerate(parts)
+    ]
+    return torch.stack(scores).sum(dim=0)

@@ -15,7 +15,7 @@ from typing import NamedTuple, TypeVar
 from pydantic import ValidationError
 
 from services.errors import ArtefactRefused
-from services.readout.schema import SCHEMA_VERSION, Manifest, Record
+from services.readout.schema import OWN_READOUT_VERSION, PLAIN_VERSION, Manifest, Record
 
 MANIFEST = "manifest.json"
 _MAX_BYTES = 64 * 2**20
@@ -48,19 +48,20 @@ def sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def seal(directory: Path, kind: str, files: Mapping[str, bytes]) -> str:
+def seal(directory: Path, kind: str, files: Mapping[str, bytes], schema_version: int) -> str:
     """Write files and their manifest in one step; a reader sees all of them or none.
 
     Args:
         directory: replaced when it exists; its parents are made.
         kind: `readout` or `calibration`.
         files: content by plain file name.
+        schema_version: of these files.
 
     Returns:
         The artefact's digest: sha256 of the manifest's canonical JSON.
     """
     digests = {name: sha256(content) for name, content in files.items()}
-    manifest = canonical_json({"schema_version": SCHEMA_VERSION, "kind": kind, "files": digests})
+    manifest = canonical_json({"schema_version": schema_version, "kind": kind, "files": digests})
     directory.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", dir=directory.parent))
     try:
@@ -106,7 +107,13 @@ def _write_durably(path: Path, content: bytes) -> None:
 
 
 def unseal(
-    directory: Path, kind: str, names: frozenset[str], label: str, *, digest: str | None = None
+    directory: Path,
+    kind: str,
+    names: frozenset[str],
+    label: str,
+    *,
+    digest: str | None = None,
+    optional: frozenset[str] = frozenset(),
 ) -> Sealed:
     """Read an artefact's files and verify them against its manifest.
 
@@ -116,6 +123,7 @@ def unseal(
         names: the files that it must consist of.
         label: how messages call it.
         digest: what its digest must be; None: not known.
+        optional: files that it may have beside them.
 
     Raises:
         ArtefactRefused: anything is missing, changed, linked elsewhere or of an unknown schema.
@@ -124,13 +132,13 @@ def unseal(
         raise ArtefactRefused(f"{label} is not a directory; check where it was saved")
     raw = read_file(directory / MANIFEST, label)
     manifest = parse(Manifest, raw, label, MANIFEST)
-    _check_manifest(manifest, raw, kind, names, label)
+    _check_manifest(manifest, raw, kind, names, optional, label)
     if digest is not None and sha256(raw) != digest:
         raise ArtefactRefused(
             f"{label} has digest {sha256(raw)[:12]}…, {digest[:12]}… was expected; "
             "fetch or register it again"
         )
-    files = {name: read_file(directory / name, label) for name in sorted(names)}
+    files = {name: read_file(directory / name, label) for name in sorted(manifest.files)}
     for name, content in files.items():
         if sha256(content) != manifest.files[name]:
             raise ArtefactRefused(
@@ -141,12 +149,17 @@ def unseal(
 
 
 def _check_manifest(
-    manifest: Manifest, raw: bytes, kind: str, names: frozenset[str], label: str
+    manifest: Manifest,
+    raw: bytes,
+    kind: str,
+    names: frozenset[str],
+    optional: frozenset[str],
+    label: str,
 ) -> None:
     if manifest.kind != kind:
         raise ArtefactRefused(f"{label} is a {manifest.kind}, not a {kind}; check its place")
-    if manifest.files.keys() != names:
-        wrong = ", ".join(sorted(names.symmetric_difference(manifest.files)))
+    if manifest.files.keys() - optional != names:
+        wrong = ", ".join(sorted(names.symmetric_difference(manifest.files.keys() - optional)))
         raise ArtefactRefused(
             f"the manifest of {label} must name exactly {', '.join(sorted(names))}; "
             f"it differs in {wrong[:200]!r}"
@@ -202,7 +215,8 @@ def first_fault(error: ValidationError) -> str:
     where = ".".join(str(part) for part in fault["loc"])
     if where == "schema_version":
         return (
-            f"is of another schema version than 1 to {SCHEMA_VERSION}, which this build reads; "
-            "make it again, or install the build that made it"
+            f"is of another schema version than this build reads, which is 1 to {PLAIN_VERSION}, "
+            f"and {OWN_READOUT_VERSION} for calibrations with a readout of their own; make it "
+            "again, or install the build that made it"
         )
     return f"is not valid at `{where or 'top'}`: {fault['msg']}; make it again"

@@ -21,6 +21,8 @@ K_TAG = "k"
 ESTIMATOR_TAG = "estimator"
 VACUOUS_TAG = "vacuous"
 """`true` on a calibration whose bound was asked for and cannot be given."""
+OWN_READOUT_TAG = "own_readout"
+"""How a calibration's own readout was fitted; not there where the frozen one scores."""
 
 READOUT = "readout"
 """Value of the kind tag, and last part of the model's name."""

@@ -15,8 +15,12 @@ from pydantic.json_schema import models_json_schema
 from services.readout.bundle import ReleaseForm, Scope, SteerForm
 from services.readout.place import Reading
 
-SCHEMA_VERSION = 2
-"""Of what is written. 1 is still read: `services.readout.schema_v1`."""
+PLAIN_VERSION = 2
+"""Of readouts, and of calibrations of the frozen score. 1 is still read:
+`services.readout.schema_v1`."""
+OWN_READOUT_VERSION = 3
+"""Of calibrations with a readout of their own, which older builds must refuse by name: held against
+the frozen score their thresholds would mean nothing."""
 
 LANGUAGE = r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*$"
 SHA256 = r"^[0-9a-f]{64}$"
@@ -38,7 +42,7 @@ class Record(BaseModel):
 class Manifest(Record):
     """`manifest.json`: what an artefact is, and the sha256 of each of its files."""
 
-    schema_version: Literal[1, 2]
+    schema_version: Literal[1, 2, 3]
     kind: Literal["readout", "calibration"]
     files: dict[str, Sha256]
 
@@ -186,10 +190,32 @@ class ReadoutRecord(Record):
         return self
 
 
+class OwnPartRecord(Record):
+    """What a language's own readout makes of one place; its weight is a tensor."""
+
+    layer: Count
+    reading: Reading
+    bias: float
+
+
+class OwnReadoutRecord(Record):
+    """A language's own readout: everything of it that is not a tensor."""
+
+    method: Name
+    parts: Annotated[tuple[OwnPartRecord, ...], Field(min_length=1)]
+    statistics: Mapping[Name, float]
+
+    @model_validator(mode="after")
+    def _places_differ(self) -> Self:
+        if len({(part.layer, part.reading) for part in self.parts}) < len(self.parts):
+            raise ValueError("its own readout reads the same place twice")
+        return self
+
+
 class CalibrationRecord(Record):
     """`calibration.json`: one language's recalibration; hashes of its examples, never texts."""
 
-    schema_version: Literal[1, 2]
+    schema_version: Literal[1, 2, 3]
     language: Language
     thresholds: ThresholdsRecord
     threshold: float
@@ -207,6 +233,7 @@ class CalibrationRecord(Record):
     provenance: Mapping[Name, Note]
     evidence: Mapping[Name, float] = Field(default_factory=dict)
     vacuous: bool = False
+    own: OwnReadoutRecord | None = None
 
     _created = check("created")(_rfc3339)
 
@@ -224,6 +251,26 @@ class CalibrationRecord(Record):
                 f"{self.thresholds.steer}, so its release threshold cannot be "
                 f"{self.thresholds.release}"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _version_fits_own_readout(self) -> Self:
+        if (self.schema_version == OWN_READOUT_VERSION) != (self.own is not None):
+            raise ValueError(
+                f"a calibration has a readout of its own exactly in schema version "
+                f"{OWN_READOUT_VERSION}, and this is version {self.schema_version} "
+                f"{'without' if self.own is None else 'with'} one"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _layers_exist(self) -> Self:
+        for part in self.own.parts if self.own is not None else ():
+            if part.layer >= self.backbone.n_layers:
+                raise ValueError(
+                    f"its own readout reads layer {part.layer} of a backbone with "
+                    f"{self.backbone.n_layers} layers"
+                )
         return self
 
 

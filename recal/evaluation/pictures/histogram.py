@@ -49,6 +49,8 @@ def histogram(report: EvaluationReport, exhibits: Exhibits, of: ReadoutResult) -
         said = [f"source threshold {exhibits.source_threshold:.2f}"]
         for arm in shown_thresholds(report):
             thresholds = np.array(arm.of(of.language).gate.steer_thresholds)
+            if not len(thresholds):
+                continue  # this language's are of a score of its own
             _threshold(axes, thresholds, drawing[arm.method])
             said.append(f"{arm.title} {thresholds.mean():.2f}")
         axes.set_xlabel("score")

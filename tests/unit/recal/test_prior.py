@@ -8,7 +8,7 @@ import pytest
 
 from recal.maths.prior import OwnThreshold
 from recal.prior import own_thresholds, prior_for, rho_for
-from tests.unit.services.readout.factories import a_calibration, a_readout
+from tests.unit.services.readout.factories import a_calibration, a_readout, an_own_readout
 
 READOUT = a_readout(digest="d" * 64)
 
@@ -38,6 +38,16 @@ def test_a_source_languages_shared_threshold_is_not_its_own() -> None:
 def test_calibrations_of_another_readout_say_nothing() -> None:
     other = a_calibration("sw", readout_digest="e" * 64)
     assert own_thresholds([other], READOUT) == {}
+
+
+def test_a_calibration_with_its_own_readout_says_nothing_in_the_frozen_scores_unit() -> None:
+    evidence = {"own_threshold": -2.0, "own_sd": 0.3, "rho": 0.9, "rho_freedom": 20.0}
+    frozen = replace(a_calibration("sw", estimator="auto"), evidence=evidence)
+    owning = replace(frozen, own=an_own_readout())
+    assert own_thresholds([frozen], READOUT).keys() == {"sw"}
+    assert own_thresholds([owning], READOUT) == {}
+    assert rho_for("yo", [frozen], READOUT) is not None
+    assert rho_for("yo", [owning], READOUT) is None
 
 
 def test_a_language_is_never_its_own_prior() -> None:

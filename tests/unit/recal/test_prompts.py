@@ -143,3 +143,15 @@ def test_examples_that_cannot_be_used_are_refused(
     path.write_text(text)
     with pytest.raises(ValueError, match=complaint):
         load_examples(path, "sw")
+
+
+def test_texts_in_two_lists_mean_nothing_alike_and_those_of_one_name_do(tmp_path: Path) -> None:
+    lists = "harmful: [a, b]\nharmless: [c]\n"
+    named = "harmful: {x: a}\nharmless: {y: c}\n"
+    found = {}
+    for name, text in (("one", lists), ("two", lists), ("three", named), ("four", named)):
+        (tmp_path / f"{name}.yaml").write_text(text)
+        prompts = load_examples(tmp_path / f"{name}.yaml", "sw")
+        found[name] = {p.parallel_id for p in prompts}
+    assert found["one"].isdisjoint(found["two"])
+    assert found["three"] == found["four"] == {"harmful/x", "harmless/y"}

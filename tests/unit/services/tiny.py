@@ -23,6 +23,7 @@ from transformers import (
 from services.backbone.load import Backbone
 from services.readout.bundle import Bundle, Calibration, Readout, Steering, Thresholds
 from services.readout.linear import LinearReadout, ReadoutPart
+from services.readout.own import OwnPart, OwnReadout
 from services.readout.place import Place, Reading
 
 ARCHITECTURES = ("qwen2", "qwen3", "llama", "gemma2")
@@ -132,6 +133,7 @@ def tiny_calibration(
     steer: float = 1.0,
     release: float | None = -1.0,
     created: str = "2026-01-02T03:04:05Z",
+    own: OwnReadout | None = None,
 ) -> Calibration:
     """A calibration with the given thresholds."""
     return Calibration(
@@ -145,8 +147,16 @@ def tiny_calibration(
         readout_digest=readout.digest,
         backbone=readout.backbone,
         created=created,
+        own=own,
         version=f"{language}@3",
     )
+
+
+def tiny_own(readout: Readout, *, seed: int = 50) -> OwnReadout:
+    """Random weights of one language, where a tiny readout reads."""
+    weight = torch.randn(D_MODEL, generator=torch.Generator().manual_seed(seed))
+    part = OwnPart(readout.places[0], LinearReadout(weight, -0.5))
+    return OwnReadout((part,), "translate_train", {})
 
 
 def tiny_bundle(readout: Readout, *calibrations: Calibration) -> Bundle:

@@ -48,6 +48,9 @@ class Gate:
     def needs_examples(self, language: str) -> bool:
         return language == "sw"
 
+    def is_frozen(self, language: str) -> bool:
+        return language == "sw"
+
     def scores(self, questions: Questions, examples: Examples | None) -> FloatArray:
         return questions.residuals(Place(1, "last"))[:, 0]
 
@@ -124,3 +127,8 @@ def test_every_method_gives_one_treatment_per_prompt_and_none_for_none(method: M
 
 def test_the_oracle_alone_is_a_bound() -> None:
     assert [method.name for method in EVERY if method.sees_labels] == ["oracle"]
+
+
+def test_addition_only_is_held_against_whatever_score_its_gate_is() -> None:
+    gated = GateAddition(Gate())
+    assert (gated.is_frozen("sw"), gated.is_frozen("yo")) == (True, False)

@@ -10,11 +10,12 @@ from types import SimpleNamespace
 import pytest
 from rich.console import Console
 
-from recal.commands.recalibrate import _others, _save
+from recal.commands.recalibrate import _others, _refuse_frozen, _save
+from recal.evidence_files import EvidenceFiles
 from recal.recalibrate import Recalibrated
 from services.readout.artefact import save_calibration
 from services.settings import Settings
-from tests.unit.services.readout.factories import BACKBONE, a_calibration, a_readout
+from tests.unit.services.readout.factories import BACKBONE, a_calibration, a_readout, an_own_readout
 
 RUNNING = SimpleNamespace(identity=BACKBONE)
 
@@ -75,6 +76,63 @@ def test_calibrations_of_another_readout_are_left_out_and_named(tmp_path: Path) 
     to = console()
     assert others("", tmp_path, to) == ["yo"]
     assert "no prior from am: calibrations of another readout" in said(to)
+
+
+FILE = Path("translated.jsonl")
+
+
+@pytest.mark.parametrize(
+    ("own", "files", "prior", "words"),
+    [
+        ("best", EvidenceFiles(translated=FILE), "", "choose one of translate_train, distil"),
+        ("translate_train", EvidenceFiles(), "", "give them by `--translated`"),
+        ("distil", EvidenceFiles(translated=FILE), "", "is taught by `--sources`"),
+        (
+            "translate_train",
+            EvidenceFiles(translated=FILE, sources=FILE),
+            "",
+            "has no use for `--sources`",
+        ),
+        (
+            "translate_train",
+            EvidenceFiles(translated=FILE, parallel=FILE),
+            "",
+            "`--parallel` is of the frozen score",
+        ),
+        (
+            "translate_train",
+            EvidenceFiles(translated=FILE),
+            "registry",
+            "`--prior registry` is of the frozen score",
+        ),
+    ],
+)
+def test_what_an_own_readout_has_no_use_for_is_refused_before_the_model_is_loaded(
+    own: str, files: EvidenceFiles, prior: str, words: str
+) -> None:
+    with pytest.raises(ValueError, match=words):
+        _refuse_frozen(own, files, prior)
+
+
+@pytest.mark.parametrize("prior", ["", "none"])
+def test_what_an_own_readout_needs_is_taken(prior: str) -> None:
+    _refuse_frozen("translate_train", EvidenceFiles(translated=FILE, unlabelled=FILE), prior)
+    _refuse_frozen("distil", EvidenceFiles(translated=FILE, sources=FILE), prior)
+    _refuse_frozen("", EvidenceFiles(parallel=FILE, sources=FILE), "registry")
+
+
+def test_an_own_readout_is_said_beside_its_threshold(tmp_path: Path) -> None:
+    made = replace(
+        a_calibration("sw", estimator="auto"),
+        own=an_own_readout(),
+        provenance={"own_readout": "translate_train from 60 harmful and 60 harmless"},
+    )
+    to = console()
+    _save(Recalibrated(made, ()), tmp_path / "sw", a_readout(), to, warnings=[])
+    first, second, *_ = said(to).splitlines()
+    assert first == "own readout: translate_train from 60 harmful and 60 harmless"
+    assert "from k = 4 (auto, of its own readout's score)" in second
+    assert "source languages" not in second
 
 
 def test_what_was_made_is_said_with_its_parts_and_every_warning(tmp_path: Path) -> None:

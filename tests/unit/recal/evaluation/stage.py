@@ -44,6 +44,7 @@ def joined(parts: Sequence[Activations]) -> Activations:
         tuple(p for part in parts for p in part.prompts),
         parts[0].layers,
         np.concatenate([part.residuals for part in parts]),
+        parts[0].readings,
     )
 
 
@@ -66,8 +67,14 @@ def _blurred(language: str, n: int, seed: int, split: Split) -> Activations:
     return replace(clear, residuals=residuals)
 
 
+@cache
+def translations(n: int = 60) -> Activations:
+    """Training prompts, which mean the same in every language."""
+    return joined([_blurred(language, n, 13, "train") for language in LANGUAGES])
+
+
 def methods(names: Sequence[str] = EVERY) -> list[Method]:
-    return methods_of(names, Material(readout(), pool(), {}))
+    return methods_of(names, Material(readout(), pool(), {}, translations=translations()))
 
 
 class Writer:

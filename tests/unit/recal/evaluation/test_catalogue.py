@@ -2,10 +2,18 @@
 
 import pytest
 
-from recal.evaluation.catalogue import METHODS, are_few_shot, are_fitted, methods_of, names
+from recal.evaluation.catalogue import (
+    METHODS,
+    Material,
+    are_few_shot,
+    are_fitted,
+    are_translated,
+    methods_of,
+    names,
+)
 from recal.evaluation.gates import FewShot
 from recal.maths.estimators.catalogue import ESTIMATORS
-from tests.unit.recal.evaluation.stage import methods
+from tests.unit.recal.evaluation.stage import methods, pool, readout
 
 
 def test_the_untouched_model_comes_first_wherever_it_is_named() -> None:
@@ -30,6 +38,14 @@ def test_the_calibration_split_is_needed_by_few_shot_methods_alone() -> None:
     assert are_few_shot(("paper",))
     assert are_few_shot(("gate_addition",))
     assert not are_few_shot(("untouched", "saved", "best", "oracle", "steer_all"))
+
+
+def test_translations_are_needed_by_own_readouts_alone_and_said_to_be_missing() -> None:
+    assert [name for name in METHODS if are_translated((name,))] == ["translate_train", "distil"]
+    assert are_few_shot(("distil",))
+    material = Material(readout(), pool(), {})
+    with pytest.raises(ValueError, match="`distil` is fitted on translations, and there are none"):
+        methods_of(("distil",), material)
 
 
 def test_an_unknown_method_is_named_with_those_that_there_are() -> None:

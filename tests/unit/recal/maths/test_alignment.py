@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy.stats import special_ortho_group
+from sklearn.linear_model import Ridge
 
 from recal.maths.alignment import align, aligned, distil
 from recal.maths.logistic import Folded, score
@@ -121,6 +122,15 @@ def test_the_penalty_draws_scores_to_their_mean() -> None:
     )
     assert strong.std() < 0.01 * weak.std()
     assert strong.mean() == pytest.approx(weak.mean())
+
+
+@pytest.mark.parametrize("n", [10, 200], ids=["fewer rows than coordinates", "more"])
+def test_it_is_the_ridge_regression_of_the_textbook_however_many_rows_there_are(n: int) -> None:
+    rng = np.random.default_rng(9)
+    rows, scores = rng.normal(2.0, 3.0, size=(n, 12)), rng.normal(1.0, 2.0, size=n)
+    standard = (rows - rows.mean(axis=0)) / rows.std(axis=0)
+    reference = Ridge(alpha=7.0).fit(standard, scores).predict(standard)
+    np.testing.assert_allclose(score(distil(rows, scores, strength=7.0), rows), reference)
 
 
 @pytest.mark.parametrize("strength", [0.0, -1.0, np.inf, np.nan])

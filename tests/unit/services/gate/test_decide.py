@@ -6,9 +6,11 @@ import pytest
 
 from services.domain import Abstention, Action, LanguageGuess, Reason, Verdict
 from services.errors import DeadlinePassed, NoCalibration, ServiceError, ServiceUnavailable
-from services.gate.decide import Case, decide, decide_without_time
+from services.gate import decide as deciding
+from services.gate.decide import Case, decide_without_time
 from services.gate.policy import Outcome, Override, Policy
 from services.readout.bundle import BackboneIdentity
+from services.readout.scores import Scores
 from tests.unit.services.tiny import tiny_bundle, tiny_calibration, tiny_readout
 
 DAY_S = 86_400.0
@@ -43,6 +45,11 @@ def case(
     max_age_s = None if max_age_days is None else max_age_days * DAY_S
     policy = Policy(overrides, max_calibration_age_s=max_age_s, min_time_left_s=0.5)
     return Case(guess, BUNDLE, policy, NOW, hint=hint, tenant=tenant)
+
+
+def decide(asked: Case, score: float) -> Verdict:
+    """The verdict where the frozen readout alone scores."""
+    return deciding.decide(asked, Scores(score))
 
 
 def row(reason: Reason, outcome: Outcome, **where: str) -> tuple[Override, ...]:

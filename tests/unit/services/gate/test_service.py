@@ -25,7 +25,7 @@ from services.gate.service import GateService
 from services.readout.bundle import Bundle, Readout
 from services.readout.linear import LinearReadout
 from services.telemetry import PrometheusMeter
-from tests.unit.services.tiny import tiny_bundle, tiny_calibration, tiny_readout
+from tests.unit.services.tiny import tiny_bundle, tiny_calibration, tiny_own, tiny_readout
 
 SW = LanguageGuess("sw", 0.9)
 UNKNOWN = LanguageGuess(None, 0.1, Abstention.LOW_CONFIDENCE)
@@ -131,6 +131,46 @@ async def test_prompts_of_two_bundles_in_one_batch_get_each_its_own_score(qwen2,
     for score, readout in zip(found, (bundle.readout, other), strict=True):
         [read] = residuals(qwen2, [prompt], places=readout.places)
         assert score == pytest.approx(float(readout.score(read)), abs=1e-5)
+
+
+async def test_a_language_with_its_own_readout_gets_its_score_and_others_in_the_batch_theirs(
+    qwen2, bundle, meter
+):
+    readout, own = bundle.readout, tiny_own(bundle.readout)
+    held = tiny_bundle(
+        readout, tiny_calibration(readout, "sw", own=own), tiny_calibration(readout, "en")
+    )
+    gate = GateService(qwen2, Held(held), Policy(), meter, limits=BatchLimits(max_wait_s=0.3))
+    guesses = [SW, LanguageGuess("en", 0.9), SW]
+    prompts = [PROMPT, PROMPT, PROMPT + "?"]
+    requests = [GateRequest(*each) for each in zip(prompts, guesses, strict=True)]
+    found = [reading.verdict.score for reading in await gate.batch_check(requests)]
+    await gate.close()
+    encoded = [encode_prompt(qwen2.tokenizer, prompt) for prompt in prompts]
+    read = residuals(qwen2, encoded, places=readout.places)
+    frozen, own_scores = readout.score(read).tolist(), own.score(read).tolist()
+    wanted = [own_scores[0], frozen[1], own_scores[2]]
+    assert found == pytest.approx(wanted, abs=1e-4)
+    assert abs(own_scores[0] - frozen[0]) > 0.1
+
+
+async def test_an_own_readout_that_is_swapped_in_or_out_judges_no_prompt_that_waits(
+    qwen2, bundle, meter
+):
+    readout = bundle.readout
+    newer = tiny_bundle(readout, tiny_calibration(readout, "sw", own=tiny_own(readout)))
+    store = Held(bundle)
+    gate = GateService(qwen2, store, Policy(), meter, limits=BatchLimits(max_wait_s=0.3))
+    tasks = []
+    for store.bundle in (newer, bundle, newer):
+        tasks.append(asyncio.create_task(gate.check(PROMPT, SW)))
+        await asyncio.sleep(0)
+    first, between, last = [reading.verdict.score for reading in await asyncio.gather(*tasks)]
+    await gate.close()
+    [read] = residuals(qwen2, [encode_prompt(qwen2.tokenizer, PROMPT)], places=readout.places)
+    assert between == pytest.approx(float(readout.score(read)), abs=1e-5)
+    own = float(tiny_own(readout).score(read))
+    assert [first, last] == pytest.approx([own, own], abs=1e-5)
 
 
 async def test_a_prompt_longer_than_the_context_is_refused_with_both_numbers(gate):

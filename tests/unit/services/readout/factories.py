@@ -19,6 +19,7 @@ from services.readout.bundle import (
     Thresholds,
 )
 from services.readout.linear import LinearReadout, ReadoutPart
+from services.readout.own import OwnPart, OwnReadout
 from services.readout.place import Place
 
 D_MODEL = 8
@@ -94,6 +95,17 @@ def a_calibration(
         digest=digest,
         version=version,
     )
+
+
+def an_own_readout(seed: int = 0, *, places: Sequence[Place] = (Place(1, "mean"),)) -> OwnReadout:
+    """Own weights at some of the places that `a_readout` reads."""
+    generator = torch.Generator().manual_seed(100 + seed)
+    parts = (
+        OwnPart(place, LinearReadout(torch.randn(D_MODEL, generator=generator), 0.75))
+        for place in places
+    )
+    statistics = {"mean_harmful": 1.5, "mean_harmless": -1.5, "sd_within": 1.0, "threshold": 0.2}
+    return OwnReadout(tuple(parts), "translate_train", statistics)
 
 
 def a_bundle(languages: Sequence[str] = ("sw",), *, number: int = 1, seed: int = 0) -> Bundle:

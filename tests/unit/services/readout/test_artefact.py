@@ -28,6 +28,7 @@ from tests.unit.services.readout.factories import (
     BACKBONE,
     a_calibration,
     a_readout,
+    an_own_readout,
     saved_calibration,
     saved_readout,
 )
@@ -122,7 +123,7 @@ def test_saving_again_replaces_the_whole_and_leaves_nothing_behind(tmp_path: Pat
 def test_a_save_that_fails_leaves_the_old_artefact(tmp_path: Path) -> None:
     saved = saved_readout(tmp_path / "readout")
     with pytest.raises(OSError, match="no/such/name"):
-        seal(tmp_path / "readout", "readout", {"no/such/name": b""})
+        seal(tmp_path / "readout", "readout", {"no/such/name": b""}, 2)
     assert load_readout(tmp_path / "readout").digest == saved.digest
     assert [path.name for path in tmp_path.iterdir()] == ["readout"]
 
@@ -226,7 +227,7 @@ def test_another_digest_than_expected_is_refused(tmp_path: Path) -> None:
 def test_an_unknown_schema_version_is_refused(tmp_path: Path) -> None:
     saved_readout(tmp_path / "readout")
     rewritten(tmp_path / "readout", "readout.json", lambda record: record.update(schema_version=3))
-    with pytest.raises(ArtefactRefused, match="another schema version than 1 to 2"):
+    with pytest.raises(ArtefactRefused, match="than this build reads, which is 1 to 2"):
         load_readout(tmp_path / "readout")
 
 
@@ -317,7 +318,9 @@ def mutated(content: bytes, rng: random.Random) -> bytes:
 def artefacts(tmp_path: Path) -> list[tuple[Path, Callable[..., Readout | Calibration]]]:
     readout = saved_readout(tmp_path / "readout")
     saved_calibration(tmp_path / "sw", readout, "sw")
-    return [(tmp_path / "readout", load_readout), (tmp_path / "sw", load_calibration)]
+    saved_calibration(tmp_path / "yo", readout, "yo", own=an_own_readout())
+    calibrations = [(tmp_path / language, load_calibration) for language in ("sw", "yo")]
+    return [(tmp_path / "readout", load_readout), *calibrations]
 
 
 def test_every_changed_byte_is_refused(tmp_path: Path) -> None:

@@ -8,14 +8,17 @@ from pathlib import Path
 from urllib.parse import urlparse
 
 import pytest
+import torch
 from mlflow import MlflowClient
 
 from recal.registry import Registry, open_registry
 from services.errors import ArtefactRefused, RegistryUnreachable
 from services.readout.mlflow_environment import quieten_mlflow
 from services.readout.mlflow_source import MlflowSource
+from services.readout.scores import score_all
 from services.readout.store import BundleStore
 from services.telemetry import PrometheusMeter
+from tests.unit.services.readout.factories import D_MODEL, an_own_readout
 from tests.unit.services.readout.shelf import Shelf
 
 # MLflow 3.17 uses what SQLAlchemy 2.1 deprecates.
@@ -58,6 +61,31 @@ def test_what_is_promoted_is_fetched_under_the_registrys_versions(shelf: Shelf) 
     assert bundle.readout.digest == readout.digest
     versions = {language: c.version for language, c in bundle.calibrations.items()}
     assert versions == {"am": "am@1", "sw": "sw@2"}
+
+
+def test_an_own_readout_comes_back_through_the_registry_and_again_without_it(shelf: Shelf) -> None:
+    own = an_own_readout()
+    shelf.calibration(shelf.readout(), own=own)
+    shelf.promote(1, sw=1)
+    (registered,) = shelf.registry.list_versions(shelf.model_of("sw"))
+    assert registered.tags["own_readout"] == "translate_train"
+    source = shelf.source(shelf.directory / "cache")
+    fetched = source.fetch()
+    source.remember(fetched)
+    rows = torch.randn(3, 2, D_MODEL, generator=torch.Generator().manual_seed(2))
+    for bundle in (fetched, source.last_good()):
+        scored = [scores.under(bundle.calibrations["sw"]) for scores in score_all(bundle, rows)]
+        assert scored == own.score(rows[:, 1:]).tolist()
+
+
+def test_weights_that_were_changed_in_the_registry_are_refused(shelf: Shelf) -> None:
+    shelf.calibration(shelf.readout(), own=an_own_readout())
+    shelf.promote(1, sw=1)
+    weights = registered_file(shelf, shelf.model_of("sw"), 1, "calibration.safetensors")
+    weights.write_bytes(weights.read_bytes()[:-1] + b"x")
+    bundle = shelf.source(shelf.directory / "cache").fetch()
+    assert bundle.calibrations == {}
+    assert "does not match its manifest" in bundle.refused["sw"]
 
 
 def test_a_calibration_without_the_alias_is_not_served(shelf: Shelf) -> None:
