@@ -22,14 +22,15 @@ class Beside:
     """What is known of a language beside its labelled examples; all of it may be missing."""
 
     sources: Activations | None = None
-    """Labelled prompts of one source language, among them the examples' translations by their ids;
-    with twenty of a class its mean is theirs."""
+    """Labelled prompts of one source language, among them the examples' translations by their
+    parallel ids; with twenty of a class its mean is theirs."""
     unlabelled: Activations | None = None
     """Prompts of the language as users send them. Their labels are not read."""
     harmful_share: float = 0.5
     """What share of `unlabelled` is thought to be harmful."""
     parallel: Activations | None = None
-    """Prompts of the language and, by the same ids, of one source language. Labels are not read."""
+    """Prompts of the language and, by the same parallel ids, of one source language. Labels are not
+    read."""
     translated: Activations | None = None
     """Labelled source prompts that were translated into the language."""
     prior: Prior | None = None
@@ -147,14 +148,16 @@ def _sources(readout: Scorer, labelled: Labelled, language: str, beside: Beside)
     source = _one_other_language(beside.sources, language, "source translations")
     prompts = [p for p in beside.sources.prompts if p.language == source]
     scores = scores_at(readout, beside.sources, language=source)
-    by_id = {(p.id, p.harmful): float(s) for p, s in zip(prompts, scores, strict=True)}
-    missing = [p.id for p in labelled.prompts if (p.id, p.harmful) not in by_id]
+    pairs = zip(prompts, scores, strict=True)
+    by_meaning = {(p.parallel_id, p.harmful): float(score) for p, score in pairs}
+    missing = [p.id for p in labelled.prompts if (p.parallel_id, p.harmful) not in by_meaning]
     if missing:
         raise ValueError(
             f"{len(missing)} of {len(labelled.prompts)} examples have no translation in `{source}` "
-            f"under their id and label, the first is `{missing[0]}`; give all, or no sources"
+            f"under their parallel id and label, the first is `{missing[0]}`; give all, or no "
+            "sources"
         )
-    paired = np.array([by_id[p.id, p.harmful] for p in labelled.prompts])
+    paired = np.array([by_meaning[p.parallel_id, p.harmful] for p in labelled.prompts])
     is_harmful = np.array([p.harmful for p in labelled.prompts])
     means = {
         harmful: _mean(scores[[p.harmful == harmful for p in prompts]]) for harmful in (True, False)
@@ -186,13 +189,13 @@ def _parallel(readout: Scorer, language: str, given: Activations | None) -> Para
     if given is None:
         return None
     source = _one_other_language(given, language, "parallel prompts")
-    own = _by_id(readout, given, language)
-    theirs = _by_id(readout, given, source)
+    own = _by_meaning(readout, given, language)
+    theirs = _by_meaning(readout, given, source)
     pairs = [identity for identity in own if identity in theirs]
     if len(pairs) < MIN_PROMPTS:
         raise ValueError(
             f"{len(own)} prompts of `{language}` and {len(theirs)} of `{source}` make {len(pairs)} "
-            f"pairs by id; at least {MIN_PROMPTS} are needed"
+            f"pairs by parallel id; at least {MIN_PROMPTS} are needed"
         )
     return Parallel(
         np.array([own[identity] for identity in pairs]),
@@ -200,13 +203,13 @@ def _parallel(readout: Scorer, language: str, given: Activations | None) -> Para
     )
 
 
-def _by_id(readout: Scorer, given: Activations, language: str) -> dict[str, float]:
-    ids = [p.id for p in given.prompts if p.language == language]
+def _by_meaning(readout: Scorer, given: Activations, language: str) -> dict[str, float]:
+    ids = [p.parallel_id for p in given.prompts if p.language == language]
     twice = [identity for identity, n in Counter(ids).items() if n > 1]
     if twice:
         raise ValueError(
-            f"{len(twice)} id(s) of parallel prompts come more than once in `{language}`, the "
-            f"first is `{twice[0]}`; an id names one meaning"
+            f"{len(twice)} parallel id(s) come more than once in `{language}`, the first is "
+            f"`{twice[0]}`; a parallel id names one meaning"
         )
     scores = scores_at(readout, given, language=language)
     return {identity: float(s) for identity, s in zip(ids, scores, strict=True)}

@@ -48,6 +48,7 @@ METHODS = (
     "untouched",
     "paper",
     "recal",
+    "recal_pairs",
     "best",
     "oracle",
     # a method of `recal.evaluation.catalogue` is added here, and nowhere else

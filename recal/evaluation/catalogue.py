@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -67,6 +67,12 @@ def _ours(material: Material) -> FewShot:
     return FewShot("recal", "Recal", material.readout, RecalibrationPlan(), material.pool)
 
 
+def _with_pairs(material: Material) -> FewShot:
+    return replace(
+        _ours(material), name="recal_pairs", title="Recal, with pairs of prompts", pairs=True
+    )
+
+
 def _own(method: OwnMethod, title: str) -> Entry:
     def make(material: Material) -> Method:
         if material.translations is None:
@@ -90,6 +96,7 @@ METHODS: Mapping[str, Entry] = MappingProxyType(
         UNTOUCHED: Entry(lambda material: untouched(UNTOUCHED)),
         "paper": _few_shot("paper", "paper's rule", PAPER),
         "recal": Entry(_ours, few_shot=True),
+        "recal_pairs": Entry(_with_pairs, few_shot=True),
         "translate_train": _own("translate_train", "own readout (labels of translations)"),
         "distil": _own("distil", "own readout (scores of source prompts)"),
         SAVED: Entry(lambda material: Saved(material.readout, material.calibrations)),

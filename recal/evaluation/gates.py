@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from recal.collect import Activations
+from recal.evidence import Beside
 from recal.maths.threshold import source_threshold
 from recal.maths.two_class import FloatArray, checked_scores
 from recal.method import Examples, Questions
@@ -49,7 +50,10 @@ class FewShot:
     readout: Readout
     plan: RecalibrationPlan
     pool: Activations
-    """Calibration prompts; those of a source language measure how sure its threshold is."""
+    """Calibration prompts; those of a source language set its threshold."""
+    pairs: bool = False
+    """True: the pool's prompts and their translations in a source language are given beside the
+    examples, without labels."""
     sees_labels: bool = False
     _drawn: dict[tuple[int, int], Mapping[str, Thresholds]] = field(
         default_factory=dict, repr=False
@@ -86,13 +90,27 @@ class FewShot:
     def _of_all(self, examples: Activations) -> Mapping[str, Thresholds]:
         given = dict.fromkeys(prompt.language for prompt in examples.prompts)
         languages = [language for language in given if self.needs_examples(language)]
-        made = recalibrate_together(self.readout, examples, languages, plan=self.plan)
+        beside = {la: self._beside(la) for la in languages} if self.pairs else None
+        made = recalibrate_together(
+            self.readout, examples, languages, plan=self.plan, beside=beside
+        )
         return {language: each.calibration.thresholds for language, each in made.items()}
 
     def treat(self, questions: Questions, examples: Examples | None) -> list[Treatment]:
         """Gate the prompts; errors as `scores` and `thresholds`."""
         thresholds = self.thresholds(questions.language, examples)
         return gated(self.scores(questions, examples), thresholds, self.readout.steering)
+
+    def _beside(self, language: str) -> Beside:
+        known = {prompt.language for prompt in self.pool.prompts}
+        source = next((la for la in self.readout.source_languages if la in known), None)
+        if source is None:
+            raise ValueError(
+                f"`{self.name}` needs prompts of a source language beside those of `{language}`; "
+                f"evaluate one of {', '.join(self.readout.source_languages)} too"
+            )
+        rows = [row for row, p in enumerate(self.pool.prompts) if p.language in (language, source)]
+        return Beside(parallel=self.pool.subset(rows))
 
     def _of_source(self, language: str) -> Thresholds:
         if self.plan.routing == "two_way":

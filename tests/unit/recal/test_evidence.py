@@ -109,17 +109,31 @@ def test_parallel_prompts_pair_up_by_id(readout: Readout) -> None:
 def test_parallel_prompts_that_do_not_pair_up_are_refused(readout: Readout) -> None:
     many = activations(("sw",), n=15, shift=-4.0, seed=5)
     strangers = activations(("en",), n=15, seed=6)
-    with pytest.raises(ValueError, match="30 prompts of `sw` and 30 of `en` make 0 pairs by id"):
+    expected = "30 prompts of `sw` and 30 of `en` make 0 pairs by parallel id"
+    with pytest.raises(ValueError, match=expected):
         gather(readout, None, "sw", Beside(parallel=joined(many, strangers)))
 
 
 def test_an_id_that_comes_twice_is_named(readout: Readout) -> None:
     many = activations(("sw",), n=15, shift=-4.0, seed=5)
-    twice = with_prompt(many, 1, id=many.prompts[0].id)
+    twice = with_prompt(many, 1, parallel_id=many.prompts[0].id)
     with pytest.raises(
         ValueError, match=f"more than once in `sw`, the first is `{many.prompts[0].id}`"
     ):
         gather(readout, None, "sw", Beside(parallel=joined(twice, as_source(many))))
+
+
+def test_translations_pair_up_by_parallel_id_where_their_ids_differ(readout: Readout) -> None:
+    many = activations(("sw",), n=30, shift=-4.0, seed=5)
+    theirs = as_source(many)
+    renamed = replace(
+        theirs,
+        prompts=tuple(replace(p, id=f"en/{p.id}", parallel_id=p.id) for p in theirs.prompts),
+    )
+    beside = Beside(parallel=joined(many, renamed), sources=renamed)
+    evidence = gather(readout, many, "sw", beside).evidence
+    assert len(evidence.parallel.target) == 60
+    assert len(evidence.sources.harmful) == 30
 
 
 def test_labels_of_unlabelled_and_parallel_prompts_are_not_read(readout: Readout) -> None:

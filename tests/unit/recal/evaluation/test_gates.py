@@ -48,6 +48,22 @@ def test_the_other_languages_examples_are_a_prior_of_recal_and_not_of_the_paper(
         assert (steer[0] != steer[1]) is differs
 
 
+def test_pairs_of_prompts_make_a_single_example_surer() -> None:
+    deck = Deck(pool(), LANGUAGES)
+    alone, paired = (
+        np.std([named(name).thresholds("sw", deck.deal(1, n)).steer for n in range(1, 13)])
+        for name in ("recal", "recal_pairs")
+    )
+    assert paired < alone / 2
+
+
+def test_pairs_need_a_source_language_among_the_evaluated_ones() -> None:
+    few = pool().subset([i for i, p in enumerate(pool().prompts) if p.language in ("sw", "yo")])
+    method = FewShot("recal_pairs", "", readout(), RecalibrationPlan(), few, pairs=True)
+    with pytest.raises(ValueError, match="`recal_pairs` needs prompts of a source language"):
+        method.thresholds("sw", Deck(few, ("sw", "yo")).deal(1, 1))
+
+
 def test_every_draw_has_thresholds_of_its_own() -> None:
     recal, deck = named("recal"), Deck(pool(), LANGUAGES)
     found = [recal.thresholds("sw", deck.deal(4, number)).steer for number in (1, 2, 1)]
