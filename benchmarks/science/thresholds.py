@@ -17,9 +17,15 @@ from benchmarks.science.prompt_sets import LOW
 from benchmarks.science.reading import Reading, read
 from benchmarks.science.report import Benchmark, Found
 from benchmarks.science.rules import RULES, WITHOUT_EXAMPLES, Case, j_of, names_of
+from recal.demo.results import Bar
 
 KS, KS_QUICK = (1, 2, 4, 32), (1, 4)
 DRAWS = 60
+
+PAPER, AUTO, FEW = "paper_f1", ("auto", "auto + all"), (1, 2, 4)
+LABEL_FREE = ("unlabelled", "parallel", "translate_train")
+MEAN, FIFTH, WITHIN, STEADY = 2.0, 8.0, 2.0, 0.8
+"""Bars: points of J × 100, and of the mean the share that the 5th percentile keeps."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +100,58 @@ def to_markdown(name: str, outcomes: Sequence[Outcome], draws: int) -> str:
     return "\n".join(lines) + "\n"
 
 
+def bars_of(name: str, outcomes: Sequence[Outcome]) -> list[Bar]:
+    """What was promised of `auto` and of rules without labels; only of what was compared."""
+    found = {(o.rule, o.k): o for o in outcomes}
+    bars = []
+    for rule in AUTO:
+        for k in FEW:
+            ours, theirs = found.get((rule, k)), found.get((PAPER, k))
+            if ours is not None and theirs is not None:
+                bars.append(_beats(f"{name}: {rule}", k, ours, theirs))
+            if ours is not None:
+                bars.append(_steady(f"{name}: {rule}", k, ours))
+        four, many = found.get((rule, 4)), found.get((PAPER, 32))
+        if four is not None and many is not None:
+            bars.append(
+                Bar(
+                    f"{name}: {rule} at k = 4 is above {PAPER} at k = 32",
+                    f"{four.mean:.1f} against {many.mean:.1f}",
+                    four.mean > many.mean,
+                )
+            )
+    auto = found.get((AUTO[0], 4))
+    for rule in LABEL_FREE:
+        free = found.get((rule, 4))
+        if auto is not None and free is not None:
+            bars.append(
+                Bar(
+                    f"{name}: {rule} lies at most {WITHIN:g} points below {AUTO[0]} at k = 4",
+                    f"{free.mean:.1f} against {auto.mean:.1f}",
+                    free.mean >= auto.mean - WITHIN,
+                )
+            )
+    return bars
+
+
+def _beats(rule: str, k: int, ours: Outcome, theirs: Outcome) -> Bar:
+    mean, fifth = ours.mean - theirs.mean, ours.fifth - theirs.fifth
+    return Bar(
+        f"{rule} at k = {k} is {MEAN:g} points of J above {PAPER}, its 5th percentile {FIFTH:g}",
+        f"{mean:+.1f} and {fifth:+.1f}",
+        mean >= MEAN and fifth >= FIFTH,
+    )
+
+
+def _steady(rule: str, k: int, ours: Outcome) -> Bar:
+    share = ours.fifth / ours.mean if ours.mean > 0 else 0.0
+    return Bar(
+        f"{rule} at k = {k} keeps {STEADY:.0%} of its mean in its 5th percentile",
+        f"{share:.0%}",
+        share >= STEADY,
+    )
+
+
 def measure(options: argparse.Namespace) -> Found:
     """Every rule on every organism."""
     rules = names_of(options.rules.split(",") if options.rules else None)
@@ -101,7 +159,7 @@ def measure(options: argparse.Namespace) -> Found:
     ks = KS_QUICK if options.quick else KS
     sets = prompts_by(options)
     organisms: dict[str, Any] = {}
-    weights, tables = {}, []
+    weights, tables, bars = {}, [], list[Bar]()
     for name in names_by(options):
         backbone = organism_by(options, name, sets)
         reading = read(name, backbone, sets, root=options.root)
@@ -109,7 +167,9 @@ def measure(options: argparse.Namespace) -> Found:
         organisms[name] = {"layer": reading.layer, "outcomes": [asdict(o) for o in outcomes]}
         weights[name] = backbone.identity.weights_digest
         tables.append(to_markdown(name, outcomes, draws))
-    return Found({"draws": draws, "organisms": organisms}, "\n".join(tables), weights=weights)
+        bars += bars_of(name, outcomes)
+    results = {"draws": draws, "organisms": organisms}
+    return Found(results, "\n".join(tables), tuple(bars), weights=weights)
 
 
 def _add_options(parser: argparse.ArgumentParser) -> None:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from benchmarks.science.thresholds import compare, outcome, to_markdown
+from benchmarks.science.thresholds import bars_of, compare, outcome, to_markdown
 from tests.unit.benchmarks.science.synthetic_reading import reading
 
 
@@ -32,6 +32,42 @@ def test_without_any_difference_between_classes_nothing_is_found() -> None:
     nothing = reading(gap=0.3, seed=3)
     found = compare(nothing, rules=["midpoint"], ks=(4,), draws=30)
     assert abs(next(o.mean for o in found if o.rule == "midpoint")) < 25
+
+
+def _bars(auto: list[float], paper: list[float], free: float = 60.0) -> dict[str, bool]:
+    outcomes = [
+        outcome("auto", 4, {"a": auto}),
+        outcome("paper_f1", 4, {"a": paper}),
+        outcome("paper_f1", 32, {"a": [69.0]}),
+        outcome("parallel", 4, {"a": [free]}),
+    ]
+    return {bar.claim: bar.met for bar in bars_of("o", outcomes)}
+
+
+@pytest.mark.parametrize(
+    ("auto", "paper", "met"),
+    [
+        ([70.0, 70.0], [60.0, 60.0], (True, True, True)),
+        ([62.0, 62.0], [60.5, 60.5], (False, True, False)),
+        ([70.0, 70.0], [66.0, 66.0], (False, True, True)),
+        ([70.0, 20.0], [0.0, 0.0], (True, False, False)),
+    ],
+    ids=["all met", "the mean", "the 5th percentile", "not steady"],
+)
+def test_each_promise_of_auto_can_be_missed(
+    auto: list[float], paper: list[float], met: tuple[bool, bool, bool]
+) -> None:
+    beats, steady, above_many, _ = _bars(auto, paper).values()
+    assert (beats, steady, above_many) == met
+
+
+def test_a_rule_without_labels_may_lie_two_points_lower() -> None:
+    for free, met in ((68.0, True), (67.9, False)):
+        assert list(_bars([70.0], [0.0], free).values())[-1] is met
+
+
+def test_only_what_was_compared_is_judged() -> None:
+    assert bars_of("o", [outcome("midpoint", 4, {"a": [1.0]})]) == []
 
 
 def test_the_table_has_a_column_for_each_k() -> None:
