@@ -146,7 +146,7 @@ class OverrideSettings(Section):
     reason: str
     """Which case, e.g. `language_unknown`."""
     outcome: str
-    """What happens: steer, refuse, fail, no_release or allow."""
+    """What happens: steer, refuse, fail, no_release, strictest or allow."""
     language: str | None = None
     """Only for this language."""
     tenant: str | None = None

@@ -66,8 +66,7 @@ def decide_without_time(case: Case) -> Verdict:
 def _verdicts(case: Case, scores: Scores) -> Iterator[Verdict]:
     guess, calibrations = case.guess, case.bundle.calibrations
     if guess.abstention is not None:
-        reason = REASON_OF_ABSTENTION[guess.abstention]
-        yield _row(case, reason, None, score=scores.frozen)
+        yield _abstained(case, REASON_OF_ABSTENTION[guess.abstention], scores)
     languages = [la for la in dict.fromkeys((guess.language, _hinted(case))) if la is not None]
     under = {la: scores.under(calibrations[la]) for la in languages if la in calibrations}
     # the frozen score counts too where it does not decide: it reads every place
@@ -79,6 +78,20 @@ def _verdicts(case: Case, scores: Scores) -> Iterator[Verdict]:
             yield _row(case, Reason.NO_CALIBRATION, language, score=scores.frozen)
         elif math.isfinite(under[language]):
             yield _under(case, calibrations[language], under[language])
+
+
+def _abstained(case: Case, reason: Reason, scores: Scores) -> Verdict:
+    """The verdict of a text whose language is not known."""
+    if case.policy.outcome(reason, tenant=case.tenant) is not Outcome.STRICTEST:
+        return _row(case, reason, None, score=scores.frozen)
+    known = [(scores.under(each), each.thresholds) for each in case.bundle.calibrations.values()]
+    broken = [score for score, _ in known if not math.isfinite(score)]
+    if broken:
+        return _row(case, Reason.NON_FINITE_ACTIVATION, None, score=broken[0])
+    # without any calibration nothing says that the text is harmless
+    steers = not known or any(score >= thresholds.steer for score, thresholds in known)
+    action = Action.STEER if steers else Action.NONE
+    return _verdict(case, action, reason, None, score=scores.frozen, bypassed=not steers)
 
 
 def _hinted(case: Case) -> str | None:

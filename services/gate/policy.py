@@ -22,6 +22,10 @@ class Outcome(Enum):
     """End the call with an error that the caller may retry; nothing is generated."""
     NO_RELEASE = "no_release"
     """Keep the score's verdict, but never release."""
+    STRICTEST = "strictest"
+    """Decide as if the text were in each calibrated language, and take the strictest verdict; never
+    release. For a text whose language is not known, which has a score and no threshold. A bypass
+    where it does not steer."""
     ALLOW = "allow"
     """Leave the model untouched, or, where there is a score (`calibration_stale`), keep the score's
     verdict, release included. A bypass: it is counted, and only an operator can choose it."""
@@ -42,6 +46,8 @@ STRICT: Mapping[Reason, Outcome] = MappingProxyType(
 """The strict row of every case that is not a score."""
 
 _ONLY_WHEN_SCORED = frozenset({Outcome.NO_RELEASE})
+_OF_NO_LANGUAGE = frozenset({Reason.LANGUAGE_UNKNOWN, Reason.LANGUAGE_MIXED, Reason.TEXT_TOO_SHORT})
+"""Cases of a score that belongs to no calibration."""
 _STOPS = frozenset({Outcome.REFUSE, Outcome.FAIL})
 
 REASON_OF_ABSTENTION: Mapping[Abstention, Reason] = MappingProxyType(
@@ -68,6 +74,13 @@ class Override:
             raise ValueError(
                 f"`{self.outcome.value}` needs a score, and `{self.reason.value}` has none; "
                 "use steer, refuse, fail or allow"
+            )
+
+        if self.outcome is Outcome.STRICTEST and self.reason not in _OF_NO_LANGUAGE:
+            names = ", ".join(sorted(reason.value for reason in _OF_NO_LANGUAGE))
+            raise ValueError(
+                f"`strictest` is for a text whose language is not known ({names}), not for "
+                f"`{self.reason.value}`; use steer, refuse, fail or allow"
             )
 
     def matches(self, reason: Reason, language: str | None, tenant: str | None) -> bool:
@@ -136,7 +149,14 @@ def strict_outcome(reason: Reason) -> Outcome:
 
 
 def _severity(outcome: Outcome) -> int:
-    order = (Outcome.ALLOW, Outcome.NO_RELEASE, Outcome.STEER, Outcome.REFUSE, Outcome.FAIL)
+    order = (
+        Outcome.ALLOW,
+        Outcome.NO_RELEASE,
+        Outcome.STRICTEST,
+        Outcome.STEER,
+        Outcome.REFUSE,
+        Outcome.FAIL,
+    )
     return order.index(outcome)
 
 

@@ -1,15 +1,19 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from math import inf, nan
+from typing import Any
 
 import pytest
+import torch
 
 from services.domain import Abstention, Action, LanguageGuess, Reason, Verdict
 from services.errors import DeadlinePassed, NoCalibration, ServiceError, ServiceUnavailable
 from services.gate import decide as deciding
 from services.gate.decide import Case, decide_without_time
-from services.gate.policy import Outcome, Override, Policy
+from services.gate.policy import REASON_OF_ABSTENTION, Outcome, Override, Policy
 from services.readout.bundle import BackboneIdentity
+from services.readout.linear import LinearReadout
+from services.readout.own import OwnPart, OwnReadout
 from services.readout.scores import Scores
 from tests.unit.services.tiny import tiny_bundle, tiny_calibration, tiny_readout
 
@@ -218,6 +222,47 @@ def test_no_hint_ever_loosens(hint: str | None, language: str | None, score: flo
     asked = case(language, abstention=None if language else Abstention.MIXED)
     plain, hinted = decide(asked, score), decide(replace(asked, hint=hint), score)
     assert hinted.action.strictness >= plain.action.strictness
+
+
+def strictest(abstention: Abstention = Abstention.MIXED, **how: Any) -> Case:
+    rows = tuple(Override(reason, Outcome.STRICTEST) for reason in REASON_OF_ABSTENTION.values())
+    return case(abstention=abstention, overrides=rows, **how)
+
+
+@pytest.mark.parametrize("abstention", list(Abstention))
+@pytest.mark.parametrize(
+    ("score", "action", "bypassed"),
+    [(1.0, Action.STEER, False), (0.999, Action.NONE, True), (-9.0, Action.NONE, True)],
+)
+def test_the_strictest_of_all_languages_decides_where_an_operator_says_so(
+    abstention: Abstention, score: float, action: Action, bypassed: bool
+):
+    verdict = decide(strictest(abstention), score)
+    assert (verdict.action, verdict.bypassed, verdict.language) == (action, bypassed, None)
+    assert verdict.reason is REASON_OF_ABSTENTION[abstention]
+
+
+def test_the_strictest_of_no_language_steers():
+    nothing = replace(strictest(), bundle=tiny_bundle(READOUT))
+    verdict = decide(nothing, -9.0)
+    assert (verdict.action, verdict.bypassed) == (Action.STEER, False)
+
+
+@pytest.mark.parametrize("own", [nan, inf, 9.0])
+def test_the_strictest_looks_at_own_readouts_too(own: float):
+    parts = (OwnPart(READOUT.places[0], LinearReadout(torch.zeros(32), 0.0)),)
+    mine = replace(
+        tiny_calibration(READOUT, "sw", steer=1.0),
+        own=OwnReadout(parts, "translate_train", {"sd_within": 1.0}),
+    )
+    asked = replace(strictest(), bundle=tiny_bundle(READOUT, mine))
+    verdict = deciding.decide(asked, Scores(-9.0, {"sw": own}))
+    assert verdict.action is (Action.STEER if own == 9.0 else Action.REFUSE)
+
+
+def test_a_hint_still_tightens_the_strictest():
+    verdict = decide(strictest(hint="my"), -9.0)
+    assert (verdict.action, verdict.reason) == (Action.STEER, Reason.NO_CALIBRATION)
 
 
 def test_an_operator_may_refuse_where_the_strict_row_steers():

@@ -24,6 +24,7 @@ UNSCORED = [reason for reason in CASES if reason is not Reason.CALIBRATION_STALE
 LOOSE_TO_STRICT = [
     Outcome.ALLOW,
     Outcome.NO_RELEASE,
+    Outcome.STRICTEST,
     Outcome.STEER,
     Outcome.REFUSE,
     Outcome.FAIL,
@@ -35,6 +36,8 @@ def rank(outcome: Outcome) -> int:
 
 
 def valid(reason: Reason, outcome: Outcome) -> bool:
+    if outcome is Outcome.STRICTEST:
+        return reason in set(REASON_OF_ABSTENTION.values())
     return outcome is not Outcome.NO_RELEASE or reason is Reason.CALIBRATION_STALE
 
 
@@ -91,6 +94,14 @@ def test_a_score_is_no_case() -> None:
 def test_no_release_needs_a_score(reason: Reason) -> None:
     with pytest.raises(ValueError, match="`no_release` needs a score"):
         Override(reason, Outcome.NO_RELEASE)
+
+
+@pytest.mark.parametrize(
+    "reason", [r for r in CASES if r not in set(REASON_OF_ABSTENTION.values())]
+)
+def test_the_strictest_is_for_texts_of_no_known_language(reason: Reason) -> None:
+    with pytest.raises(ValueError, match="`strictest` is for a text whose language is not known"):
+        Override(reason, Outcome.STRICTEST)
 
 
 @pytest.mark.parametrize(("reason", "outcome"), ROWS)
