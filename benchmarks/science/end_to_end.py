@@ -15,8 +15,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks.science.organisms import add_options, names_by, organism_by, prompts_by
-from benchmarks.science.prompt_sets import LOW
+from benchmarks.science.organisms import Part, add_options, over_organisms
+from benchmarks.science.prompt_sets import LOW, PromptSets
 from benchmarks.science.reading import N_ACTING, N_ACTING_QUICK, Reading, read
 from benchmarks.science.report import Benchmark, Found
 from benchmarks.science.steered import Steered, steered
@@ -263,24 +263,16 @@ def measure(options: argparse.Namespace) -> Found:
         search = SearchPlan(n_finalists=1, layers=(1,), multiples=(0.5, 1.0), max_degenerate=1.0)
         plan = EvaluationPlan(ks=KS_QUICK, draws=2, gate_draws=2, n_resamples=100)
         n_acting = N_ACTING_QUICK
-    sets = prompts_by(options)
-    organisms: dict[str, Any] = {}
-    weights: dict[str, str] = {}
-    tables: list[str] = []
-    bars: list[Bar] = []
-    for name in names_by(options):
-        backbone = organism_by(options, name, sets)
+
+    def measure_one(name: str, backbone: Backbone, sets: PromptSets) -> Part:
         reading = read(name, backbone, sets, root=options.root)
         made = steered(backbone, reading, options.root, n_acting=n_acting, plan=search)
         print(f"{name} steers: {made.found.chosen.in_words}", flush=True)
         print(f"{name} releases: {made.found.release.in_words}", flush=True)
         found = run(backbone, reading, made, plan, options.root)
-        organisms[name] = _plain(made, found)
-        weights[name] = backbone.identity.weights_digest
-        tables.append(to_markdown(name, found))
-        bars += found["organism"].bars(name)
-    results = {"plan": asdict(plan), "organisms": organisms}
-    return Found(results, "\n".join(tables), tuple(bars), weights, seed=plan.seed)
+        return Part(_plain(made, found), to_markdown(name, found), found["organism"].bars(name))
+
+    return over_organisms(options, measure_one, results={"plan": asdict(plan)}, seed=plan.seed)
 
 
 def _plain(made: Steered, found: Mapping[str, Evaluations]) -> dict[str, Any]:

@@ -14,11 +14,11 @@ import hashlib
 import json
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 from benchmarks.science.figures import figures_of, to_markdown
 from benchmarks.science.prompt_sets import (
@@ -43,9 +43,9 @@ ROOT = Path("var/science")
 """Where everything lies that is made here; git ignores it."""
 
 N_QUICK: Mapping[Split, int] = MappingProxyType(
-    {"train": 40, "validation": 12, "calibration": 12, "test": 8}
+    {"train": 40, "validation": 12, "calibration": 32, "test": 8}
 )
-"""Prompts a class and language of a quick run."""
+"""Prompts a class and language of a quick run; calibration ones must pair up with English ones."""
 
 
 @dataclass(frozen=True)
@@ -181,21 +181,53 @@ def prompts_by(options: argparse.Namespace) -> PromptSets:
     return thinned(sets, N_QUICK) if options.quick else sets
 
 
-def measure(options: argparse.Namespace) -> Found:
-    """Train what is missing and measure every organism."""
+class Part(NamedTuple):
+    """What a benchmark found on one organism."""
+
+    results: Mapping[str, Any]
+    """Plain data."""
+    table: str
+    bars: Sequence[Bar]
+
+
+def over_organisms(
+    options: argparse.Namespace,
+    measure_one: Callable[[str, Backbone, PromptSets], Part],
+    *,
+    results: Mapping[str, Any] | None = None,
+    seed: int | None = None,
+) -> Found:
+    """Measure each organism that the options ask for; one that is not there is trained first.
+
+    Args:
+        options: of `add_options`.
+        measure_one: given an organism's name, the organism, and the prompts.
+        results: what holds for all of them.
+        seed: of whatever is drawn.
+    """
     sets = prompts_by(options)
-    organisms: dict[str, Any] = {}
-    weights: dict[str, str] = {}
-    tables: list[str] = []
-    bars: list[Bar] = []
+    parts, weights = {}, {}
     for name in names_by(options):
         backbone = organism_by(options, name, sets)
+        parts[name] = measure_one(name, backbone, sets)
+        weights[name] = backbone.identity.weights_digest
+    return Found(
+        results={**(results or {}), "organisms": {name: p.results for name, p in parts.items()}},
+        tables="\n".join(part.table for part in parts.values()),
+        bars=tuple(bar for part in parts.values() for bar in part.bars),
+        weights=weights,
+        seed=seed,
+    )
+
+
+def measure(options: argparse.Namespace) -> Found:
+    """Train what is missing and measure every organism."""
+
+    def measure_one(name: str, backbone: Backbone, sets: PromptSets) -> Part:
         figures = figures_of(name, backbone, sets, root=options.root)
-        organisms[name] = figures.to_json()
-        weights[name] = figures.weights
-        tables.append(to_markdown(figures))
-        bars += figures.bars()
-    return Found({"organisms": organisms}, "\n".join(tables), tuple(bars), weights)
+        return Part(figures.to_json(), to_markdown(figures), figures.bars())
+
+    return over_organisms(options, measure_one)
 
 
 BENCHMARK = Benchmark("organisms", __doc__, measure, add_options)

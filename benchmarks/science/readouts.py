@@ -8,13 +8,13 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from benchmarks.science.fits import FITS, OURS, PAPER, TRANSLATED, Bench, Fitted
-from benchmarks.science.organisms import add_options, names_by, organism_by, prompts_by
-from benchmarks.science.prompt_sets import LOW
+from benchmarks.science.organisms import Part, add_options, over_organisms
+from benchmarks.science.prompt_sets import LOW, PromptSets
 from benchmarks.science.reading import FITTED_ON, N_ACTING, N_ACTING_QUICK, Reading, read
 from benchmarks.science.report import Benchmark, Found
 from recal.demo.results import Bar
@@ -268,13 +268,8 @@ def to_markdown(name: str, rows: Sequence[Row], draws: int) -> str:
 def measure(options: argparse.Namespace) -> Found:
     """Every readout on every organism."""
     draws = options.draws or (DRAWS_QUICK if options.quick else DRAWS)
-    sets = prompts_by(options)
-    organisms: dict[str, Any] = {}
-    weights: dict[str, str] = {}
-    tables: list[str] = []
-    bars: list[Bar] = []
-    for name in names_by(options):
-        backbone = organism_by(options, name, sets)
+
+    def measure_one(name: str, backbone: Backbone, sets: PromptSets) -> Part:
         reading = read(name, backbone, sets, root=options.root)
         n_acting = N_ACTING_QUICK if options.quick else N_ACTING
         bench = Bench(reading, papers_layer(backbone, reading, n=n_acting))
@@ -286,17 +281,10 @@ def measure(options: argparse.Namespace) -> Found:
         chosen = [
             {"place": list(m.place), "rank": m.rank, "share": m.share} for m in bench.choice.members
         ]
-        organisms[name] = {"chosen": chosen, "rows": [asdict(each) for each in rows]}
-        weights[name] = backbone.identity.weights_digest
-        tables.append(to_markdown(name, rows, draws))
-        bars += bars_of(name, found)
-    return Found(
-        results={"k": K, "draws": draws, "organisms": organisms},
-        tables="\n".join(tables),
-        bars=tuple(bars),
-        weights=weights,
-        seed=SEED,
-    )
+        plain = {"chosen": chosen, "rows": [asdict(each) for each in rows]}
+        return Part(plain, to_markdown(name, rows, draws), bars_of(name, found))
+
+    return over_organisms(options, measure_one, results={"k": K, "draws": draws}, seed=SEED)
 
 
 def _add_options(parser: argparse.ArgumentParser) -> None:

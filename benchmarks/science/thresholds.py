@@ -8,16 +8,16 @@ from __future__ import annotations
 import argparse
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import numpy as np
 
-from benchmarks.science.organisms import add_options, names_by, organism_by, prompts_by
-from benchmarks.science.prompt_sets import LOW
+from benchmarks.science.organisms import Part, add_options, over_organisms
+from benchmarks.science.prompt_sets import LOW, PromptSets
 from benchmarks.science.reading import Reading, read
 from benchmarks.science.report import Benchmark, Found
 from benchmarks.science.rules import RULES, WITHOUT_EXAMPLES, Case, j_of, names_of
 from recal.demo.results import Bar
+from services.backbone.load import Backbone
 
 KS, KS_QUICK = (1, 2, 4, 32), (1, 4)
 DRAWS = 60
@@ -157,19 +157,14 @@ def measure(options: argparse.Namespace) -> Found:
     rules = names_of(options.rules.split(",") if options.rules else None)
     draws = options.draws or (5 if options.quick else DRAWS)
     ks = KS_QUICK if options.quick else KS
-    sets = prompts_by(options)
-    organisms: dict[str, Any] = {}
-    weights, tables, bars = {}, [], list[Bar]()
-    for name in names_by(options):
-        backbone = organism_by(options, name, sets)
+
+    def measure_one(name: str, backbone: Backbone, sets: PromptSets) -> Part:
         reading = read(name, backbone, sets, root=options.root)
         outcomes = compare(reading, rules=rules, ks=ks, draws=draws)
-        organisms[name] = {"layer": reading.layer, "outcomes": [asdict(o) for o in outcomes]}
-        weights[name] = backbone.identity.weights_digest
-        tables.append(to_markdown(name, outcomes, draws))
-        bars += bars_of(name, outcomes)
-    results = {"draws": draws, "organisms": organisms}
-    return Found(results, "\n".join(tables), tuple(bars), weights=weights)
+        plain = {"layer": reading.layer, "outcomes": [asdict(o) for o in outcomes]}
+        return Part(plain, to_markdown(name, outcomes, draws), bars_of(name, outcomes))
+
+    return over_organisms(options, measure_one, results={"draws": draws})
 
 
 def _add_options(parser: argparse.ArgumentParser) -> None:
