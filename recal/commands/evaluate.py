@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
@@ -18,13 +19,33 @@ if TYPE_CHECKING:
     from recal.maths.decomposition import JudgeError
     from services.settings import Settings
 
+
+class Answers(StrEnum):
+    """How long generated texts lie on disk."""
+
+    UNTIL_DONE = "until-done"
+    """So that a stopped run goes on."""
+    KEEP = "keep"
+    """For runs with other methods too."""
+    NEVER = "never"
+
+    def file_in(self, out: Path) -> Path | None:
+        """Where they lie; None: nowhere."""
+        return out / "answers.jsonl" if self is not Answers.NEVER else None
+
+    def end(self, file: Path | None) -> None:
+        """Delete what was only for a stopped run; answers to harmful prompts are among it."""
+        if file is not None and self is Answers.UNTIL_DONE:
+            file.unlink()
+
+
 _Methods = Annotated[
     str,
     typer.Option(
         help="Comma-separated: untouched (always there), paper, recal, saved, best, oracle, "
-        "translate_train and distil (own readouts), steer_all, release_all, ablate_all, "
-        "gate_addition, adasteer, adasteer_decode, alphasteer, cast, cast_adapted, or the name of "
-        "an estimator."
+        "recal_pairs, translate_train and distil (own readouts), steer_all, release_all, "
+        "ablate_all, gate_addition, adasteer, adasteer_decode, alphasteer, cast, cast_adapted, or "
+        "the name of an estimator."
     ),
 ]
 _Ks = Annotated[str, typer.Option("--k", help="Examples per class, e.g. 1,2,4.")]
@@ -42,11 +63,12 @@ _Out = Annotated[Path, typer.Option(help="Folder for files that are not named be
 _Html = Annotated[Path | None, typer.Option("--html", help="Default: OUT/report.html.")]
 _Json = Annotated[Path | None, typer.Option("--json", help="Default: OUT/report.json.")]
 _Markdown = Annotated[Path | None, typer.Option("--markdown", help="Default: OUT/report.md.")]
-_KeepAnswers = Annotated[
-    bool,
+_Answers = Annotated[
+    Answers,
     typer.Option(
-        help="Keep texts in OUT/answers.jsonl, which you alone may read: a run that is stopped, or "
-        "one with other methods, goes on from there. Delete the file when you are done."
+        help="How long texts lie in OUT/answers.jsonl, which you alone may read: until the run is "
+        "done, so that a stopped one goes on from there; kept, for runs with other methods; or "
+        "never."
     ),
 ]
 _Sensitivity = Annotated[
@@ -82,7 +104,7 @@ def evaluate(
     html: _Html = None,
     json_file: _Json = None,
     markdown: _Markdown = None,
-    keep_answers: _KeepAnswers = True,
+    answers: _Answers = Answers.UNTIL_DONE,
     judge: options.JudgeName = "phrases",
     judge_validation: _Validation = None,
     sensitivity: _Sensitivity = None,
@@ -103,13 +125,9 @@ def evaluate(
     from recal.prompts import split_named
 
     _refuse_without_pictures()
+    ks = options.numbers_of(k)
     plan = EvaluationPlan(
-        ks=options.numbers_of(k),
-        draws=draws,
-        gate_draws=gate_draws,
-        n_resamples=resamples,
-        seed=seed,
-        reference=against,
+        ks, draws, gate_draws, n_resamples=resamples, seed=seed, reference=against
     )
     wanted = Wanted(
         methods=options.names_of(methods),
@@ -120,12 +138,13 @@ def evaluate(
         ks=plan.ks,
         readout=readout,
         calibrations=calibrations,
-        answers=out / "answers.jsonl" if keep_answers else None,
+        answers=answers.file_in(out),
     )
     settings = settings_of(config, model)
     judging = _judging(judge, settings, (sensitivity, specificity), judge_validation)
     evaluated = _run(wanted, _read(wanted, settings, judging.judge), plan, judging)
     _write(evaluated, Files.of(out, html=html, json=json_file, markdown=markdown))
+    answers.end(wanted.answers)
 
 
 def _refuse_without_pictures() -> None:

@@ -74,6 +74,20 @@ def test_methods_draws_and_ks_end_in_three_files(folder: Path) -> None:
     assert (folder / "out" / "report.md").read_text(encoding="utf-8").startswith("# Evaluation")
 
 
+@pytest.mark.parametrize(
+    ("answers", "lies"),
+    [((), False), (("--answers", "keep"), True), (("--answers", "never"), False)],
+)
+def test_generated_texts_lie_on_disk_no_longer_than_told(
+    folder: Path, tmp_path: Path, answers: tuple[str, ...], lies: bool
+) -> None:
+    where = ("--languages", "sw", "--methods", "untouched", "--out", str(tmp_path), *answers)
+    done = evaluate(folder, *where)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "report.json").is_file()
+    assert (tmp_path / "answers.jsonl").exists() is lies
+
+
 def test_saved_calibrations_are_measured_as_promotion_reads_them(folder: Path) -> None:
     done = evaluate(folder, "--languages", "sw", "--json", str(folder / "saved.json"))
     assert done.returncode == 0, done.stderr
