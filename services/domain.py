@@ -192,6 +192,8 @@ class CalibrationSummary:
     created: str
     """RFC 3339 time."""
     readout_version: str
+    own_readout: str = ""
+    """How a readout of the language's own was fitted; empty: the shared one scores it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,9 @@ SWAHILI = LanguageGuess("sw", 0.97, candidates=("sw",))
 STEER = Verdict(Action.STEER, Reason.SCORE, "sw", "readout@3", "sw@7", 1.25, 0.5)
 HARMLESS = replace(STEER, action=Action.NONE, score=-1.0)
 REFUSE = replace(STEER, action=Action.REFUSE, reason=Reason.NON_FINITE_ACTIVATION)
-CALIBRATION = CalibrationSummary("sw", "sw@7", "midpoint", 4, "2026-01-01T00:00:00Z", "readout@3")
+CALIBRATION = CalibrationSummary(
+    "sw", "sw@7", "midpoint", 4, "2026-01-01T00:00:00Z", "readout@3", "translate_train"
+)
 DESCRIPTION = GateDescription("organism", "ab" * 32, "readout@3", 256, (CALIBRATION,), "organism")
 TEXT = (
     TextChunk("Sawa, ", 1),

@@ -190,20 +190,22 @@ class ListCalibrationsResponse(_message.Message):
     def __init__(self, calibrations: _Optional[_Iterable[_Union[CalibrationSummary, _Mapping]]] = ...) -> None: ...
 
 class CalibrationSummary(_message.Message):
-    __slots__ = ("language", "version", "estimator", "k", "created", "readout_version")
+    __slots__ = ("language", "version", "estimator", "k", "created", "readout_version", "own_readout")
     LANGUAGE_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     ESTIMATOR_FIELD_NUMBER: _ClassVar[int]
     K_FIELD_NUMBER: _ClassVar[int]
     CREATED_FIELD_NUMBER: _ClassVar[int]
     READOUT_VERSION_FIELD_NUMBER: _ClassVar[int]
+    OWN_READOUT_FIELD_NUMBER: _ClassVar[int]
     language: str
     version: str
     estimator: str
     k: int
     created: str
     readout_version: str
-    def __init__(self, language: _Optional[str] = ..., version: _Optional[str] = ..., estimator: _Optional[str] = ..., k: _Optional[int] = ..., created: _Optional[str] = ..., readout_version: _Optional[str] = ...) -> None: ...
+    own_readout: str
+    def __init__(self, language: _Optional[str] = ..., version: _Optional[str] = ..., estimator: _Optional[str] = ..., k: _Optional[int] = ..., created: _Optional[str] = ..., readout_version: _Optional[str] = ..., own_readout: _Optional[str] = ...) -> None: ...
 
 class GetInfoRequest(_message.Message):
     __slots__ = ()

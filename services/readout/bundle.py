@@ -230,6 +230,7 @@ class Calibration:
             k=self.k,
             created=self.created,
             readout_version=readout_version,
+            own_readout=self.own.method if self.own is not None else "",
         )
 
 

@@ -95,6 +95,7 @@ def from_calibration(summary: CalibrationSummary) -> pb.CalibrationSummary:
         k=summary.k,
         created=summary.created,
         readout_version=summary.readout_version,
+        own_readout=summary.own_readout,
     )
 
 
@@ -107,6 +108,7 @@ def calibration_of(summary: pb.CalibrationSummary) -> CalibrationSummary:
         k=summary.k,
         created=summary.created,
         readout_version=summary.readout_version,
+        own_readout=summary.own_readout,
     )
 
 

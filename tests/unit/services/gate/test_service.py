@@ -286,6 +286,17 @@ async def test_the_description_says_what_is_loaded(gate, qwen2):
     assert (description.max_prompt_tokens, description.notice) == (160, "tiny")
 
 
+async def test_the_description_says_which_language_has_a_readout_of_its_own(qwen2, bundle, meter):
+    readout = bundle.readout
+    own = tiny_calibration(readout, "sw", own=tiny_own(readout))
+    held = Held(tiny_bundle(readout, own, tiny_calibration(readout, "en")))
+    gate = GateService(qwen2, held, Policy(), meter)
+    found = {c.language: c.own_readout for c in (await gate.describe()).calibrations}
+    assert found == {"en": "", "sw": own.own.method}
+    assert found["sw"]
+    await gate.close()
+
+
 async def test_a_closed_gate_turns_prompts_away_and_leaves_no_thread_behind(qwen2, bundle, meter):
     gate = GateService(qwen2, Held(bundle), Policy(), meter)
     await gate.check(PROMPT, SW)
