@@ -101,7 +101,9 @@ def _held_out(path: Path, language: str) -> list[Prompt]:
 
 
 def load_sources(path: Path, language: str) -> list[Prompt]:
-    """Read source translations: labelled prompts of one other language, by the examples' ids.
+    """Read source translations: labelled prompts of one other language.
+
+    They are the examples' by `parallel_id`, or by `id` where a prompt has none.
 
     Args:
         path: YAML as of `load_examples`, or JSON lines; rows of `language` itself are left out.
@@ -145,7 +147,9 @@ def load_unlabelled(path: Path, language: str) -> list[Prompt]:
 
 
 def load_parallel(path: Path, language: str) -> list[Prompt]:
-    """Read prompts of a language and of a source language, which pair up by `id`: JSON lines.
+    """Read prompts of a language and of a source language: JSON lines.
+
+    They pair up by `parallel_id`, or by `id` where a line has none.
 
     Returns:
         Prompts whose `harmful` means nothing and must not be read.
@@ -182,6 +186,7 @@ def _without_labels(
                 harmful=False,
                 text=str(row["text"]),
                 split="calibration",
+                parallel_id=str(row.get("parallel_id") or ""),
             )
         )
     return prompts

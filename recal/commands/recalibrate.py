@@ -40,8 +40,8 @@ K = Annotated[int | None, typer.Option(min=0, help="Examples per class from the 
 Sources = Annotated[
     Path | None,
     typer.Option(
-        help="The examples in a source language, by id; with `--own distil` the prompts that were "
-        "translated, by parallel id. YAML or JSON lines."
+        help="The examples in a source language; with `--own distil` the prompts that were "
+        "translated. Both by parallel id; YAML or JSON lines."
     ),
 ]
 Unlabelled = Annotated[
@@ -50,7 +50,9 @@ Unlabelled = Annotated[
 Share = Annotated[float, typer.Option(help="Share of these that is thought to be harmful.")]
 Parallel = Annotated[
     Path | None,
-    typer.Option(help="Prompts of it and of a source language, by id; JSON lines, no labels."),
+    typer.Option(
+        help="Prompts of it and of a source language, by parallel id; JSON lines, no labels."
+    ),
 ]
 Translated = Annotated[
     Path | None, typer.Option(help="Labelled prompts translated into it; YAML or JSON lines.")

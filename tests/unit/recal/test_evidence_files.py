@@ -86,6 +86,15 @@ def test_parallel_prompts_need_an_id_and_a_language(tmp_path: Path) -> None:
         load_parallel(lines(tmp_path / "p.jsonl", *rows), "yo")
 
 
+def test_prompts_without_labels_keep_what_joins_them_to_their_translations(tmp_path: Path) -> None:
+    rows = [
+        {"id": f"{la}/1", "parallel_id": "1", "language": la, "text": la} for la in ("sw", "en")
+    ]
+    path = lines(tmp_path / "p.jsonl", *rows, {"id": "2", "language": "sw", "text": "alone"})
+    assert [p.parallel_id for p in load_parallel(path, "sw")] == ["1", "1", "2"]
+    assert [p.parallel_id for p in load_unlabelled(path, "sw")] == ["1", "2"]
+
+
 def test_sources_are_prompts_of_another_language(tmp_path: Path) -> None:
     path = lines(tmp_path / "s.jsonl", labelled("en"), labelled("sw"))
     assert [p.language for p in load_sources(path, "sw")] == ["en"]
