@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import torch
 from torch import Tensor
 
 from services.readout.bundle import Bundle, Calibration
@@ -49,14 +50,12 @@ def score_all(bundle: Bundle, residuals: Tensor) -> list[Scores]:
     Raises:
         ValueError: another number of places, or another width.
     """
-    frozen = bundle.readout.score(residuals).tolist()
     places = bundle.readout.places
     own = {
-        language: calibration.own.score(residuals[:, calibration.own.rows_among(places)]).tolist()
+        language: calibration.own.score(residuals[:, calibration.own.rows_among(places)])
         for language, calibration in bundle.calibrations.items()
         if calibration.own is not None
     }
-    return [
-        Scores(score, {language: each[row] for language, each in own.items()})
-        for row, score in enumerate(frozen)
-    ]
+    # one table, so that one transfer from the device waits, however many languages there are
+    table = torch.stack([bundle.readout.score(residuals), *own.values()], dim=1).tolist()
+    return [Scores(frozen, dict(zip(own, rest, strict=True))) for frozen, *rest in table]
