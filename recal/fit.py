@@ -78,6 +78,18 @@ class FitPlan:
         most = len(self.source_languages)
         return tuple(dict.fromkeys(min(rank, most) for rank in wanted))
 
+    def refuse_other_depth(self, n_layers: int) -> None:
+        """Check the layer that is given, before anything is read.
+
+        Raises:
+            ValueError: the backbone has no such block.
+        """
+        if self.layer is not None and not 0 <= self.layer < n_layers:
+            raise ValueError(
+                f"`layer` is {self.layer}, and the backbone has {n_layers} blocks; give one from "
+                f"0 to {n_layers - 1}"
+            )
+
     def places(self, activations: Activations) -> Iterator[Place]:
         """The places to try, of those that were collected."""
         readings: Sequence[Reading] = activations.readings

@@ -89,9 +89,10 @@ def make_readout(
         watch: who is told of progress.
 
     Raises:
-        ValueError: prompts are missing, or every steering that was tried degenerates.
+        ValueError: there is no such layer, prompts are missing, or every steering degenerates.
     """
-    told = watch if watch is not None else Watch()
+    plan.fit.refuse_other_depth(backbone.identity.n_layers)
+    told = watch or Watch()
     train = spread(_labelled(prompts, plan, "train"), plan.n_fit)
     activations = collect(backbone, train, cache=cache, report=told.collected)
     choice = choose(activations, plan.fit, report=told.compared)
@@ -121,8 +122,7 @@ def make_readout(
         read=partial(collect, backbone, layers=readout.layers, cache=cache, report=told.collected),
         run=TrialRun(generate, judge, report=told.widths),
     )
-    kept = readout if width is None else with_zone_width(readout, width)
-    saved = save_readout(kept, directory)
+    saved = save_readout(readout if width is None else with_zone_width(readout, width), directory)
     return MadeReadout(saved, directory, choice, found, activations, width)
 
 

@@ -9,7 +9,7 @@ from recal.fit import FitPlan
 from recal.generate import Generator
 from recal.judge import PhraseJudge
 from recal.prompts import Prompt
-from recal.readouts import MadeReadout, ReadoutPlan, make_readout
+from recal.readouts import MadeReadout, ReadoutPlan, Watch, make_readout
 from recal.recalibrate import zone_width_of
 from recal.search import SearchPlan
 from services.backbone.load import Backbone, load_backbone
@@ -86,6 +86,24 @@ def test_without_development_languages_no_zone_is_chosen(
     made = _make(backbone, _prompts(), tmp_path / "readout", development=())
     assert made.width is None
     assert "zone_width" not in made.readout.provenance
+
+
+def test_a_layer_that_is_none_is_refused_before_anything_is_read(
+    backbone: Backbone, tmp_path: Path
+) -> None:
+    read: list[int] = []
+    plan = ReadoutPlan(fit=FitPlan(LANGUAGES[:2], (), layer=99))
+    with pytest.raises(ValueError, match="`layer` is 99, and the backbone has"):
+        make_readout(
+            backbone,
+            _prompts(),
+            tmp_path / "readout",
+            plan=plan,
+            generate=Generator(backbone),
+            judge=PhraseJudge(),
+            watch=Watch(collected=lambda done, total: read.append(done)),
+        )
+    assert not read
 
 
 def test_a_cache_changes_nothing_but_the_time(backbone: Backbone, tmp_path: Path) -> None:
