@@ -142,7 +142,7 @@ def run_on_ray(settings: Settings, console: Console) -> None:
     from services.on_ray import launch
 
     _expect_ray()
-    _check_before_ray(settings)
+    check_before_ray(settings)
     _say(console, "starting Ray Serve with four applications on this machine; about a minute")
     try:
         _start_ray(settings)
@@ -171,7 +171,7 @@ def _start_ray(settings: Settings) -> None:
         ) from error
 
 
-def _check_before_ray(settings: Settings) -> None:
+def check_before_ray(settings: Settings) -> None:
     """Find in a second what Ray would say after a minute, in the log of a replica.
 
     Raises:

@@ -37,6 +37,7 @@ from recal.recalibrate import (
     scores_of,
 )
 from recal.registry import Registry, open_registry
+from recal.serve import check_before_ray
 from services.backbone.load import Backbone
 from services.composition import notice_of
 from services.readout.artefact import load_readout, save_calibration
@@ -108,8 +109,12 @@ def run(
 
     Returns:
         What was measured.
+
+    Raises:
+        SettingsError: a port is taken; said before the minute that comes first.
     """
     started = time.monotonic()
+    check_before_ray(settings)
     this = _open(settings, plan, console)
     made = _fit(this)
     test = _read_test(this, made)
