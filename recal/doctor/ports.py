@@ -21,7 +21,7 @@ _OURS = ("recal", "ray::", "raylet", "haproxy", "serve")
 """How the processes of a running deployment are called, where they are no front door to ask."""
 
 
-HAPROXY_PORTS = (
+_HAPROXY_PORTS = (
     ("HAProxy's metrics", "RAY_SERVE_HAPROXY_METRICS_PORT", 9101),
     ("HAProxy's statistics", "RAY_SERVE_HAPROXY_STATS_PORT", 8404),
     ("Serve's fallback proxy", "RAY_SERVE_FALLBACK_PROXY_GRPC_PORT", 9500),
@@ -58,7 +58,7 @@ def wanted_ports(settings: Settings, environ: Mapping[str, str] = os.environ) ->
     if serve.high_throughput:
         ports += [
             WantedPort(name, variable, int(environ.get(variable, default)))
-            for name, variable, default in HAPROXY_PORTS
+            for name, variable, default in _HAPROXY_PORTS
         ]
     return [port for port in ports if port.port]
 

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from recal.demo.stage import free_port
-from recal.doctor.ports import HAPROXY_PORTS
 
 pytestmark = [pytest.mark.serve, pytest.mark.organism]
 
@@ -25,8 +24,6 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         "RECAL_EDGE__METRICS_PORT": str(free_port()),
         "RECAL_SERVE__GRPC_PORT": str(free_port()),
         "RECAL_SERVE__HTTP_PORT": str(free_port()),
-        # beside the cluster that other tests keep up
-        **{variable: str(free_port()) for _, variable, _ in HAPROXY_PORTS},
     }
     environment.pop("MLFLOW_TRACKING_URI", None)
     command = [sys.executable, "-m", "recal", "demo", "--once", "--per-class", "16"]

@@ -30,7 +30,8 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-@pytest.fixture(scope="session")
+# Not for the whole session: two clusters on one machine answer each other's requests.
+@pytest.fixture(scope="package")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """A real cluster with the four applications over scripted services, as `launch` starts it."""
     serve = ServeSettings(grpc_port=free_port(), http_port=free_port(), drain_s=1.0)
