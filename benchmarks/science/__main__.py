@@ -11,12 +11,11 @@ from __future__ import annotations
 
 import argparse
 import sys
-import time
-import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.report import Benchmark
 from benchmarks.science import (
     actuation,
     end_to_end,
@@ -27,8 +26,7 @@ from benchmarks.science import (
     thresholds_simulated,
 )
 from benchmarks.science.organisms import add_options
-from benchmarks.science.report import Benchmark, header, in_words, write
-from recal.demo.results import Bar
+from benchmarks.together import run_all
 
 ON_ORGANISMS: tuple[Benchmark, ...] = (
     organisms.BENCHMARK,
@@ -61,25 +59,18 @@ def main(
     skipped = set(filter(None, options.skip.split(",")))
     if unknown := skipped - set(NAMES):
         parser.error(f"no benchmark {', '.join(sorted(unknown))}; choose of {', '.join(NAMES)}")
-    started, reports, failed = time.monotonic(), {}, []
     chosen = [benchmark for benchmark in benchmarks if benchmark.name not in skipped]
-    for number, benchmark in enumerate(chosen, start=1):
-        print(f"\n[{number} of {len(chosen)}] {benchmark.name}", flush=True)
-        forwarded = ["--quick"] * options.quick
-        forwarded += for_organisms if benchmark in ON_ORGANISMS else []
-        try:
-            reports[benchmark.name] = benchmark.report(forwarded)
-        except Exception:  # the others are still worth their hour
-            traceback.print_exc()
-            failed.append(benchmark.name)
-    report = {"quick": options.quick}
-    report |= _together(given, reports, failed, time.monotonic() - started)
-    print("\n" + _summary(report))
-    if options.json is not None:
-        write(options.json, report)
-    if failed or not all(bar["met"] for bar in report["bars"] if bar["strict"]):
-        sys.exit(1)
-    return report
+    return run_all(
+        __package__,
+        chosen,
+        given,
+        forwarded=lambda each: [
+            *["--quick"] * options.quick,
+            *(for_organisms if each in ON_ORGANISMS else []),
+        ],
+        quick=options.quick,
+        target=options.json,
+    )
 
 
 def _parsers() -> tuple[argparse.ArgumentParser, argparse.ArgumentParser]:
@@ -96,40 +87,6 @@ def _parsers() -> tuple[argparse.ArgumentParser, argparse.ArgumentParser]:
     parser.add_argument("--skip", default="", metavar="NAMES", help=f"of {', '.join(NAMES)}")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything here too")
     return parser, shared
-
-
-def _together(
-    given: Sequence[str], reports: dict[str, Any], failed: Sequence[str], seconds: float
-) -> dict[str, Any]:
-    """All reports, with their bars and weights in one place each."""
-    strict = {benchmark.name for benchmark in ALL if benchmark.strict}
-    return {
-        **header("benchmarks.science", given, seconds),
-        "failed": list(failed),
-        "seeds": {name: report["seed"] for name, report in reports.items()},
-        "weights": {
-            model: digest for each in reports.values() for model, digest in each["weights"].items()
-        },
-        "bars": [
-            {"benchmark": name, **bar, "strict": name in strict}
-            for name, report in reports.items()
-            for bar in report["bars"]
-        ],
-        "benchmarks": reports,
-    }
-
-
-def _summary(report: dict[str, Any]) -> str:
-    lines = [
-        f"{each['benchmark']}: {in_words(Bar(each['claim'], each['measured'], each['met']))}"
-        for each in report["bars"]
-    ]
-    n_met = sum(each["met"] for each in report["bars"])
-    lines.append(f"{n_met} of {len(report['bars'])} bars met, in {report['seconds']:.0f} s")
-    if report["quick"]:
-        lines.append("a quick run shows that all run; its numbers and bars say nothing")
-    lines += [f"FAILED: {name}; its error stands above" for name in report["failed"]]
-    return "\n".join(lines)
 
 
 if __name__ == "__main__":

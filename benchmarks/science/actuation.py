@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.science.report import Benchmark
-from benchmarks.science.report import Found as Measured
+from benchmarks.report import Benchmark
+from benchmarks.report import Found as Measured
 from recal.baselines.adasteer import AdaSteer
 from recal.baselines.alphasteer import AlphaSteer
 from recal.baselines.cast import Cast
@@ -283,7 +283,7 @@ def _shown(row: Row) -> Row:
     return row
 
 
-BENCHMARK = Benchmark("actuation", __doc__, measure, _add_options)
+BENCHMARK = Benchmark(__package__, "actuation", __doc__, measure, _add_options)
 
 
 if __name__ == "__main__":

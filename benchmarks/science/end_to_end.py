@@ -15,10 +15,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from benchmarks.report import Benchmark, Found
 from benchmarks.science.organisms import Part, add_options, over_organisms
 from benchmarks.science.prompt_sets import LOW, PromptSets
 from benchmarks.science.reading import N_ACTING, N_ACTING_QUICK, Reading, read
-from benchmarks.science.report import Benchmark, Found
 from benchmarks.science.steered import Steered, steered
 from recal.collect import Activations
 from recal.demo.results import Bar
@@ -293,7 +293,7 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--draws", type=int, help=f"whose answers are written; {DRAWS} by default")
 
 
-BENCHMARK = Benchmark("end_to_end", __doc__, measure, _add_options)
+BENCHMARK = Benchmark(__package__, "end_to_end", __doc__, measure, _add_options)
 
 
 if __name__ == "__main__":

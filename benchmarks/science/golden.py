@@ -12,12 +12,12 @@ import argparse
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 
+from benchmarks.report import Benchmark, Found
 from benchmarks.science.released import baseline_values, few_shot, values
 from benchmarks.science.released.baselines import BASELINES
 from benchmarks.science.released.comparison import Comparison, Values
 from benchmarks.science.released.gates import GATES
 from benchmarks.science.released.paper import PAPER
-from benchmarks.science.report import Benchmark, Found
 from recal.demo.results import Bar
 
 
@@ -94,7 +94,9 @@ def measure(options: argparse.Namespace) -> Found:
     )
 
 
-BENCHMARK = Benchmark("golden", __doc__, measure, add_options=lambda parser: None, strict=True)
+BENCHMARK = Benchmark(
+    __package__, "golden", __doc__, measure, add_options=lambda parser: None, strict=True
+)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from benchmarks.report import Benchmark, Found
 from benchmarks.science.figures import figures_of, to_markdown
 from benchmarks.science.prompt_sets import (
     HIGH,
@@ -29,7 +30,6 @@ from benchmarks.science.prompt_sets import (
     benchmark_prompts,
     thinned,
 )
-from benchmarks.science.report import Benchmark, Found
 from recal.demo.results import Bar
 from recal.organism.card import Provenance
 from recal.organism.coverage import LanguageCoverage, Refused
@@ -230,7 +230,7 @@ def measure(options: argparse.Namespace) -> Found:
     return over_organisms(options, measure_one)
 
 
-BENCHMARK = Benchmark("organisms", __doc__, measure, add_options)
+BENCHMARK = Benchmark(__package__, "organisms", __doc__, measure, add_options)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.stats import norm
 
-from benchmarks.science.report import Benchmark, Found
+from benchmarks.report import Benchmark, Found
 from recal.maths.estimators.auto import Auto
 from recal.maths.estimators.catalogue import ESTIMATORS
 from recal.maths.evidence import Evidence, Parallel, Sources, Unlabelled
@@ -227,7 +227,9 @@ def measure(options: argparse.Namespace) -> Found:
     )
 
 
-BENCHMARK = Benchmark("thresholds_simulated", __doc__, measure, add_options=lambda parser: None)
+BENCHMARK = Benchmark(
+    __package__, "thresholds_simulated", __doc__, measure, add_options=lambda parser: None
+)
 
 
 if __name__ == "__main__":

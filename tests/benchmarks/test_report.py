@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.report import Benchmark, Found
 from benchmarks.science.golden import BENCHMARK, compare, compared
 from benchmarks.science.released import values
 from benchmarks.science.released.comparison import Comparison
-from benchmarks.science.report import Benchmark, Found
 from recal.demo.results import Bar
 
 
@@ -28,7 +28,9 @@ def made(*, met: bool, strict: bool) -> Benchmark:
     def add_options(parser: argparse.ArgumentParser) -> None:
         parser.add_argument("--answer", type=int, default=0)
 
-    return Benchmark("answers", "Answers.", measure, add_options, strict=strict)
+    return Benchmark(
+        "benchmarks.science", "answers", "Answers.", measure, add_options, strict=strict
+    )
 
 
 def test_a_report_holds_command_versions_seed_weights_and_bars(tmp_path: Path) -> None:

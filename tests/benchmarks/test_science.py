@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from benchmarks.report import Benchmark, Found
 from benchmarks.science import __main__ as everything
 from benchmarks.science.end_to_end import METHODS
 from benchmarks.science.fits import FITS, Bench
@@ -20,7 +21,6 @@ from benchmarks.science.organisms import N_QUICK, organism
 from benchmarks.science.prompt_sets import LOW, benchmark_prompts, thinned
 from benchmarks.science.reading import Reading, read
 from benchmarks.science.readouts import difference, measured
-from benchmarks.science.report import Benchmark, Found
 from benchmarks.science.thresholds import KS_QUICK
 from recal.collect import Activations
 from recal.maths.metrics import auroc
@@ -143,7 +143,7 @@ def test_the_interval_of_a_difference_holds_nothing_for_twins_and_tells_others_a
 
 
 def benchmark(name: str, measure: Callable[[argparse.Namespace], Found]) -> Benchmark:
-    return Benchmark(name, "", measure, add_options=lambda parser: None)
+    return Benchmark("benchmarks.science", name, "", measure, add_options=lambda parser: None)
 
 
 def test_one_that_fails_does_not_keep_the_others_from_running(tmp_path: Path) -> None:

@@ -46,6 +46,8 @@ class Found:
 class Benchmark:
     """One benchmark, alone on the command line or among all."""
 
+    package: str
+    """Where its module lies, e.g. `benchmarks.science`."""
     name: str
     """Of its module."""
     about: str
@@ -55,10 +57,15 @@ class Benchmark:
     strict: bool = False
     """True: a missed bar is a failure."""
 
+    @property
+    def module(self) -> str:
+        """What `python -m` runs."""
+        return f"{self.package}.{self.name}"
+
     def parser(self) -> argparse.ArgumentParser:
         """All options."""
         parser = argparse.ArgumentParser(
-            prog=f"python -m benchmarks.science.{self.name}",
+            prog=f"python -m {self.module}",
             description=self.about,
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
@@ -96,7 +103,7 @@ class Benchmark:
     ) -> dict[str, Any]:
         return {
             "benchmark": self.name,
-            **header(f"benchmarks.science.{self.name}", given, seconds),
+            **header(self.module, given, seconds),
             "quick": quick,
             "seed": found.seed,
             "weights": dict(found.weights),
