@@ -1,0 +1,175 @@
+"""Our engine, ungated and gated, beside its peers on the same requests.
+
+python -m benchmarks.serving.generation [--quick] [--models NAMES] [--json FILE] ...
+
+Requests have log-uniform lengths (`load.py`) and end by length alone. Four loads: one client, 16
+clients, all requests at once (mixed load), and Poisson arrivals at a share of what our ungated
+engine did with all at once in this run. Every peer takes its turn in every repeat, and a figure is
+compared with the peer's of the same repeat: median (least–most) over repeats.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass
+from functools import partial
+from statistics import median
+from typing import Any
+
+from benchmarks.report import Benchmark, Found
+from benchmarks.serving import claims, memory, models
+from benchmarks.serving.artefacts import random_bundle, thresholds_between
+from benchmarks.serving.claims import ARRIVING, AT_ONCE, Repeats, ratio_between
+from benchmarks.serving.load import Job, Load, all_at_once, closed, draw, poisson
+from benchmarks.serving.options import add_options, repeats_of
+from benchmarks.serving.peers.catalogue import IDEAL, OURS, PEERS, UNGATED
+from benchmarks.serving.peers.peer import Peer, Setting
+from benchmarks.serving.spread import in_turns, spread_of
+from benchmarks.serving.tables import load_table, memory_table
+from recal.demo.results import Bar
+
+N_REQUESTS = {"organism": 96, "30M": 48, "300M": 32}
+N_QUICK = 6
+FEW, MANY = 1, 16
+_N_ALONE = 8
+"""Requests of the load of one client: what they cost does not depend on their number."""
+_N_WARM_UP, _WARM_UP_TOKENS = 4, 8
+QUICK = ("organism",)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One model's figures."""
+
+    loads: Mapping[str, Repeats]
+    """Of each load, by its name."""
+    requests: Mapping[str, int]
+    memory: Mapping[str, int | None]
+    """Peak bytes above the loaded model of each peer, all requests at once."""
+    digest: str
+
+
+def measure(options: argparse.Namespace) -> Found:
+    """Measure every model that was asked for."""
+    found = {name: _model(name, options) for name in models.names_in(options, quick=QUICK)}
+    wanted = claims.claims_for(options.device.partition(":")[0])
+    bars: list[Bar] = []
+    tables: list[str] = []
+    for name, each in found.items():
+        for load, repeats in each.loads.items():
+            bars += claims.bars(name, load, repeats, claims=wanted)
+            tables.append(load_table(name, load, each.requests[load], repeats))
+        tables.append(memory_table(name, each.memory))
+    return Found(
+        results={"models": {name: _plain(each) for name, each in found.items()}},
+        tables="\n\n".join(tables),
+        bars=tuple(bars),
+        weights={name: each.digest for name, each in found.items()},
+        seed=options.seed,
+    )
+
+
+def _model(name: str, options: argparse.Namespace) -> Measured:
+    backbone = models.load(name, options)
+    n = options.requests or (N_QUICK if options.quick else N_REQUESTS[name])
+    jobs = draw(backbone, n, seed=options.seed)
+    thresholds = thresholds_between(backbone, [job.prompt for job in jobs])
+    setting = Setting(
+        backbone,
+        lambda n_blocks: models.load(name, options, n_blocks=n_blocks),
+        random_bundle(backbone, thresholds),
+        options.rows,
+    )
+    loads: dict[str, Repeats] = {}
+    requests: dict[str, int] = {}
+    with _all_of(setting) as peers:
+        _warm_up(peers, jobs)
+        for load in _loads(jobs, loads, options):
+            print(f"{name}, {load.name}: {len(load.jobs)} requests", flush=True)
+            runs = {each: partial(peers[each].run, load) for each in _answering(peers, load)}
+            timed = in_turns(runs, repeats=repeats_of(options))
+            loads[load.name] = {
+                peer: [timings.figures() for timings in each] for peer, each in timed.items()
+            }
+            requests[load.name] = len(load.jobs)
+    peaks = {
+        peer: memory.peak_bytes(peer, name, options, all_at_once(jobs), thresholds)
+        for peer in PEERS
+    }
+    return Measured(loads, requests, peaks, backbone.identity.weights_digest)
+
+
+@contextmanager
+def _all_of(setting: Setting) -> Iterator[Mapping[str, Peer]]:
+    """All peers, which are closed at the end."""
+    with ExitStack() as stack:
+        peers: dict[str, Peer] = {}
+        for name, make in PEERS.items():
+            peers[name] = make(setting)
+            stack.callback(peers[name].close)
+        yield peers
+
+
+def _warm_up(peers: Mapping[str, Peer], jobs: Sequence[Job]) -> None:
+    """Let every peer answer a few short requests, which nobody times."""
+    few = [
+        Job(job.prompt, job.prompt_ids, min(job.n_output, _WARM_UP_TOKENS))
+        for job in jobs[:_N_WARM_UP]
+    ]
+    for peer in peers.values():
+        peer.run(all_at_once(few))
+
+
+def _loads(
+    jobs: Sequence[Job], done: Mapping[str, Repeats], options: argparse.Namespace
+) -> Iterator[Load]:
+    """All loads; the last one by what was measured in the ones before."""
+    yield closed(jobs[:_N_ALONE], FEW)
+    yield closed(jobs, MANY)
+    yield all_at_once(jobs)
+    capacity = median(each["tokens_per_s"] for each in done[AT_ONCE][UNGATED])
+    per_request = sum(job.n_output for job in jobs) / len(jobs)
+    rate = options.utilisation * capacity / per_request
+    yield poisson(jobs, rate=rate, seed=options.seed)
+
+
+def _answering(peers: Mapping[str, Peer], load: Load) -> list[str]:
+    """Who answers a load: all of them, but only ours where clients wait for answers."""
+    if load.name == AT_ONCE:
+        return list(peers)
+    if load.name == ARRIVING:
+        return [name for name in peers if name != IDEAL]
+    return [name for name in peers if name in OURS]
+
+
+def _plain(found: Measured) -> dict[str, Any]:
+    return {
+        "peak_bytes": dict(found.memory),
+        "loads": {
+            load: {"requests": found.requests[load], "peers": _peers(repeats)}
+            for load, repeats in found.loads.items()
+        },
+    }
+
+
+def _peers(repeats: Repeats) -> dict[str, Any]:
+    """Every figure, and what it is beside the ungated engine's of the same repeat."""
+    return {
+        peer: {
+            figure: {
+                **asdict(spread_of([each[figure] for each in figures])),
+                "by_ungated": asdict(ratio_between(repeats, peer, UNGATED, figure)),
+            }
+            for figure in figures[0]
+        }
+        for peer, figures in repeats.items()
+    }
+
+
+BENCHMARK = Benchmark(__package__, "generation", __doc__, measure, add_options)
+
+
+if __name__ == "__main__":
+    BENCHMARK.main()

@@ -1,0 +1,134 @@
+"""The ideal: the same tokens at full batch, without a pad, a gate, a queue or a copy.
+
+What is run, and timed as one:
+
+- Prefill: the load's prompt tokens, in passes of `max_rows` rows of equal length, the mean length,
+  so that nothing is padded; keys and values are made, and the head runs on the last token alone.
+- Decode: as many (row, step) pairs as the load needs, one for each token of an answer after the
+  first, in steps of `max_rows` rows, all of them always full. Every row sees as many columns as a
+  row of the load does in the mean over those pairs, without a mask. The new column is written over
+  the last one in place: no cache is ever made longer, cut or moved.
+- Each pass ends with the most probable tokens on the host, as an answer that streams needs them.
+
+The last pass of each kind may have fewer rows. It is a limit of the model's code on this machine
+and of this number of rows, not of the hardware: no engine over the same forward pass that decodes
+that many rows can be faster, but for what longer prompts cost more than in proportion.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+from transformers import DynamicCache
+
+from benchmarks.serving.load import Load
+from benchmarks.serving.peers.peer import Setting
+from benchmarks.serving.timings import Timings
+from services.backbone.load import Backbone
+from services.generation.cache import cache_argument
+
+
+class Ideal:
+    """Answers nothing, and costs what answering must cost at least."""
+
+    def __init__(self, setting: Setting) -> None:
+        """Take the model."""
+        self._backbone = setting.backbone
+        self._max_rows = setting.max_rows
+        self._cache_argument = cache_argument(setting.backbone.model)
+
+    @torch.inference_mode()
+    def run(self, load: Load) -> Timings:
+        """As a `Peer` does, but without times of single requests.
+
+        Raises:
+            ValueError: not all requests are there at the beginning.
+        """
+        if load.clients is not None or any(job.arrival_s > 0 for job in load.jobs):
+            raise ValueError("the ideal is that of requests that all come at once")
+        length = mean_prompt(load)
+        cache = self._full(context_of(load))
+        started = time.perf_counter()
+        for rows in _full_batches(len(load.jobs), self._max_rows):
+            self._step(rows, length, DynamicCache(), start=0)
+        for rows in _full_batches(decode_tokens(load), self._max_rows):
+            cache.rows = rows
+            self._step(rows, 1, cache, start=context_of(load) - 1)
+        return Timings(time.perf_counter() - started, load.useful_tokens)
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    def _full(self, columns: int) -> FullCache:
+        """Keys and values of a full batch, with the shapes that the model itself makes."""
+        cache = DynamicCache()
+        self._step(self._max_rows, columns, cache, start=0)
+        return FullCache([(layer.keys, layer.values) for layer in cache.layers])
+
+    def _step(self, rows: int, tokens: int, cache: DynamicCache, *, start: int) -> list[int]:
+        backbone: Backbone = self._backbone
+        input_ids = torch.full((rows, tokens), backbone.pad_id, device=backbone.device)
+        position_ids = torch.arange(start, start + tokens, device=backbone.device)
+        output = backbone.model(
+            input_ids=input_ids,
+            position_ids=position_ids.expand(rows, -1),
+            use_cache=True,
+            logits_to_keep=1,
+            **{self._cache_argument: cache},
+        )
+        chosen: list[int] = output.logits[:, -1].argmax(dim=-1).tolist()
+        return chosen
+
+
+class FullCache(DynamicCache):
+    """Keys and values that stay as long as they are: a new column takes the last one's place."""
+
+    def __init__(self, layers: list[tuple[Tensor, Tensor]]) -> None:
+        """Hold (rows, heads, columns, d_head) keys and values of each layer."""
+        super().__init__()
+        self._held = layers
+        self.rows = layers[0][0].shape[0]
+        """How many of the rows take part."""
+
+    def update(
+        self, key_states: Tensor, value_states: Tensor, layer_idx: int, *args: object, **kw: object
+    ) -> tuple[Tensor, Tensor]:
+        """As a cache does."""
+        keys, values = (held[: self.rows] for held in self._held[layer_idx])
+        keys[:, :, -1:], values[:, :, -1:] = key_states, value_states
+        return keys, values
+
+    def get_seq_length(self, layer_idx: int = 0) -> int:
+        """Columns before the new one."""
+        return int(self._held[layer_idx][0].shape[2]) - 1
+
+    def get_mask_sizes(self, query_length: int, layer_idx: int) -> tuple[int, int]:
+        """Columns with the new one, and where they begin."""
+        return int(self._held[layer_idx][0].shape[2]), 0
+
+
+def mean_prompt(load: Load) -> int:
+    """Mean tokens of a prompt, rounded."""
+    return round(sum(len(job.prompt_ids) for job in load.jobs) / len(load.jobs))
+
+
+def decode_tokens(load: Load) -> int:
+    """(row, step) pairs: tokens of answers without the first ones, which prefills give."""
+    return sum(job.n_output - 1 for job in load.jobs)
+
+
+def context_of(load: Load) -> int:
+    """Mean columns that a new token sees, itself among them, over all pairs; rounded."""
+    columns = sum(
+        (job.n_output - 1) * (len(job.prompt_ids) + job.n_output / 2) for job in load.jobs
+    )
+    return round(columns / max(decode_tokens(load), 1))
+
+
+def _full_batches(n: int, size: int) -> Iterator[int]:
+    while n > 0:
+        yield min(n, size)
+        n -= size

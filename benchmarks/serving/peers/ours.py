@@ -1,0 +1,139 @@
+"""Our engine: with the model untouched, and behind a gate that has a pass of its own (split).
+
+Requests are rows of token ids, as the other peers take them; a token counts from when the engine
+hands it to its row. Texts are made too; the other peers make none.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from benchmarks.serving.artefacts import LANGUAGE, Held
+from benchmarks.serving.load import Job, Load
+from benchmarks.serving.peers.in_time import send
+from benchmarks.serving.peers.peer import Setting
+from benchmarks.serving.timings import Answered, Timings, timings
+from services.domain import LanguageGuess, Sampling, TextChunk
+from services.errors import ServiceError
+from services.gate.batcher import BatchLimits
+from services.gate.policy import Policy
+from services.gate.service import GateService
+from services.generation.engine import Engine, EngineLimits, Request
+from services.generation.row import Row
+from services.generation.treatment import UNTOUCHED, Treatment
+from services.telemetry import PrometheusMeter
+
+GUESS = LanguageGuess(LANGUAGE, confidence=1.0)
+_ALL = 1_000_000
+"""Requests that may wait: all of a load."""
+
+Treat = Callable[[Job], Awaitable[Treatment]]
+
+
+class TimedRow(Row):
+    """A row that notes its tokens and when they came."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """As a row."""
+        super().__init__(*args, **kwargs)
+        self.tokens: list[int] = []
+        self.times: list[float] = []
+        """By `time.perf_counter`."""
+
+    def accept(self, token: int) -> TextChunk | None:
+        """As a row does."""
+        self.tokens.append(token)
+        self.times.append(time.perf_counter())
+        return super().accept(token)
+
+
+class Ungated:
+    """The engine with the model untouched."""
+
+    def __init__(self, setting: Setting) -> None:
+        """Take the model; the engine is new for each load."""
+        self._backbone = setting.backbone
+        self._limits = EngineLimits(max_rows=setting.max_rows, max_waiting=_ALL)
+
+    def run(self, load: Load) -> Timings:
+        """As a `Peer` does."""
+        return asyncio.run(self._run(load, _untouched))
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    async def _run(self, load: Load, treat: Treat) -> Timings:
+        engine = Engine(self._backbone, limits=self._limits)
+        started = time.perf_counter()
+
+        async def answer(job: Job) -> Answered:
+            arrived = time.perf_counter()
+            row = await self._finished(engine, job, await treat(job))
+            times = (each - started for each in (arrived, row.times[0], row.times[-1]))
+            return Answered(*times, tokens=tuple(row.tokens))
+
+        try:
+            return timings(await send(load, answer))
+        finally:
+            await engine.close()
+
+    async def _finished(self, engine: Engine, job: Job, treatment: Treatment) -> TimedRow:
+        """The row of a request that has its whole answer.
+
+        Raises:
+            ServiceError: as the engine gave it.
+        """
+        row = TimedRow(
+            job.prompt_ids,
+            treatment,
+            Sampling(max_tokens=job.n_output),
+            tokenizer=self._backbone.tokenizer,
+            ends=frozenset(),  # neither longer nor shorter than asked for
+        )
+        request = Request(row)
+        engine.submit(request)
+        while row.finish is None:
+            answer = await request.answers.get()
+            if isinstance(answer, ServiceError):
+                raise answer
+        return row
+
+
+class Split(Ungated):
+    """The gate's own pass over a truncated model, in batches; then the engine under its verdict.
+
+    Each request is checked when it comes, as the pipeline does, so that the first ones generate
+    while others are still checked.
+    """
+
+    def __init__(self, setting: Setting) -> None:
+        """Load the blocks that the gate needs."""
+        super().__init__(setting)
+        self._held = Held(setting.bundle)
+        self._gate = setting.load_gate(setting.bundle.readout.deepest_layer + 1)
+        self._meter = PrometheusMeter()
+
+    def run(self, load: Load) -> Timings:
+        """As a `Peer` does."""
+        return asyncio.run(self._checked(load))
+
+    async def _checked(self, load: Load) -> Timings:
+        limits = BatchLimits(max_waiting=_ALL)
+        gate = GateService(self._gate, self._held, Policy(), self._meter, limits=limits)
+        steering = self._held.current.readout.steering
+
+        async def treat(job: Job) -> Treatment:
+            reading = await gate.check(job.prompt, GUESS)
+            return Treatment(reading.verdict.action, steering)
+
+        try:
+            return await self._run(load, treat)
+        finally:
+            await gate.close()
+
+
+async def _untouched(job: Job) -> Treatment:
+    return UNTOUCHED
