@@ -3,8 +3,9 @@
 python -m benchmarks.serving.languages [--quick] [--models NAMES] [--json FILE] ...
 
 A pass is what the gate's thread does with a batch of 16 prompts of the mixed load: residuals of a
-truncated model, every language's score, and the score of the language that counts. The readout's
-part is timed by itself too, for in a small model it is what could be seen.
+truncated model, every language's score, and the score of the language that counts. Passes differ
+from one another by more than the bar of 2 %, so the bar is on one language's pass plus what 2,000
+add to the readout, which is timed by itself; whole passes are shown beside it.
 """
 
 from __future__ import annotations
@@ -55,14 +56,14 @@ def measure(options: argparse.Namespace) -> Found:
             for job in draw(backbone, BATCH, seed=options.seed)
         ]
         passes, readouts = _timed(truncated, prompts, bundles, PASSES[name], options)
-        ratio = ratio_of(passes[_named(N_LANGUAGES)], passes[_named(ONE)])
+        ratio = _with_added(passes, readouts)
         claim = f"{name}: a gate pass with {N_LANGUAGES:,} own readouts by one with 1 ≤ {AT_MOST:g}"
         bars.append(Bar(claim, str(ratio), ratio.median <= AT_MOST))
         tables += [_table(name, passes, readouts)]
         results[name] = {
             "pass_s": {each: asdict(spread_of(values)) for each, values in passes.items()},
             "readout_s": {each: asdict(spread_of(values)) for each, values in readouts.items()},
-            "pass_ratio": asdict(ratio),
+            "pass_with_added_readout_by_pass": asdict(ratio),
         }
     return Found({"models": results}, "\n\n".join(tables), tuple(bars), weights, options.seed)
 
@@ -90,6 +91,13 @@ def _timed(
         run()  # warm-up
     repeats = repeats_of(options)
     return in_turns(passes, repeats=repeats), in_turns(readouts, repeats=repeats)
+
+
+def _with_added(passes: Seconds, readouts: Seconds) -> Spread:
+    """One language's pass with what many add to its readout, by that pass."""
+    one, many = _named(ONE), _named(N_LANGUAGES)
+    added = [b - a for a, b in zip(readouts[one], readouts[many], strict=True)]
+    return ratio_of([a + b for a, b in zip(passes[one], added, strict=True)], passes[one])
 
 
 @torch.inference_mode()

@@ -118,7 +118,7 @@ def _log_uniform(rng: np.random.Generator, low: int, high: int) -> int:
 
 def _words(tokenizer: PreTrainedTokenizerBase) -> list[str]:
     """Words of one token each with a space before them, which stay one token beside any other."""
-    texts = {f" {text.strip()}" for text in tokenizer.batch_decode([[i] for i in range(3000)])}
+    texts = {f" {text.strip()}" for text in tokenizer.batch_decode([[i] for i in range(min(len(tokenizer), _N_LOOKED_AT))])}
     return sorted(
         text
         for text in texts

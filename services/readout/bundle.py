@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import cached_property
 from types import MappingProxyType
 from typing import Literal
 
@@ -15,6 +16,7 @@ from services.domain import CalibrationSummary
 from services.errors import NoCalibration
 from services.readout.linear import ReadoutPart, summed
 from services.readout.own import OwnReadout
+from services.readout.own_table import OwnTable
 from services.readout.place import Place
 
 
@@ -320,6 +322,15 @@ class Bundle:
                 calibration.own.refuse_other_places(self.readout.places)
         object.__setattr__(self, "calibrations", MappingProxyType(dict(self.calibrations)))
         object.__setattr__(self, "refused", MappingProxyType(dict(self.refused)))
+
+    @cached_property
+    def own_table(self) -> OwnTable:
+        """All own readouts folded into one table, when first asked for."""
+        own = {language: each.own for language, each in self.calibrations.items()}
+        return OwnTable(
+            {language: each for language, each in own.items() if each is not None},
+            self.readout.places,
+        )
 
     def calibration_of(self, language: str) -> Calibration:
         """The calibration of a language.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -50,12 +50,29 @@ def score_all(bundle: Bundle, residuals: Tensor) -> list[Scores]:
     Raises:
         ValueError: another number of places, or another width.
     """
-    places = bundle.readout.places
-    own = {
-        language: calibration.own.score(residuals[:, calibration.own.rows_among(places)])
-        for language, calibration in bundle.calibrations.items()
-        if calibration.own is not None
-    }
+    frozen = bundle.readout.score(residuals)
+    own = bundle.own_table
     # one table, so that one transfer from the device waits, however many languages there are
-    table = torch.stack([bundle.readout.score(residuals), *own.values()], dim=1).tolist()
-    return [Scores(frozen, dict(zip(own, rest, strict=True))) for frozen, *rest in table]
+    table = torch.cat([frozen[:, None], own.score(residuals)], dim=1).cpu().numpy()
+    return [Scores(float(row[0]), _Row(own.columns, row[1:])) for row in table]
+
+
+class _Row(Mapping[str, float]):
+    """One prompt's scores by language; of thousands hardly any is ever asked for."""
+
+    def __init__(self, columns: Mapping[str, int], scores: Sequence[float]) -> None:
+        """Name the scores, without touching one."""
+        self._columns = columns
+        self._scores = scores
+
+    def __getitem__(self, language: str) -> float:
+        return float(self._scores[self._columns[language]])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._columns)
+
+    def __len__(self) -> int:
+        return len(self._columns)
+
+    def __repr__(self) -> str:
+        return repr(dict(self))
