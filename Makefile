@@ -57,8 +57,9 @@ proto:  ## regenerate services/pb from protos/
 organism: install  ## train the shipped model organism again
 	$(BIN)/recal organism train --out recal/organism/weights/organism-qwen2 $(ARGS)
 
-bench: install  ## latency of each stage
-	$(BIN)/python -m benchmarks.stages $(ARGS)
+bench: install  ## what serving costs, beside its peers; make bench ARGS=--quick shows that it runs
+	$(BIN)/python -m pip install --quiet $(TORCH_SOURCE_$(TORCH)) -e ".[bench]"
+	$(BIN)/python -m benchmarks.serving $(ARGS)
 
 clean:  ## remove everything that the targets above made
 	rm -rf $(VENV) var build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

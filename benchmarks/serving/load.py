@@ -18,6 +18,8 @@ from services.backbone.load import Backbone
 
 PROMPT_TOKENS = (8, 512)
 OUTPUT_TOKENS = (8, 128)
+_N_LOOKED_AT = 3000
+"""Tokens of a vocabulary among which words are looked for: hundreds are enough."""
 
 
 @dataclass(frozen=True)
@@ -67,10 +69,13 @@ def draw(
         output_tokens: of the answer, least and most.
 
     Raises:
-        ValueError: the context has no room for the shortest prompt.
+        ValueError: the context has no room for the shortest prompt, or the tokenizer has no word
+            of one token.
     """
     lengths, words = (np.random.default_rng([seed, stream]) for stream in (0, 1))
     vocabulary = _words(backbone.tokenizer)
+    if not vocabulary:
+        raise ValueError(f"`{backbone.identity.name}` has no word of one token to draw from")
     template = len(encode_prompt(backbone.tokenizer, "").token_ids)
     room = backbone.max_prompt_tokens - template - output_tokens[1]
     if room < prompt_tokens[0]:
@@ -118,7 +123,8 @@ def _log_uniform(rng: np.random.Generator, low: int, high: int) -> int:
 
 def _words(tokenizer: PreTrainedTokenizerBase) -> list[str]:
     """Words of one token each with a space before them, which stay one token beside any other."""
-    texts = {f" {text.strip()}" for text in tokenizer.batch_decode([[i] for i in range(min(len(tokenizer), _N_LOOKED_AT))])}
+    ids = range(min(len(tokenizer), _N_LOOKED_AT))
+    texts = {f" {text.strip()}" for text in tokenizer.batch_decode([[each] for each in ids])}
     return sorted(
         text
         for text in texts

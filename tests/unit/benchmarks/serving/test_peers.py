@@ -1,0 +1,128 @@
+"""All ways to answer requests give the same tokens where they should, and as many as were asked."""
+
+from __future__ import annotations
+
+from math import inf
+from pathlib import Path
+
+import pytest
+
+from benchmarks.serving.load import Job, Load, all_at_once, closed, poisson
+from benchmarks.serving.peers import ideal
+from benchmarks.serving.peers.catalogue import IDEAL, PADDED, PEERS, TRANSFORMERS, UNGATED
+from benchmarks.serving.peers.ours import Split
+from benchmarks.serving.peers.padded import Padded, Released
+from benchmarks.serving.peers.peer import Peer, Setting
+from services.backbone.load import Backbone
+from services.readout.bundle import Thresholds
+from tests.unit.benchmarks.serving.conftest import TOKENS, setting_of
+
+Tokens = list[tuple[int, ...]]
+ALL_STEERED, ALL_RELEASED = Thresholds(-1e9, None), Thresholds(1e9, 1e9)
+NONE_TREATED = Thresholds(1e9, -1e9)
+
+
+def loads_of(jobs: tuple[Job, ...]) -> tuple[Load, ...]:
+    return all_at_once(jobs), closed(jobs, 2), poisson(jobs, rate=500.0, seed=0)
+
+
+def tokens(peer: Peer, load: Load) -> Tokens:
+    try:
+        return [each.tokens for each in peer.run(load).answered]
+    finally:
+        peer.close()
+
+
+@pytest.mark.parametrize("name", [name for name in PEERS if name != IDEAL])
+def test_every_answer_has_the_tokens_that_were_asked_for_in_rising_time(
+    name: str, setting: Setting, jobs: tuple[Job, ...]
+) -> None:
+    peer = PEERS[name](setting)
+    for load in loads_of(jobs):
+        answered = peer.run(load).answered
+        assert [len(each.tokens) for each in answered] == list(TOKENS)
+        assert all(0 <= each.arrived < each.first <= each.last for each in answered)
+    peer.close()
+
+
+@pytest.mark.parametrize("name", [PADDED, TRANSFORMERS])
+def test_untouched_peers_give_the_ungated_engine_s_tokens(
+    name: str, setting: Setting, jobs: tuple[Job, ...]
+) -> None:
+    wanted = tokens(PEERS[UNGATED](setting), all_at_once(jobs))
+    for load in loads_of(jobs):
+        assert tokens(PEERS[name](setting), load) == wanted
+
+
+@pytest.mark.parametrize("thresholds", [ALL_STEERED, ALL_RELEASED])
+def test_the_released_procedure_acts_as_ours_does_on_the_same_verdict(
+    thresholds: Thresholds, tiny: Backbone, checkpoint: Path, jobs: tuple[Job, ...]
+) -> None:
+    setting = setting_of(tiny, checkpoint, thresholds)
+    theirs, ours = (tokens(make(setting), all_at_once(jobs)) for make in (Released, Split))
+    assert theirs == ours
+    assert theirs != tokens(Padded(setting), all_at_once(jobs))
+
+
+def test_split_leaves_a_request_between_the_thresholds_alone(
+    tiny: Backbone, checkpoint: Path, jobs: tuple[Job, ...]
+) -> None:
+    setting = setting_of(tiny, checkpoint, NONE_TREATED)
+    assert tokens(Split(setting), all_at_once(jobs)) == tokens(Padded(setting), all_at_once(jobs))
+
+
+def test_a_batch_of_the_released_procedure_holds_rows_of_both_verdicts(
+    setting: Setting, tiny: Backbone, checkpoint: Path, jobs: tuple[Job, ...]
+) -> None:
+    mixed, steered, released = (
+        tokens(Released(each), all_at_once(jobs))
+        for each in (
+            setting,
+            setting_of(tiny, checkpoint, ALL_STEERED),
+            setting_of(tiny, checkpoint, ALL_RELEASED),
+        )
+    )
+    assert mixed not in (steered, released)
+    assert all(each in pair for each, *pair in zip(mixed, steered, released, strict=True))
+
+
+def test_the_ideal_counts_prompts_pairs_and_the_mean_context_of_a_load() -> None:
+    load = all_at_once([Job("", (1,) * 10, 3), Job("", (1,) * 20, 1)])
+    assert ideal.mean_prompt(load) == 15
+    assert ideal.decode_tokens(load) == 2
+    # the second and third token of the first answer see 11 and 12 columns
+    assert ideal.context_of(load) == round((11 + 12) / 2)
+
+
+def test_the_ideal_runs_full_batches_and_gives_no_times_of_requests(
+    setting: Setting, jobs: tuple[Job, ...]
+) -> None:
+    passes: list[tuple[int, ...]] = []
+    hook = setting.backbone.blocks[0].register_forward_hook(
+        lambda module, args, output: passes.append(tuple(args[0].shape[:2]))
+    )
+    found = PEERS[IDEAL](setting).run(all_at_once(jobs))
+    hook.remove()
+    assert (found.answered, found.useful_tokens) == ((), sum(TOKENS))
+    decode = [rows for rows, n_tokens in passes if n_tokens == 1]
+    assert decode == [4] * 10 + [1]  # 41 tokens after the first ones
+    prefill = [rows for rows, n_tokens in passes[1:] if n_tokens > 1]
+    assert prefill == [4, 2]  # behind the pass that only makes the cache
+    with pytest.raises(ValueError, match="that all come at once"):
+        PEERS[IDEAL](setting).run(closed(jobs, 2))
+
+
+def test_the_ideal_s_cache_neither_grows_nor_copies(setting: Setting) -> None:
+    cache = ideal.Ideal(setting)._full(7)
+    before = [keys.data_ptr() for keys, _ in cache._held]
+    new = cache._held[0][0][:, :, -1:] + 1
+    keys, _ = cache.update(new, new, 0)
+    assert keys.shape[2] == 7
+    assert keys.data_ptr() == before[0]
+    assert (keys[:, :, -1:] == new).all()
+
+
+def test_thresholds_between_scores_are_finite(setting: Setting) -> None:
+    held = setting.bundle.calibrations["en"].thresholds
+    assert held.release is not None
+    assert -inf < held.release < held.steer < inf

@@ -1,0 +1,33 @@
+"""Repeats become a median with its spread, and peers take turns."""
+
+from __future__ import annotations
+
+import pytest
+
+from benchmarks.serving.spread import Spread, in_turns, ratio_of, spread_of
+
+
+def test_a_spread_is_the_median_with_the_least_and_the_most() -> None:
+    assert spread_of([5.0, 1.0, 3.0, 2.0, 9.0]) == Spread(3.0, 1.0, 9.0, 5)
+    assert str(spread_of([1.0, 2.0, 4.5])) == "2 (1–4.5)"
+    with pytest.raises(ValueError, match="no repeats"):
+        spread_of([])
+
+
+def test_a_ratio_is_taken_within_each_repeat() -> None:
+    # the machine got three times slower in the meantime; both peers did
+    assert ratio_of([2.0, 6.0, 4.0], [1.0, 3.0, 2.0]) == Spread(2.0, 2.0, 2.0, 3)
+    with pytest.raises(ValueError, match="shorter"):
+        ratio_of([1.0, 2.0], [1.0])
+
+
+def test_every_peer_runs_once_in_a_repeat_and_each_is_first_in_turn() -> None:
+    order: list[str] = []
+
+    def run(name: str) -> int:
+        order.append(name)
+        return len(order)
+
+    found = in_turns({name: lambda name=name: run(name) for name in "abc"}, repeats=3)
+    assert "".join(order) == "abcbcacab"
+    assert found == {"a": [1, 6, 8], "b": [2, 4, 9], "c": [3, 5, 7]}
