@@ -19,8 +19,9 @@ from services.crash import whereabouts
 from services.domain import GateDescription, GateReading, GateRequest, LanguageGuess, Verdict
 from services.errors import PromptTooLong, ServiceError, VersionMismatch
 from services.gate.batcher import Batcher, BatchLimits
-from services.gate.decide import Case, decide, decide_without_time
+from services.gate.decide import decide, decide_without_time
 from services.gate.extract import residuals
+from services.gate.law import Case
 from services.gate.policy import Policy
 from services.readout.bundle import Bundle
 from services.readout.scores import Scores, score_all

@@ -9,7 +9,8 @@ import torch
 from services.domain import Abstention, Action, LanguageGuess, Reason, Verdict
 from services.errors import DeadlinePassed, NoCalibration, ServiceError, ServiceUnavailable
 from services.gate import decide as deciding
-from services.gate.decide import Case, decide_without_time
+from services.gate.decide import decide_without_time
+from services.gate.law import Case
 from services.gate.policy import REASON_OF_ABSTENTION, Outcome, Override, Policy
 from services.readout.bundle import BackboneIdentity
 from services.readout.linear import LinearReadout

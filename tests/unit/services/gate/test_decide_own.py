@@ -6,7 +6,8 @@ from math import inf, nan
 import pytest
 
 from services.domain import Abstention, Action, Reason, Verdict
-from services.gate.decide import Case, decide
+from services.gate.decide import decide
+from services.gate.law import Case
 from services.gate.policy import Outcome
 from services.readout.scores import Scores
 from tests.unit.services.gate.test_decide import READOUT, case, row

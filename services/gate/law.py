@@ -1,0 +1,247 @@
+"""Pure: what decides one prompt, as laws: an action for each interval of one score.
+
+Every case of the policy table and every language is a law, so that the same table decides one
+prompt in Python and a whole batch on a device.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+from services.domain import Action, LanguageGuess, Reason, Verdict
+from services.errors import DeadlinePassed, NoCalibration, ServiceError, ServiceUnavailable
+from services.gate.policy import REASON_OF_ABSTENTION, Outcome, Policy, action_of_score
+from services.readout.bundle import Bundle, Calibration
+from services.readout.scores import Scores
+
+_ACTIONS = {
+    Outcome.STEER: Action.STEER,
+    Outcome.REFUSE: Action.REFUSE,
+    Outcome.ALLOW: Action.NONE,
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    """Everything that decides one request, but its scores."""
+
+    guess: LanguageGuess
+    bundle: Bundle
+    policy: Policy
+    now: datetime
+    """With a time zone; a calibration's age is counted up to it."""
+    hint: str | None = None
+    """Normalised BCP 47 tag that the caller believes in; it may tighten the verdict, never loosen
+    it. A region or script that has no calibration of its own counts as its language."""
+    tenant: str | None = None
+
+
+class Ruling(NamedTuple):
+    """What is done, and whether the strict row would have stopped it."""
+
+    action: Action
+    bypassed: bool = False
+
+
+class Rulings(NamedTuple):
+    """What is done in each interval of a score."""
+
+    steer: Ruling
+    """At or above the steer threshold."""
+    none: Ruling
+    """Between the thresholds."""
+    release: Ruling
+    """At or below the release threshold, where there is one."""
+
+
+@dataclass(frozen=True, eq=False)
+class Law:
+    """How a prompt is decided by one language's calibration, or by one row of the policy table."""
+
+    reason: Reason
+    language: str | None
+    """Under which it is decided and reported; None: no language is known."""
+    rulings: Rulings
+    """All three the same where no score matters."""
+    calibration: Calibration | None = None
+    """Whose score is held against whose thresholds; None: no score matters."""
+
+    @property
+    def is_fixed(self) -> bool:
+        """True when no score matters."""
+        return self.calibration is None
+
+    def score(self, scores: Scores) -> float:
+        """The score that it reads; the frozen one where none matters."""
+        return scores.frozen if self.calibration is None else scores.under(self.calibration)
+
+    def ruling(self, score: float) -> Ruling:
+        """What is done at a finite score, or at any where none matters."""
+        if self.calibration is None:
+            return self.rulings.none
+        thresholds = self.calibration.thresholds
+        action = action_of_score(score, steer=thresholds.steer, release=thresholds.release)
+        return self.rulings[_INTERVALS[action]]
+
+    def verdict(self, case: Case, frozen: float | None, score: float | None) -> Verdict:
+        """The verdict at a score.
+
+        Args:
+            case: that it was made for.
+            frozen: the frozen readout's score; reported where no language decides.
+            score: as `score` gives it.
+        """
+        ruling = self.ruling(score) if score is not None else self.rulings.none
+        calibration = case.bundle.calibrations.get(self.language or "")
+        under_a_language = self.language is not None or self.calibration is None
+        return Verdict(
+            action=ruling.action,
+            reason=self.reason,
+            language=self.language,
+            readout_version=case.bundle.readout.version,
+            calibration_version=calibration.version if calibration else None,
+            score=score if under_a_language else frozen,
+            threshold=calibration.thresholds.steer if calibration else None,
+            bypassed=ruling.bypassed,
+        )
+
+
+_INTERVALS = {Action.STEER: 0, Action.NONE: 1, Action.RELEASE: 2}
+
+
+def laws_of(case: Case) -> tuple[Law, ...]:
+    """Every law that a prompt falls under; the strictest of their verdicts counts.
+
+    Of equal ones the first: the guess's before the hint's.
+
+    Raises:
+        ServiceError: a row of the policy table says that the call fails.
+    """
+    return tuple(_laws(case))
+
+
+def broken_law(case: Case) -> Law:
+    """The row of a score that is not finite.
+
+    Raises:
+        ServiceError: it says that the call fails.
+    """
+    return _row(case, Reason.NON_FINITE_ACTIVATION, case.guess.language)
+
+
+def row_verdict(case: Case, reason: Reason) -> Verdict:
+    """The verdict that the policy table gives where nothing was scored.
+
+    Raises:
+        ServiceError: the row says that the call fails.
+    """
+    return _row(case, reason, case.guess.language).verdict(case, None, None)
+
+
+def _laws(case: Case) -> Iterator[Law]:
+    guess, calibrations = case.guess, case.bundle.calibrations
+    if guess.abstention is not None:
+        yield from _abstained(case, REASON_OF_ABSTENTION[guess.abstention])
+    for language in dict.fromkeys((guess.language, _hinted(case))):
+        if language is None:
+            continue
+        if language not in calibrations:
+            yield _row(case, Reason.NO_CALIBRATION, language)
+        else:
+            yield _under(case, calibrations[language])
+
+
+def _abstained(case: Case, reason: Reason) -> Iterator[Law]:
+    """The laws of a text whose language is not known."""
+    if case.policy.outcome(reason, tenant=case.tenant) is not Outcome.STRICTEST:
+        yield _row(case, reason, None)
+        return
+    untouched = Ruling(Action.NONE, bypassed=True)
+    rulings = Rulings(Ruling(Action.STEER), untouched, untouched)
+    for calibration in case.bundle.calibrations.values():
+        yield Law(reason, None, rulings, calibration)
+    if not case.bundle.calibrations:
+        # nothing says that the text is harmless
+        yield Law(reason, None, Rulings(*[Ruling(Action.STEER)] * 3))
+
+
+def _hinted(case: Case) -> str | None:
+    """The hint, or its language alone where only that is calibrated: `en` for `en-GB`."""
+    if case.hint is None or case.hint in case.bundle.calibrations:
+        return case.hint
+    language = case.hint.partition("-")[0]
+    return language if language in case.bundle.calibrations else case.hint
+
+
+def _under(case: Case, calibration: Calibration) -> Law:
+    """The law of a calibration, if the prompt is in its language."""
+    language = calibration.language
+    if _is_stale(calibration, case):
+        return _row(case, Reason.CALIBRATION_STALE, language, calibration)
+    rulings = Rulings(*map(Ruling, _INTERVALS))
+    return Law(Reason.SCORE, language, rulings, calibration)
+
+
+def _row(
+    case: Case, reason: Reason, language: str | None, calibration: Calibration | None = None
+) -> Law:
+    """The law that the policy table gives; with a calibration, of its score.
+
+    Raises:
+        ServiceError: the row says that the call fails.
+    """
+    outcome = case.policy.outcome(reason, language=language, tenant=case.tenant)
+    if outcome is Outcome.FAIL:
+        raise _failure(case, reason, language)
+    bypassed = case.policy.is_bypass(reason, outcome)
+    actions = [_action(outcome, None if calibration is None else each) for each in _INTERVALS]
+    rulings = Rulings(*(Ruling(action, bypassed) for action in actions))
+    return Law(reason, language, rulings, calibration)
+
+
+def _action(outcome: Outcome, by_score: Action | None) -> Action:
+    """What an outcome does, where a score says something and where none does."""
+    if outcome is Outcome.NO_RELEASE:
+        return Action.NONE if by_score in (None, Action.RELEASE) else by_score
+    if outcome is Outcome.ALLOW and by_score is not None:
+        return by_score
+    return _ACTIONS[outcome]
+
+
+def _is_stale(calibration: Calibration, case: Case) -> bool:
+    """True when it is older than the policy allows; one whose age cannot be told is, too."""
+    if case.policy.max_calibration_age_s is None:
+        return False
+    try:
+        created = datetime.fromisoformat(calibration.created)
+    except ValueError:
+        return True
+    if created.tzinfo is None:
+        created = created.replace(tzinfo=UTC)
+    return (case.now - created).total_seconds() > case.policy.max_calibration_age_s
+
+
+def _failure(case: Case, reason: Reason, language: str | None) -> ServiceError:
+    version = case.bundle.readout.version
+    if reason is Reason.NO_CALIBRATION:
+        return NoCalibration(
+            f"no calibration for language `{language}` with readout `{version}`; "
+            f"run `recal recalibrate --language {language}` and promote the result"
+        )
+    if reason is Reason.DEADLINE_NEARLY_GONE:
+        return DeadlinePassed(
+            f"less than {case.policy.min_time_left_s:g} s of the deadline were left before the "
+            "prompt was scored; allow more time"
+        )
+    if reason is Reason.CALIBRATION_STALE:
+        return ServiceUnavailable(
+            f"the calibration of `{language}` is older than the policy allows; "
+            f"run `recal recalibrate --language {language}` and promote the result"
+        )
+    return ServiceUnavailable(
+        f"the policy answers no prompt in the case `{reason.value}`; name the language more "
+        "clearly, or change the policy"
+    )
