@@ -59,6 +59,22 @@ def keep_rows(cache: DynamicCache, rows: Tensor, *, first_column: int) -> None:
     )
 
 
+def rows_of(cache: DynamicCache, rows: Tensor, *, without_last: int) -> DynamicCache:
+    """Some rows as a cache of their own, without the last columns; the first cache stays.
+
+    Args:
+        cache: is not changed.
+        rows: (kept,) int64 row indices, on the cache's device.
+        without_last: how many columns to leave out at the end.
+    """
+    found = DynamicCache()
+    for index, layer in enumerate(cache.layers):
+        n = layer.keys.shape[2] - without_last
+        kept = (t[:, :, :n].index_select(0, rows) for t in (layer.keys, layer.values))
+        found.update(*kept, index)
+    return found
+
+
 def widened(tensor: Tensor, columns: int, *, dim: int) -> Tensor:
     """Zeros on the left, up to `columns` along `dim`."""
     missing = columns - tensor.shape[dim]

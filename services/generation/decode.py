@@ -7,19 +7,27 @@ that it would get alone.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 from transformers import DynamicCache
 
-from services.backbone.chat import left_pad
+from services.backbone.chat import PaddedBatch, left_pad
 from services.backbone.hooks import Edit, edit
 from services.backbone.load import Backbone
-from services.generation.cache import append_rows, cache_argument, keep_rows, widened
+from services.errors import ServiceError
+from services.generation.cache import append_rows, cache_argument, keep_rows, rows_of, widened
+from services.generation.deciding import DecidingPrefill
 from services.generation.intervention import Phase
 from services.generation.row import Row
 from services.generation.sampling import choose
 from services.generation.treatment import edits_of
+
+T = TypeVar("T")
+
+Decided = int | ServiceError | None
+"""The first token of a row, or why its call fails; None: it is refused, nothing is generated."""
 
 
 class Batch:
@@ -45,13 +53,39 @@ class Batch:
 
         If this raises, the rows that were there are as they were; see `keep`.
         """
-        padded = left_pad([row.prompt_ids for row in rows], self._backbone.pad_id)
-        padded = padded.to(self._backbone.device)
+        return self._admit(rows, [row.draw() for row in rows])
+
+    @torch.inference_mode()
+    def decide(self, rows: Sequence[Row]) -> list[Decided]:
+        """Run the prompts of undecided rows, decide each, and let those join that generate.
+
+        Rows are decided and treated in one pass, but for those that are moved at a block before
+        the last one that is read: their last prompt token runs again, or all of the prompt where
+        all of it is moved. Errors as `admit`.
+        """
+        padded = self._padded(rows)
+        deciding = DecidingPrefill(self._backbone, rows, padded)
         mask, cache = padded.attention_mask, DynamicCache()
-        edits = edits_of([row.treatment for row in rows], Phase.PREFILL, mask)
-        logits = self._forward(padded.input_ids, mask, padded.position_ids, cache, edits)
-        self._join(rows, mask, cache)
-        return _choose(logits, rows)
+        with deciding.reading():
+            logits = self._forward(
+                padded.input_ids, mask, padded.position_ids, cache, deciding.edits
+            )
+        draws = [row.draw() for row in rows]
+        settled = deciding.settle(_choose(logits, rows, draws))
+        tokens: list[Decided] = [settled.failures.get(i, t) for i, t in enumerate(settled.tokens)]
+        for index in settled.refused:
+            tokens[index] = None
+        # those that take a part of the cache come before those that keep it
+        if replayed := settled.replayed:
+            own = rows_of(cache, _index(replayed, mask), without_last=1)
+            again = self._replay(_at(rows, replayed), mask[replayed], own, _at(draws, replayed))
+            _fill(tokens, replayed, again)
+        if restarted := settled.restarted:
+            _fill(tokens, restarted, self._admit(_at(rows, restarted), _at(draws, restarted)))
+        if settled.joining:
+            mask = _kept(mask, cache, settled.joining)
+            self._join(_at(rows, settled.joining), mask, cache)
+        return tokens
 
     @torch.inference_mode()
     def advance(self) -> list[int]:
@@ -62,7 +96,7 @@ class Batch:
         position_ids = mask.sum(dim=1, keepdim=True) - 1
         logits = self._forward(input_ids, mask, position_ids, self._cache, self._edits)
         self._mask = mask
-        return _choose(logits, self._rows)
+        return _tokens(_choose(logits, self._rows, [row.draw() for row in self._rows]))
 
     @torch.inference_mode()
     def keep(self, rows: Collection[Row]) -> None:
@@ -73,11 +107,7 @@ class Batch:
         if not kept:
             self.clear()
             return
-        index = torch.tensor(kept, device=self._backbone.device)
-        mask = self._mask.index_select(0, index)
-        first_column = int(mask.any(dim=0).int().argmax())
-        keep_rows(self._cache, index, first_column=first_column)
-        self._mask = mask[:, first_column:]
+        self._mask = _kept(self._mask, self._cache, kept)
         self._rows = [self._rows[row] for row in kept]
         self._edits = self._decode_edits()
 
@@ -87,6 +117,43 @@ class Batch:
         self._cache = DynamicCache()
         self._mask = torch.empty(0, 0, dtype=torch.int64)
         self._edits = {}
+
+    def _padded(self, rows: Sequence[Row]) -> PaddedBatch:
+        padded = left_pad([row.prompt_ids for row in rows], self._backbone.pad_id)
+        return padded.to(self._backbone.device)
+
+    def _admit(self, rows: Sequence[Row], draws: Sequence[float]) -> list[int]:
+        padded = self._padded(rows)
+        mask, cache = padded.attention_mask, DynamicCache()
+        edits = edits_of([row.treatment for row in rows], Phase.PREFILL, mask)
+        logits = self._forward(padded.input_ids, mask, padded.position_ids, cache, edits)
+        self._join(rows, mask, cache)
+        return _tokens(_choose(logits, rows, draws))
+
+    def _replay(
+        self,
+        rows: Sequence[Row],
+        mask: Tensor,
+        cache: DynamicCache,
+        draws: Sequence[float],
+    ) -> list[int]:
+        """Run the last prompt token of some rows again, now that their treatment is known.
+
+        Exact, because it is the only prompt token that they move before the last block read.
+
+        Args:
+            rows: that are to join.
+            mask: (rows, seq) of their whole prompts.
+            cache: of all their prompt tokens but the last.
+            draws: the same that their token was chosen with that is no good.
+        """
+        last = torch.tensor([[row.prompt_ids[-1]] for row in rows], device=mask.device)
+        one_token = torch.ones_like(last)
+        edits = edits_of([row.treatment for row in rows], Phase.PREFILL, one_token)
+        position_ids = mask.sum(dim=1, keepdim=True) - 1
+        logits = self._forward(last, mask, position_ids, cache, edits)
+        self._join(rows, mask, cache)
+        return _tokens(_choose(logits, rows, draws))
 
     def _join(self, rows: Sequence[Row], mask: Tensor, cache: DynamicCache) -> None:
         if self._rows:
@@ -124,10 +191,39 @@ class Batch:
         return logits
 
 
-def _choose(logits: Tensor, rows: Sequence[Row]) -> list[int]:
+def _kept(mask: Tensor, cache: DynamicCache, rows: Sequence[int]) -> Tensor:
+    """Keep some rows, and drop the columns that only the others needed; gives the new mask."""
+    if len(rows) == len(mask):
+        return mask
+    index = _index(rows, mask)
+    mask = mask.index_select(0, index)
+    first_column = int(mask.any(dim=0).int().argmax())
+    keep_rows(cache, index, first_column=first_column)
+    return mask[:, first_column:]
+
+
+def _index(rows: Sequence[int], like: Tensor) -> Tensor:
+    return torch.tensor(rows, device=like.device)
+
+
+def _at(items: Sequence[T], indices: Sequence[int]) -> list[T]:
+    return [items[index] for index in indices]
+
+
+def _fill(tokens: list[Decided], indices: Sequence[int], found: Sequence[int]) -> None:
+    for index, token in zip(indices, found, strict=True):
+        tokens[index] = token
+
+
+def _choose(logits: Tensor, rows: Sequence[Row], draws: Sequence[float]) -> Tensor:
     return choose(
         logits,
         temperature=[row.sampling.temperature for row in rows],
         top_p=[row.sampling.top_p for row in rows],
-        draws=[row.draw() for row in rows],
+        draws=draws,
     )
+
+
+def _tokens(chosen: Tensor) -> list[int]:
+    tokens: list[int] = chosen.tolist()
+    return tokens

@@ -11,7 +11,8 @@ from transformers import PreTrainedTokenizerBase
 from services.domain import FinishReason, Sampling, TextChunk
 from services.generation.stop import StopScan
 from services.generation.text_stream import TextStream
-from services.generation.treatment import Treatment
+from services.generation.treatment import UNTOUCHED, Treatment
+from services.generation.undecided import Undecided
 
 
 class Row:
@@ -20,7 +21,7 @@ class Row:
     def __init__(
         self,
         prompt_ids: Sequence[int],
-        treatment: Treatment,
+        treatment: Treatment | Undecided,
         sampling: Sampling,
         *,
         tokenizer: PreTrainedTokenizerBase,
@@ -31,14 +32,17 @@ class Row:
 
         Args:
             prompt_ids: the rendered prompt, at least one token.
-            treatment: what is done to the model for it.
+            treatment: what is done to the model for it, or what decides that in its prefill.
             sampling: how tokens are chosen.
             tokenizer: decodes its tokens.
             ends: tokens that end a text.
             deadline: when it is too late, by the engine's clock.
         """
         self.prompt_ids = tuple(prompt_ids)
-        self.treatment = treatment
+        self.undecided = treatment if isinstance(treatment, Undecided) else None
+        """What decides it; kept afterwards."""
+        self.treatment = UNTOUCHED if isinstance(treatment, Undecided) else treatment
+        """Of an undecided row the model runs untouched until it is decided."""
         self.sampling = sampling
         self.deadline = deadline
         self.finish: FinishReason | None = None

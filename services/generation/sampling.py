@@ -17,7 +17,7 @@ def choose(
     temperature: Sequence[float],
     top_p: Sequence[float],
     draws: Sequence[float],
-) -> list[int]:
+) -> Tensor:
     """The next token of each row; a row's choice does not depend on the others.
 
     A token is drawn by inverting the cumulative distribution in the vocabulary's order, so that
@@ -30,7 +30,7 @@ def choose(
         draws: uniform in [0, 1), one for each row; ignored at temperature 0.0.
 
     Returns:
-        Token ids, `NO_TOKEN` for a row with a NaN or +inf.
+        (rows,) int64 token ids on the logits' device, `NO_TOKEN` for a row with a NaN or +inf.
     """
     wide = logits.float()
     tokens = wide.argmax(dim=-1)
@@ -43,8 +43,7 @@ def choose(
                 for values in (temperature, top_p, draws)
             ),
         )
-    chosen: list[int] = torch.where(wide.amax(dim=-1).isfinite(), tokens, NO_TOKEN).tolist()
-    return chosen
+    return torch.where(wide.amax(dim=-1).isfinite(), tokens, NO_TOKEN)
 
 
 def _draw(logits: Tensor, temperature: Tensor, top_p: Tensor, draws: Tensor) -> Tensor:

@@ -3,7 +3,14 @@ from math import inf, nan
 import torch
 from torch import Tensor
 
-from services.generation.sampling import NO_TOKEN, choose
+from services.generation.sampling import NO_TOKEN
+from services.generation.sampling import choose as choose_on_device
+
+
+def choose(logits: Tensor, **sampling: list[float]) -> list[int]:
+    tokens: list[int] = choose_on_device(logits, **sampling).tolist()
+    return tokens
+
 
 LOGITS = torch.tensor([0.5, 0.3, 0.15, 0.05]).log()
 

@@ -1,0 +1,174 @@
+import math
+from collections.abc import Sequence
+
+import pytest
+import torch
+
+from services.backbone.chat import encode_prompt
+from services.backbone.load import Backbone
+from services.domain import Action, Sampling
+from services.errors import ServiceError, ServiceUnavailable
+from services.gate.extract import residuals
+from services.generation.decode import Batch
+from services.generation.row import Row
+from services.generation.treatment import UNTOUCHED, Treatment
+from services.generation.undecided import NOTHING, ScoreLaw, Undecided, untouched_but
+from services.readout.bundle import Readout
+from tests.unit.services.generation.rows import PROMPTS, every_form, tokens_of
+from tests.unit.services.tiny import tiny_readout
+
+STEER, NONE, RELEASE, REFUSE = (
+    action.strictness for action in (Action.STEER, Action.NONE, Action.RELEASE, Action.REFUSE)
+)
+
+
+class Scoring:
+    """The frozen readout alone."""
+
+    def __init__(self, readout: Readout) -> None:
+        self._readout = readout
+        self.places = readout.places
+
+    def table(self, read: torch.Tensor) -> torch.Tensor:
+        return self._readout.score(read)[:, None]
+
+
+class Decider:
+    """Makes rows whose verdict the prefill finds, and the same rows decided before it."""
+
+    def __init__(self, backbone: Backbone, readout: Readout) -> None:
+        self.backbone, self.readout = backbone, readout
+        self.scorer = Scoring(readout)
+        self.prompts = [encode_prompt(backbone.tokenizer, prompt) for prompt in PROMPTS]
+        read = residuals(backbone, self.prompts, places=readout.places)
+        self.scores = readout.score(read).tolist()
+        ordered = sorted(self.scores)
+        middle = len(ordered) // 3
+        self.release = (ordered[middle - 1] + ordered[middle]) / 2
+        self.steer = (ordered[-middle - 1] + ordered[-middle]) / 2
+
+    def action(self, score: float) -> Action:
+        if score >= self.steer:
+            return Action.STEER
+        return Action.RELEASE if score <= self.release else Action.NONE
+
+    def rows(self, choices: Sequence[Treatment], **law: object) -> list[Row]:
+        return [self.row(index, choices, **law) for index in range(len(self.prompts))]
+
+    def row(self, index: int, choices: Sequence[Treatment], **law: object) -> Row:
+        given: dict[str, object] = {
+            "laws": (ScoreLaw(0, self.steer, self.release, (STEER, NONE, RELEASE)),),
+            "fixed": NOTHING,
+            "broken": REFUSE,
+            "settle": lambda scores: self.action(scores[0]),
+        }
+        undecided = Undecided(
+            scorer=self.scorer,
+            instruction_end=self.prompts[index].instruction_end,
+            choices=tuple(choices),
+            **given | law,
+        )
+        return self._row(index, undecided)
+
+    def decided(self, choices: Sequence[Treatment]) -> list[Row]:
+        codes = [self.action(score).strictness for score in self.scores]
+        return [self._row(index, choices[code]) for index, code in enumerate(codes)]
+
+    def _row(self, index: int, treatment: Treatment | Undecided) -> Row:
+        return Row(
+            self.prompts[index].token_ids,
+            treatment,
+            Sampling(max_tokens=10 + index, temperature=index % 2, seed=index),
+            tokenizer=self.backbone.tokenizer,
+            ends=frozenset(),
+        )
+
+
+def choices_of(steered: Treatment, released: Treatment) -> tuple[Treatment, ...]:
+    return untouched_but(steer=steered, release=released)
+
+
+def fused_tokens(batch: Batch, rows: list[Row]) -> dict[Row, list[int]]:
+    """Decide, then run to the end."""
+    tokens = dict(zip(rows, ([token] for token in batch.decide(rows)), strict=True))
+    for row, (first,) in tokens.items():
+        assert isinstance(first, int)
+        row.accept(first)
+    while batch.rows:
+        for row, token in zip(batch.rows, batch.advance(), strict=True):
+            tokens[row].append(token)
+            row.accept(token)
+        batch.keep([row for row in batch.rows if row.finish is None])
+    return tokens
+
+
+@pytest.mark.parametrize("reading", ["last", "instruction", "mean"])
+@pytest.mark.parametrize("acts_at", [0, 1, 2, 3])
+def test_a_fused_prefill_gives_the_tokens_of_a_gate_pass_and_a_treated_one(
+    backbone: Backbone, reading: str, acts_at: int
+):
+    decider = Decider(backbone, tiny_readout(backbone, reading=reading, acts_at=acts_at))
+    steering = decider.readout.steering
+    choices = choices_of(*(Treatment(a, steering) for a in (Action.STEER, Action.RELEASE)))
+    fused = fused_tokens(Batch(backbone), decider.rows(choices))
+    split = tokens_of(Batch(backbone), [decider.decided(choices)])
+    assert list(fused.values()) == list(split.values())
+    assert len({row.treatment.action for row in fused}) == 3
+
+
+def test_every_form_and_scope_gives_the_same_fused_as_split(backbone: Backbone):
+    decider = Decider(backbone, tiny_readout(backbone))
+    for form in every_form(decider.readout):
+        choices = choices_of(form, form)
+        fused = fused_tokens(Batch(backbone), decider.rows(choices))
+        split = tokens_of(Batch(backbone), [decider.decided(choices)])
+        assert list(fused.values()) == list(split.values())
+
+
+def test_a_row_decided_alone_gets_the_tokens_that_it_gets_in_a_batch(backbone: Backbone):
+    decider = Decider(backbone, tiny_readout(backbone, acts_at=0))
+    steering = decider.readout.steering
+    choices = choices_of(*(Treatment(a, steering) for a in (Action.STEER, Action.RELEASE)))
+    together = list(fused_tokens(Batch(backbone), decider.rows(choices)).values())
+    for index, tokens in enumerate(together):
+        assert list(fused_tokens(Batch(backbone), [decider.row(index, choices)]).values()) == [
+            tokens
+        ]
+
+
+def test_a_refused_row_does_not_join_and_one_whose_call_fails_says_why(qwen2: Backbone):
+    decider = Decider(qwen2, tiny_readout(qwen2))
+    choices = choices_of(UNTOUCHED, UNTOUCHED)
+
+    def fail(scores: Sequence[float]) -> Action:
+        raise ServiceUnavailable("no row for this")
+
+    rows = [
+        decider.row(0, choices, fixed=REFUSE, settle=lambda scores: Action.REFUSE),
+        decider.row(1, choices),
+        decider.row(2, choices, settle=fail),
+    ]
+    batch = Batch(qwen2)
+    refused, token, failed = batch.decide(rows)
+    assert (refused, batch.rows) == (None, (rows[1],))
+    assert isinstance(token, int)
+    assert isinstance(failed, ServiceUnavailable)
+
+
+def test_a_verdict_that_differs_from_what_the_pass_did_generates_nothing(qwen2: Backbone):
+    decider = Decider(qwen2, tiny_readout(qwen2))
+    row = decider.row(
+        0, choices_of(UNTOUCHED, UNTOUCHED), fixed=STEER, settle=lambda _: Action.NONE
+    )
+    batch = Batch(qwen2)
+    (found,) = batch.decide([row])
+    assert isinstance(found, ServiceError)
+    assert batch.rows == ()
+
+
+@pytest.mark.parametrize("spoilt", [math.nan, math.inf, -math.inf])
+def test_a_score_that_is_not_finite_takes_the_row_of_that_case(qwen2: Backbone, spoilt: float):
+    decider = Decider(qwen2, tiny_readout(qwen2))
+    decider.scorer.table = lambda read: torch.full((len(read), 1), spoilt)
+    row = decider.row(0, choices_of(UNTOUCHED, UNTOUCHED), settle=lambda scores: Action.REFUSE)
+    assert Batch(qwen2).decide([row]) == [None]
