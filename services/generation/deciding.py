@@ -119,6 +119,7 @@ class DecidingPrefill:
                 "nothing is generated"
             )
             return
+        row.settled = action
         if action is Action.REFUSE:
             settled.refused.append(index)
             return

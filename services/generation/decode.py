@@ -53,7 +53,12 @@ class Batch:
 
         If this raises, the rows that were there are as they were; see `keep`.
         """
-        return self._admit(rows, [row.draw() for row in rows])
+        padded = self._padded(rows)
+        mask, cache = padded.attention_mask, DynamicCache()
+        edits = edits_of([row.treatment for row in rows], Phase.PREFILL, mask)
+        logits = self._forward(padded.input_ids, mask, padded.position_ids, cache, edits)
+        self._join(rows, mask, cache)
+        return _tokens(_choose(logits, rows))
 
     @torch.inference_mode()
     def decide(self, rows: Sequence[Row]) -> list[Decided]:
@@ -70,18 +75,17 @@ class Batch:
             logits = self._forward(
                 padded.input_ids, mask, padded.position_ids, cache, deciding.edits
             )
-        draws = [row.draw() for row in rows]
-        settled = deciding.settle(_choose(logits, rows, draws))
+        settled = deciding.settle(_choose(logits, rows))
         tokens: list[Decided] = [settled.failures.get(i, t) for i, t in enumerate(settled.tokens)]
         for index in settled.refused:
             tokens[index] = None
         # those that take a part of the cache come before those that keep it
         if replayed := settled.replayed:
             own = rows_of(cache, _index(replayed, mask), without_last=1)
-            again = self._replay(_at(rows, replayed), mask[replayed], own, _at(draws, replayed))
+            again = self._replay(_at(rows, replayed), mask[replayed], own)
             _fill(tokens, replayed, again)
         if restarted := settled.restarted:
-            _fill(tokens, restarted, self._admit(_at(rows, restarted), _at(draws, restarted)))
+            _fill(tokens, restarted, self.admit(_at(rows, restarted)))
         if settled.joining:
             mask = _kept(mask, cache, settled.joining)
             self._join(_at(rows, settled.joining), mask, cache)
@@ -96,7 +100,7 @@ class Batch:
         position_ids = mask.sum(dim=1, keepdim=True) - 1
         logits = self._forward(input_ids, mask, position_ids, self._cache, self._edits)
         self._mask = mask
-        return _tokens(_choose(logits, self._rows, [row.draw() for row in self._rows]))
+        return _tokens(_choose(logits, self._rows))
 
     @torch.inference_mode()
     def keep(self, rows: Collection[Row]) -> None:
@@ -122,20 +126,11 @@ class Batch:
         padded = left_pad([row.prompt_ids for row in rows], self._backbone.pad_id)
         return padded.to(self._backbone.device)
 
-    def _admit(self, rows: Sequence[Row], draws: Sequence[float]) -> list[int]:
-        padded = self._padded(rows)
-        mask, cache = padded.attention_mask, DynamicCache()
-        edits = edits_of([row.treatment for row in rows], Phase.PREFILL, mask)
-        logits = self._forward(padded.input_ids, mask, padded.position_ids, cache, edits)
-        self._join(rows, mask, cache)
-        return _tokens(_choose(logits, rows, draws))
-
     def _replay(
         self,
         rows: Sequence[Row],
         mask: Tensor,
         cache: DynamicCache,
-        draws: Sequence[float],
     ) -> list[int]:
         """Run the last prompt token of some rows again, now that their treatment is known.
 
@@ -145,7 +140,6 @@ class Batch:
             rows: that are to join.
             mask: (rows, seq) of their whole prompts.
             cache: of all their prompt tokens but the last.
-            draws: the same that their token was chosen with that is no good.
         """
         last = torch.tensor([[row.prompt_ids[-1]] for row in rows], device=mask.device)
         one_token = torch.ones_like(last)
@@ -153,7 +147,7 @@ class Batch:
         position_ids = mask.sum(dim=1, keepdim=True) - 1
         logits = self._forward(last, mask, position_ids, cache, edits)
         self._join(rows, mask, cache)
-        return _tokens(_choose(logits, rows, draws))
+        return _tokens(_choose(logits, rows))
 
     def _join(self, rows: Sequence[Row], mask: Tensor, cache: DynamicCache) -> None:
         if self._rows:
@@ -215,12 +209,12 @@ def _fill(tokens: list[Decided], indices: Sequence[int], found: Sequence[int]) -
         tokens[index] = token
 
 
-def _choose(logits: Tensor, rows: Sequence[Row], draws: Sequence[float]) -> Tensor:
+def _choose(logits: Tensor, rows: Sequence[Row]) -> Tensor:
     return choose(
         logits,
         temperature=[row.sampling.temperature for row in rows],
         top_p=[row.sampling.top_p for row in rows],
-        draws=draws,
+        draws=[row.draw() for row in rows],
     )
 
 

@@ -16,16 +16,25 @@ from typing import NamedTuple
 
 from services.backbone.load import Backbone
 from services.crash import whereabouts
-from services.domain import TextChunk
+from services.domain import Action, TextChunk
 from services.errors import DeadlinePassed, Overloaded, ServiceError, ServiceUnavailable
-from services.generation.decode import Batch
+from services.generation.decode import Batch, Decided
 from services.generation.row import Row
 from services.generation.sampling import NO_TOKEN
 
 log = logging.getLogger(__name__)
 
-Answer = TextChunk | ServiceError
-"""What a request receives: text, or how it failed."""
+
+@dataclass(frozen=True)
+class Settled:
+    """What an undecided request's own prefill decided; comes before any text."""
+
+    action: Action
+    """`refuse`: nothing is generated, and nothing more comes."""
+
+
+Answer = Settled | TextChunk | ServiceError
+"""What a request receives: its decision where it had none, then text; or how it failed."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +78,13 @@ class Request:
         """Send an answer on."""
         if not self.is_over:
             self.answers.put_nowait(answer)
-            self.is_over = isinstance(answer, ServiceError) or answer.finish is not None
+            self.is_over = _ends(answer)
+
+
+def _ends(answer: Answer) -> bool:
+    if isinstance(answer, Settled):
+        return answer.action is Action.REFUSE
+    return isinstance(answer, ServiceError) or answer.finish is not None
 
 
 class Engine:
@@ -196,30 +211,35 @@ class Engine:
         outcomes = self._advance(staying) if staying else []
         if not staying:
             self._batch.clear()
-        return outcomes + self._admit(joining)
+        for group in _passes(joining):
+            outcomes += self._admit(group)
+        return outcomes
 
     def _advance(self, staying: list[Request]) -> list[_Outcome]:
         try:
             self._batch.keep([request.row for request in staying])
-            tokens = self._batch.advance()
+            tokens = dict(zip(self._batch.rows, self._batch.advance(), strict=True))
         except Exception as error:
             self._batch.clear()
             return _failed(staying, error)
-        return [_accept(request, token) for request, token in zip(staying, tokens, strict=True)]
+        return [_accept(request, tokens[request.row]) for request in staying]
 
     def _admit(self, joining: list[Request]) -> list[_Outcome]:
         """Prefill together; where that fails, each alone, so that one bad request fails alone."""
-        if not joining:
-            return []
-        before = self._batch.rows
+        before, rows = self._batch.rows, [request.row for request in joining]
+        tokens: Sequence[Decided]
         try:
-            tokens = self._batch.admit([request.row for request in joining])
+            if joining[0].row.undecided is None:
+                tokens = self._batch.admit(rows)
+            else:
+                tokens = self._batch.decide(rows)
         except Exception as error:
             self._batch.keep(before)
             if len(joining) == 1:
                 return _failed(joining, error)
             return [outcome for request in joining for outcome in self._admit([request])]
-        return [_accept(request, token) for request, token in zip(joining, tokens, strict=True)]
+        pairs = zip(joining, tokens, strict=True)
+        return [outcome for request, token in pairs for outcome in _first(request, token)]
 
     # On the event loop again:
 
@@ -231,6 +251,25 @@ class Engine:
         self._waiting.clear()
         self._on_depth(0)
         self._batch.clear()
+
+
+def _passes(joining: Sequence[Request]) -> list[list[Request]]:
+    """Those that can share a prefill: decided ones, and undecided ones by what scores them."""
+    passes: dict[int | None, list[Request]] = {}
+    for request in joining:
+        undecided = request.row.undecided
+        scorer = None if undecided is None else id(undecided.scorer)
+        passes.setdefault(scorer, []).append(request)
+    return list(passes.values())
+
+
+def _first(request: Request, token: Decided) -> list[_Outcome]:
+    """What a prefill gave: a decision where there was none, and the first token."""
+    if isinstance(token, ServiceError):
+        return [_Outcome(request, token)]
+    settled = request.row.settled
+    first = [] if settled is None else [_Outcome(request, Settled(settled))]
+    return first if token is None else [*first, _accept(request, token)]
 
 
 def _accept(request: Request, token: int) -> _Outcome:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from transformers import PreTrainedTokenizerBase
 
-from services.domain import FinishReason, Sampling, TextChunk
+from services.domain import Action, FinishReason, Sampling, TextChunk
 from services.generation.stop import StopScan
 from services.generation.text_stream import TextStream
 from services.generation.treatment import UNTOUCHED, Treatment
@@ -43,6 +43,8 @@ class Row:
         """What decides it; kept afterwards."""
         self.treatment = UNTOUCHED if isinstance(treatment, Undecided) else treatment
         """Of an undecided row the model runs untouched until it is decided."""
+        self.settled: Action | None = None
+        """What an undecided row's prefill decided."""
         self.sampling = sampling
         self.deadline = deadline
         self.finish: FinishReason | None = None
@@ -53,6 +55,7 @@ class Row:
         self._text = TextStream(tokenizer)
         self._stop = StopScan(sampling.stop)
         self._n_told = 0
+        self._draw: float | None = None
         self._random = torch.Generator()
         if sampling.seed is None:
             self._random.seed()
@@ -65,15 +68,21 @@ class Row:
         return len(self.prompt_ids) + self.sampling.max_tokens
 
     def draw(self) -> float:
-        """The next of this row's own random numbers, uniform in [0, 1)."""
+        """This row's own random number for its next token, uniform in [0, 1).
+
+        The same until a token is accepted: a pass may have to be run again.
+        """
         if self.sampling.temperature == 0.0:
             return 0.0
-        return float(torch.rand((), generator=self._random, dtype=torch.float64))
+        if self._draw is None:
+            self._draw = float(torch.rand((), generator=self._random, dtype=torch.float64))
+        return self._draw
 
     def accept(self, token: int) -> TextChunk | None:
         """Take the next token; give the text that it completes, and the end if it is one."""
         self.last_token = token
         self.n_generated += 1
+        self._draw = None
         if token in self._ends:
             return self._end(FinishReason.END_OF_TEXT, self._stop.push(self._text.flush()))
         piece = self._stop.push(self._text.push(token))

@@ -19,7 +19,7 @@ from services.errors import (
     ServiceError,
     VersionMismatch,
 )
-from services.generation.engine import Engine, EngineLimits, Request
+from services.generation.engine import Engine, EngineLimits, Request, Settled
 from services.generation.row import Row
 from services.generation.treatment import UNTOUCHED, Treatment
 from services.readout.bundle import Readout
@@ -121,6 +121,8 @@ class GenerationService:
                 answer = await request.answers.get()
                 if isinstance(answer, ServiceError):
                     raise answer
+                if isinstance(answer, Settled):
+                    raise ServiceError("a decided request was decided again; see the server log")
                 yield answer
                 if answer.finish is not None:
                     return
