@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import closing
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -53,11 +54,9 @@ def _peak(
         random_bundle(backbone, thresholds),
         options.rows,
     )
-    answerer = PEERS[peer](setting)
-    answerer.run(load)
-    peak = _end(options.device)
-    answerer.close()
-    return peak - before
+    with closing(PEERS[peer](setting)) as answerer:
+        answerer.run(load)
+        return _end(options.device) - before
 
 
 @torch.inference_mode()

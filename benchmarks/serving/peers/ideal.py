@@ -6,8 +6,8 @@ What is run, and timed as one:
   so that nothing is padded; keys and values are made, and the head runs on the last token alone.
 - Decode: as many (row, step) pairs as the load needs, one for each token of an answer after the
   first, in steps of `max_rows` rows, all of them always full. Every row sees as many columns as a
-  row of the load does in the mean over those pairs, without a mask. The new column is written over
-  the last one in place: no cache is ever made longer, cut or moved.
+  row of the load does in the mean over those pairs. The new column is written over the last one in
+  place: no cache is ever made longer, cut or moved.
 - Each pass ends with the most probable tokens on the host, as an answer that streams needs them.
 
 The last pass of each kind may have fewer rows. It is a limit of the model's code on this machine
@@ -70,17 +70,26 @@ class Ideal:
 
     def _step(self, rows: int, tokens: int, cache: DynamicCache, *, start: int) -> list[int]:
         backbone: Backbone = self._backbone
-        input_ids = torch.full((rows, tokens), backbone.pad_id, device=backbone.device)
-        position_ids = torch.arange(start, start + tokens, device=backbone.device)
+        device = backbone.device
+        position_ids = torch.arange(start, start + tokens, device=device)
         output = backbone.model(
-            input_ids=input_ids,
+            input_ids=torch.full((rows, tokens), backbone.pad_id, device=device),
+            attention_mask=self._mask(rows, start + tokens) if start else None,
             position_ids=position_ids.expand(rows, -1),
             use_cache=True,
-            logits_to_keep=1,
+            # by an index: the slice that `1` means is not contiguous, and torch 2.13 on a CPU then
+            # copies the head's bfloat16 weights for each row, which is 40 % of a prefill
+            logits_to_keep=torch.tensor([tokens - 1], device=device),
             **{self._cache_argument: cache},
         )
         chosen: list[int] = output.logits[:, -1].argmax(dim=-1).tolist()
         return chosen
+
+    def _mask(self, rows: int, columns: int) -> Tensor:
+        """Hides nothing. Without one, grouped heads in bfloat16 are slow (torch 2.13 on a CPU)."""
+        backbone = self._backbone
+        shape = (rows, 1, 1, columns)
+        return torch.zeros(shape, dtype=backbone.model.dtype, device=backbone.device)
 
 
 class FullCache(DynamicCache):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from math import inf
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from benchmarks.serving.load import Job, Load, all_at_once, closed, poisson
 from benchmarks.serving.peers import ideal
 from benchmarks.serving.peers.catalogue import IDEAL, PADDED, PEERS, TRANSFORMERS, UNGATED
+from benchmarks.serving.peers.checkers import BatchCheck
 from benchmarks.serving.peers.ours import Split
 from benchmarks.serving.peers.padded import Padded, Released
 from benchmarks.serving.peers.peer import Peer, Setting
@@ -27,22 +29,19 @@ def loads_of(jobs: tuple[Job, ...]) -> tuple[Load, ...]:
 
 
 def tokens(peer: Peer, load: Load) -> Tokens:
-    try:
+    with closing(peer):
         return [each.tokens for each in peer.run(load).answered]
-    finally:
-        peer.close()
 
 
 @pytest.mark.parametrize("name", [name for name in PEERS if name != IDEAL])
 def test_every_answer_has_the_tokens_that_were_asked_for_in_rising_time(
     name: str, setting: Setting, jobs: tuple[Job, ...]
 ) -> None:
-    peer = PEERS[name](setting)
-    for load in loads_of(jobs):
-        answered = peer.run(load).answered
-        assert [len(each.tokens) for each in answered] == list(TOKENS)
-        assert all(0 <= each.arrived < each.first <= each.last for each in answered)
-    peer.close()
+    with closing(PEERS[name](setting)) as peer:
+        for load in loads_of(jobs):
+            answered = peer.run(load).answered
+            assert [len(each.tokens) for each in answered] == list(TOKENS)
+            assert all(0 <= each.arrived < each.first <= each.last < 60 for each in answered)
 
 
 @pytest.mark.parametrize("name", [PADDED, TRANSFORMERS])
@@ -71,7 +70,7 @@ def test_split_leaves_a_request_between_the_thresholds_alone(
     assert tokens(Split(setting), all_at_once(jobs)) == tokens(Padded(setting), all_at_once(jobs))
 
 
-def test_a_batch_of_the_released_procedure_holds_rows_of_both_verdicts(
+def test_the_released_procedure_steers_whom_the_gate_s_score_says_and_releases_the_others(
     setting: Setting, tiny: Backbone, checkpoint: Path, jobs: tuple[Job, ...]
 ) -> None:
     mixed, steered, released = (
@@ -82,8 +81,25 @@ def test_a_batch_of_the_released_procedure_holds_rows_of_both_verdicts(
             setting_of(tiny, checkpoint, ALL_RELEASED),
         )
     )
-    assert mixed not in (steered, released)
-    assert all(each in pair for each, *pair in zip(mixed, steered, released, strict=True))
+    threshold = setting.bundle.calibrations["en"].thresholds.steer
+    harmful = [s >= threshold for s in BatchCheck(setting).scores([job.prompt for job in jobs])]
+    assert len(set(harmful)) == 2
+    pairs = zip(harmful, steered, released, strict=True)
+    assert mixed == [acted if is_harmful else freed for is_harmful, acted, freed in pairs]
+
+
+@pytest.mark.parametrize("above", [True, False])
+def test_the_released_procedure_reads_a_padded_prompt_as_the_gate_reads_it_alone(
+    above: bool, setting: Setting, tiny: Backbone, checkpoint: Path, jobs: tuple[Job, ...]
+) -> None:
+    shortest = min(range(len(jobs)), key=lambda index: len(jobs[index].prompt_ids))
+    score = BatchCheck(setting).scores([jobs[shortest].prompt])[0]
+    close = Thresholds(score - 1e-3 if above else score + 1e-3, None)
+    at_the_edge, as_decided = (
+        tokens(Released(setting_of(tiny, checkpoint, each)), all_at_once(jobs))[shortest]
+        for each in (close, ALL_STEERED if above else ALL_RELEASED)
+    )
+    assert at_the_edge == as_decided
 
 
 def test_the_ideal_counts_prompts_pairs_and_the_mean_context_of_a_load() -> None:
