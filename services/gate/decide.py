@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
-from services.domain import Reason, Verdict
-from services.gate.law import Case, Law, broken_law, laws_of, row_verdict
+from services.domain import Action, Reason, Verdict
+from services.gate.law import Case, Law, law_of_row, laws_of
 from services.readout.scores import Scores
 
 
@@ -33,16 +33,18 @@ def decide_by(laws: tuple[Law, ...], case: Case, scores: Scores) -> Verdict:
     Raises:
         ServiceError: the score is not finite, and the row of that case says that the call fails.
     """
-    by_law = [(law, law.score(scores)) for law in laws]
+    read = [(law, law.score(scores)) for law in laws]
     # the frozen score counts too where it does not decide: it reads every place
-    broken = [score for score in (scores.frozen, *(s for _, s in by_law)) if not _finite(score)]
-    verdicts = [broken_law(case).verdict(case, scores.frozen, broken[0])] if broken else []
-    verdicts += [
-        law.verdict(case, scores.frozen, score)
-        for law, score in by_law
-        if law.is_fixed or _finite(score)
-    ]
-    return max(verdicts, key=lambda verdict: verdict.action.strictness)
+    broken = [score for score in (scores.frozen, *(s for _, s in read)) if not math.isfinite(score)]
+    if broken:
+        row = law_of_row(case, Reason.NON_FINITE_ACTIVATION)
+        decidable = [(law, s) for law, s in read if law.is_fixed or math.isfinite(s)]
+        read = [(row, broken[0]), *decidable]
+    ruled = [(law, score, law.ruling(score)) for law, score in read]
+    law, score, ruling = max(ruled, key=lambda each: each[2].action.strictness)
+    # a score whose language is not known is none of the language's
+    is_of_no_language = law.language is None and not law.is_fixed
+    return law.verdict(case, ruling, scores.frozen if is_of_no_language else score)
 
 
 def decide_without_time(case: Case) -> Verdict:
@@ -51,8 +53,5 @@ def decide_without_time(case: Case) -> Verdict:
     Raises:
         DeadlinePassed: the row says fail, as the strict one does.
     """
-    return row_verdict(case, Reason.DEADLINE_NEARLY_GONE)
-
-
-def _finite(score: float) -> bool:
-    return math.isfinite(score)
+    row = law_of_row(case, Reason.DEADLINE_NEARLY_GONE)
+    return row.verdict(case, row.rulings[Action.NONE], None)

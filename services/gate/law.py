@@ -6,9 +6,10 @@ prompt in Python and a whole batch on a device.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import NamedTuple
 
 from services.domain import Action, LanguageGuess, Reason, Verdict
@@ -46,26 +47,25 @@ class Ruling(NamedTuple):
     bypassed: bool = False
 
 
-class Rulings(NamedTuple):
-    """What is done in each interval of a score."""
+_BY_SCORE: Mapping[Action, Ruling] = MappingProxyType(
+    {action: Ruling(action) for action in (Action.STEER, Action.NONE, Action.RELEASE)}
+)
+"""What the thresholds say is done."""
+_UNTOUCHED = Ruling(Action.NONE, bypassed=True)
+_STRICTEST: Mapping[Action, Ruling] = MappingProxyType(
+    {**_BY_SCORE, Action.NONE: _UNTOUCHED, Action.RELEASE: _UNTOUCHED}
+)
+"""Of a text that may be in any language: never released."""
 
-    steer: Ruling
-    """At or above the steer threshold."""
-    none: Ruling
-    """Between the thresholds."""
-    release: Ruling
-    """At or below the release threshold, where there is one."""
 
-
-@dataclass(frozen=True, eq=False)
-class Law:
+class Law(NamedTuple):
     """How a prompt is decided by one language's calibration, or by one row of the policy table."""
 
     reason: Reason
     language: str | None
     """Under which it is decided and reported; None: no language is known."""
-    rulings: Rulings
-    """All three the same where no score matters."""
+    rulings: Mapping[Action, Ruling]
+    """By what the thresholds say of the score; where no score matters, `NONE` alone."""
     calibration: Calibration | None = None
     """Whose score is held against whose thresholds; None: no score matters."""
 
@@ -81,35 +81,31 @@ class Law:
     def ruling(self, score: float) -> Ruling:
         """What is done at a finite score, or at any where none matters."""
         if self.calibration is None:
-            return self.rulings.none
+            return self.rulings[Action.NONE]
         thresholds = self.calibration.thresholds
-        action = action_of_score(score, steer=thresholds.steer, release=thresholds.release)
-        return self.rulings[_INTERVALS[action]]
+        return self.rulings[
+            action_of_score(score, steer=thresholds.steer, release=thresholds.release)
+        ]
 
-    def verdict(self, case: Case, frozen: float | None, score: float | None) -> Verdict:
-        """The verdict at a score.
+    def verdict(self, case: Case, ruling: Ruling, score: float | None) -> Verdict:
+        """The verdict that a ruling of this law makes.
 
         Args:
-            case: that it was made for.
-            frozen: the frozen readout's score; reported where no language decides.
-            score: as `score` gives it.
+            case: that the law was made for.
+            ruling: as `ruling` gives it.
+            score: that is reported.
         """
-        ruling = self.ruling(score) if score is not None else self.rulings.none
         calibration = case.bundle.calibrations.get(self.language or "")
-        under_a_language = self.language is not None or self.calibration is None
         return Verdict(
             action=ruling.action,
             reason=self.reason,
             language=self.language,
             readout_version=case.bundle.readout.version,
             calibration_version=calibration.version if calibration else None,
-            score=score if under_a_language else frozen,
+            score=score,
             threshold=calibration.thresholds.steer if calibration else None,
             bypassed=ruling.bypassed,
         )
-
-
-_INTERVALS = {Action.STEER: 0, Action.NONE: 1, Action.RELEASE: 2}
 
 
 def laws_of(case: Case) -> tuple[Law, ...]:
@@ -123,22 +119,13 @@ def laws_of(case: Case) -> tuple[Law, ...]:
     return tuple(_laws(case))
 
 
-def broken_law(case: Case) -> Law:
-    """The row of a score that is not finite.
+def law_of_row(case: Case, reason: Reason) -> Law:
+    """The policy table's row of a case in which no threshold can be asked.
 
     Raises:
         ServiceError: it says that the call fails.
     """
-    return _row(case, Reason.NON_FINITE_ACTIVATION, case.guess.language)
-
-
-def row_verdict(case: Case, reason: Reason) -> Verdict:
-    """The verdict that the policy table gives where nothing was scored.
-
-    Raises:
-        ServiceError: the row says that the call fails.
-    """
-    return _row(case, reason, case.guess.language).verdict(case, None, None)
+    return _row(case, reason, case.guess.language)
 
 
 def _laws(case: Case) -> Iterator[Law]:
@@ -159,13 +146,11 @@ def _abstained(case: Case, reason: Reason) -> Iterator[Law]:
     if case.policy.outcome(reason, tenant=case.tenant) is not Outcome.STRICTEST:
         yield _row(case, reason, None)
         return
-    untouched = Ruling(Action.NONE, bypassed=True)
-    rulings = Rulings(Ruling(Action.STEER), untouched, untouched)
     for calibration in case.bundle.calibrations.values():
-        yield Law(reason, None, rulings, calibration)
+        yield Law(reason, None, _STRICTEST, calibration)
     if not case.bundle.calibrations:
         # nothing says that the text is harmless
-        yield Law(reason, None, Rulings(*[Ruling(Action.STEER)] * 3))
+        yield Law(reason, None, {Action.NONE: Ruling(Action.STEER)})
 
 
 def _hinted(case: Case) -> str | None:
@@ -181,8 +166,7 @@ def _under(case: Case, calibration: Calibration) -> Law:
     language = calibration.language
     if _is_stale(calibration, case):
         return _row(case, Reason.CALIBRATION_STALE, language, calibration)
-    rulings = Rulings(*map(Ruling, _INTERVALS))
-    return Law(Reason.SCORE, language, rulings, calibration)
+    return Law(Reason.SCORE, language, _BY_SCORE, calibration)
 
 
 def _row(
@@ -197,8 +181,9 @@ def _row(
     if outcome is Outcome.FAIL:
         raise _failure(case, reason, language)
     bypassed = case.policy.is_bypass(reason, outcome)
-    actions = [_action(outcome, None if calibration is None else each) for each in _INTERVALS]
-    rulings = Rulings(*(Ruling(action, bypassed) for action in actions))
+    if calibration is None:
+        return Law(reason, language, {Action.NONE: Ruling(_action(outcome, None), bypassed)})
+    rulings = {each: Ruling(_action(outcome, each), bypassed) for each in _BY_SCORE}
     return Law(reason, language, rulings, calibration)
 
 

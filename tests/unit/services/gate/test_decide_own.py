@@ -103,6 +103,23 @@ def test_allowing_what_is_not_finite_leaves_the_finite_scores_their_say():
     assert (verdict.action, verdict.language) == (Action.STEER, "en")
 
 
+def of_any_language(*, allowed: bool = False) -> Case:
+    overrides = row(Reason.LANGUAGE_UNKNOWN, Outcome.STRICTEST)
+    if allowed:
+        overrides += row(Reason.NON_FINITE_ACTIVATION, Outcome.ALLOW)
+    return asked(None, abstention=Abstention.LOW_CONFIDENCE, overrides=overrides)
+
+
+def test_the_strictest_of_all_languages_reports_the_frozen_score_and_no_threshold():
+    verdict = decide(of_any_language(), scores(0.5, sw=7.0))
+    assert (verdict.action, verdict.score, verdict.threshold) == (Action.STEER, 0.5, None)
+
+
+def test_the_strictest_hears_other_languages_where_one_score_is_broken_and_allowed():
+    verdict = decide(of_any_language(allowed=True), scores(0.5, sw=nan, yo=20.0))
+    assert (verdict.action, verdict.bypassed) == (Action.STEER, False)
+
+
 def test_scores_of_another_bundle_decide_nothing():
     with pytest.raises(ValueError, match="has not scored this prompt"):
         decide(asked("sw"), Scores(0.0))
