@@ -115,6 +115,11 @@ def test_the_strictest_of_all_languages_reports_the_frozen_score_and_no_threshol
     assert (verdict.action, verdict.score, verdict.threshold) == (Action.STEER, 0.5, None)
 
 
+def test_the_strictest_never_releases_where_every_language_would():
+    verdict = decide(of_any_language(), scores(-9.0, sw=-9.0, yo=9.0))
+    assert (verdict.action, verdict.bypassed) == (Action.NONE, True)
+
+
 def test_the_strictest_hears_other_languages_where_one_score_is_broken_and_allowed():
     verdict = decide(of_any_language(allowed=True), scores(0.5, sw=nan, yo=20.0))
     assert (verdict.action, verdict.bypassed) == (Action.STEER, False)
