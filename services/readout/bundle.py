@@ -6,7 +6,6 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from functools import cached_property
 from types import MappingProxyType
 from typing import Literal
 
@@ -306,6 +305,8 @@ class Bundle:
     """By language tag."""
     refused: Mapping[str, str] = field(default_factory=dict)
     """Why a language's newest calibration was refused; its last good one serves, or none."""
+    own_table: OwnTable = field(init=False, repr=False)
+    """All own readouts folded into one; made here, so that no request waits for it."""
 
     def __post_init__(self) -> None:
         for language, calibration in self.calibrations.items():
@@ -318,19 +319,10 @@ class Bundle:
                     f"calibration `{calibration.version}` belongs to another readout than "
                     f"`{self.readout.version}`"
                 )
-            if calibration.own is not None:
-                calibration.own.refuse_other_places(self.readout.places)
+        own = {language: each.own for language, each in self.calibrations.items() if each.own}
+        object.__setattr__(self, "own_table", OwnTable(own, self.readout.places))
         object.__setattr__(self, "calibrations", MappingProxyType(dict(self.calibrations)))
         object.__setattr__(self, "refused", MappingProxyType(dict(self.refused)))
-
-    @cached_property
-    def own_table(self) -> OwnTable:
-        """All own readouts folded into one table, when first asked for."""
-        own = {language: each.own for language, each in self.calibrations.items()}
-        return OwnTable(
-            {language: each for language, each in own.items() if each is not None},
-            self.readout.places,
-        )
 
     def calibration_of(self, language: str) -> Calibration:
         """The calibration of a language.

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from services.readout.linear import LinearReadout
 from services.readout.own import OwnReadout
 from services.readout.place import Place
 
@@ -32,6 +35,13 @@ class _AtPlace:
         return _AtPlace(self.place, *tensors)
 
 
+class _Reader(NamedTuple):
+    """A language that reads a place."""
+
+    column: int
+    linear: LinearReadout
+
+
 class OwnTable:
     """Scores of every language with an own readout; made once for a bundle."""
 
@@ -43,13 +53,17 @@ class OwnTable:
             places: what is read of a prompt, in order.
 
         Raises:
-            ValueError: one reads what is not read, or their widths differ.
+            ValueError: one reads what is not read or in another order, or their widths differ.
         """
         self.columns: Mapping[str, int] = MappingProxyType(
             {language: column for column, language in enumerate(own)}
         )
         """Of each language, in the table that `score` gives."""
-        parts = [part for index in range(len(places)) if (part := _at(index, own, places))]
+        readers: dict[int, list[_Reader]] = defaultdict(list)
+        for column, readout in enumerate(own.values()):
+            for place, part in zip(readout.rows_among(places), readout.parts, strict=True):
+                readers[place].append(_Reader(column, part.linear))
+        parts = [_folded(place, places, readers[place]) for place in sorted(readers)]
         self._parts: dict[torch.device, list[_AtPlace]] = {torch.device("cpu"): parts}
 
     def score(self, residuals: Tensor) -> Tensor:
@@ -86,21 +100,14 @@ class OwnTable:
         return self._parts[device]
 
 
-def _at(index: int, own: Mapping[str, OwnReadout], places: Sequence[Place]) -> _AtPlace | None:
-    """What all languages make of the place of that index; None when nobody reads it."""
-    columns, linears = [], []
-    for column, readout in enumerate(own.values()):
-        for row, part in zip(readout.rows_among(places), readout.parts, strict=True):
-            if row == index:
-                columns.append(column)
-                linears.append(part.linear)
-    if not linears:
-        return None
+def _folded(index: int, places: Sequence[Place], readers: Sequence[_Reader]) -> _AtPlace:
+    """What all languages that read the place of that index make of it."""
+    linears = [reader.linear for reader in readers]
     if len(widths := {len(linear.weight) for linear in linears}) > 1:
         raise ValueError(f"the own readouts of {places[index]} have widths {sorted(widths)}")
     return _AtPlace(
         index,
-        torch.tensor(columns),
+        torch.tensor([reader.column for reader in readers]),
         torch.stack([linear.weight.cpu() for linear in linears], dim=1),
         torch.tensor([linear.bias for linear in linears], dtype=torch.float32),
     )

@@ -67,14 +67,13 @@ def test_another_width_is_refused() -> None:
         OwnTable({**OWN, "en": narrow}, PLACES)
 
 
-def test_a_bundle_folds_its_own_readouts_once() -> None:
+def test_a_bundle_scores_by_the_table_of_its_own_readouts() -> None:
     digest = "d" * 64
     calibrations = {
         language: replace(a_calibration(language, readout_digest=digest), own=own)
         for language, own in OWN.items()
     }
     held = Bundle(a_readout(digest=digest), calibrations)
-    assert held.own_table is held.own_table
     (scored, *_) = score_all(held, read())
     assert dict(scored.own) == pytest.approx(
         dict(zip(OWN, held.own_table.score(read())[0].tolist(), strict=True))
