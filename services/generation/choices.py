@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
-from itertools import zip_longest
 
 import torch
 from torch import Tensor
 
 from services.backbone.hooks import Edit
-from services.generation.intervention import Coefficients, Phase, Push, rank_one
-from services.generation.treatment import Move, Treatment
+from services.generation.intervention import Coefficients, Phase, rank_one
+from services.generation.treatment import (
+    Move,
+    Treatment,
+    by_block,
+    directions_of,
+    numbers_of,
+    one_after_another,
+)
 
 Codes = Callable[[], Tensor]
 """(rows,) int64, known once the last block that is read has run."""
-
-_STILL = Push()
-_PROMPTS = ("none", "last", "all")
 
 
 def edits_by_code(
@@ -43,17 +45,10 @@ def edits_by_code(
         for row in choices
     ]
     edits: dict[int, Edit] = {}
-    for layer in sorted({move.layer for row in acting for moves in row for move in moves}):
-        here = [[move for move in moves if move.layer == layer] for row in acting for moves in row]
-        # the first moves of all rows and codes are one edit, the second ones the next
-        slots = [_Slot(_by_row(moves, len(choices)), tokens) for moves in zip_longest(*here)]
-        edits[layer] = partial(_all, slots, codes)
+    for layer, slots in by_block([moves for row in acting for moves in row]).items():
+        found = [_Slot(moves, codes, tokens).edit for moves in slots]
+        edits[layer] = one_after_another(found)
     return edits
-
-
-def _by_row(moves: Sequence[Move | None], n_rows: int) -> list[Sequence[Move | None]]:
-    n_codes = len(moves) // n_rows
-    return [moves[row * n_codes : (row + 1) * n_codes] for row in range(n_rows)]
 
 
 def acts_before(treatment: Treatment, layer: int) -> bool:
@@ -69,38 +64,24 @@ def acts_on_all_before(treatment: Treatment, layer: int) -> bool:
 class _Slot:
     """One edit at one block: of every row and code a move, or none."""
 
-    def __init__(self, moves: Sequence[Sequence[Move | None]], tokens: Tensor) -> None:
-        """Put the moves, by row and code, on the tokens' device."""
-        device = tokens.device
-        known = {id(m.direction): m.direction for row in moves for m in row if m is not None}
-        places = {key: place for place, key in enumerate(known)}
-        self._directions = torch.stack([each.float() for each in known.values()]).to(device)
-        of = [[0 if m is None else places[id(m.direction)] for m in row] for row in moves]
-        self._of = torch.tensor(of, device=device)
-        pushes = [[_STILL if m is None else m.push for m in row] for row in moves]
-        self._pushes = torch.tensor(pushes, dtype=torch.float32, device=device)
-        scopes = [
-            [0 if m is None else _PROMPTS.index(m.scope.prompt) for m in row] for row in moves
+    def __init__(self, moves: Sequence[Move | None], codes: Codes, tokens: Tensor) -> None:
+        """Put the moves, by row and then by code, on the tokens' device."""
+        n_rows = len(tokens)
+        n_codes = len(moves) // n_rows
+        by_code = [
+            numbers_of(moves[code::n_codes], Phase.PREFILL, tokens) for code in range(n_codes)
         ]
-        self._scopes = torch.tensor(scopes, device=device)
-        self._rows = torch.arange(len(moves), device=device)
-        self._real = tokens.bool()
-        position = torch.arange(tokens.shape[1], device=device)
-        last = torch.where(self._real, position, -1).amax(dim=1, keepdim=True)
-        self._last = position == last
+        self._numbers = Coefficients(*map(torch.stack, zip(*by_code, strict=True)))
+        found = directions_of(moves, tokens.device)
+        self._directions = found if found.ndim == 1 else found.reshape(n_rows, n_codes, -1)
+        self._rows = torch.arange(n_rows, device=tokens.device)
+        self._codes = codes
 
-    def apply(self, residual: Tensor, codes: Tensor) -> Tensor:
+    def edit(self, residual: Tensor) -> Tensor:
         """Edit (rows, seq, d_model)."""
-        scope = self._scopes[self._rows, codes].unsqueeze(1)
-        inside = (self._real & (scope == 2)) | (self._last & (scope == 1))
-        shift, scale, low, high = self._pushes[self._rows, codes].unsqueeze(2).unbind(dim=1)
-        numbers = Coefficients(shift * inside, scale * inside, low, high)
-        if len(self._directions) == 1:
-            return rank_one(residual, self._directions[0], numbers)
-        return rank_one(residual, self._directions[self._of[self._rows, codes]], numbers)
-
-
-def _all(slots: Sequence[_Slot], codes: Codes, residual: Tensor) -> Tensor:
-    for slot in slots:
-        residual = slot.apply(residual, codes())
-    return residual
+        codes = self._codes()
+        directions = self._directions
+        if directions.ndim == 3:
+            directions = directions[self._rows, codes]
+        numbers = Coefficients(*(each[codes, self._rows] for each in self._numbers))
+        return rank_one(residual, directions, numbers)

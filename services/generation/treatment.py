@@ -17,6 +17,7 @@ from torch import Tensor
 from services.backbone.hooks import Edit
 from services.domain import Action
 from services.generation.intervention import (
+    Coefficients,
     Phase,
     Push,
     ablation,
@@ -131,29 +132,42 @@ def edits_of(treatments: Sequence[Treatment], phase: Phase, tokens: Tensor) -> d
     """
     acting = [[move for move in t.moves if move.acts_in(phase)] for t in treatments]
     edits: dict[int, Edit] = {}
-    for layer in sorted({move.layer for moves in acting for move in moves}):
-        here = [[move for move in moves if move.layer == layer] for moves in acting]
-        # the first moves of all rows are one edit, the second ones the next
-        for moves in zip_longest(*here):
-            own = _edit(moves, phase, tokens)
-            before = edits.get(layer)
-            edits[layer] = own if before is None else partial(_both, before, own)
+    for layer, slots in by_block(acting).items():
+        edits[layer] = one_after_another([_edit(moves, phase, tokens) for moves in slots])
     return edits
 
 
-def _edit(moves: Sequence[Move | None], phase: Phase, tokens: Tensor) -> Edit:
-    numbers = coefficients(
+def by_block(acting: Sequence[Sequence[Move]]) -> dict[int, list[tuple[Move | None, ...]]]:
+    """The moves of several treatments by decoder block, rising.
+
+    Returns:
+        Of each block what follows one another there: the first move of each treatment, then the
+        second ones, and so on; None where a treatment has no more.
+    """
+    layers = sorted({move.layer for moves in acting for move in moves})
+    return {
+        layer: list(zip_longest(*([m for m in moves if m.layer == layer] for moves in acting)))
+        for layer in layers
+    }
+
+
+def one_after_another(edits: Sequence[Edit]) -> Edit:
+    """One edit of several."""
+    return edits[0] if len(edits) == 1 else partial(_in_turn, edits)
+
+
+def numbers_of(moves: Sequence[Move | None], phase: Phase, tokens: Tensor) -> Coefficients:
+    """What each row's move means for each token; None moves nothing."""
+    return coefficients(
         [_STILL if move is None else move.push for move in moves],
         [Scope.DECODE if move is None else move.scope for move in moves],
         phase=phase,
         tokens=tokens,
     )
-    directions = _directions(moves, tokens.device)
-    return partial(rank_one, direction=directions, coefficients=numbers)
 
 
-def _directions(moves: Sequence[Move | None], device: torch.device) -> Tensor:
-    """(batch, d_model), or (d_model,) where all are the same; of still rows any."""
+def directions_of(moves: Sequence[Move | None], device: torch.device) -> Tensor:
+    """(rows, d_model) float32, or (d_model,) where all are the same; of still rows any."""
     known = {id(move.direction): move.direction for move in moves if move is not None}
     stacked = torch.stack([direction.float() for direction in known.values()]).to(device)
     if len(known) == 1:
@@ -163,5 +177,15 @@ def _directions(moves: Sequence[Move | None], device: torch.device) -> Tensor:
     return stacked.index_select(0, torch.tensor(rows, device=device))
 
 
-def _both(first: Edit, second: Edit, residual: Tensor) -> Tensor:
-    return second(first(residual))
+def _edit(moves: Sequence[Move | None], phase: Phase, tokens: Tensor) -> Edit:
+    return partial(
+        rank_one,
+        direction=directions_of(moves, tokens.device),
+        coefficients=numbers_of(moves, phase, tokens),
+    )
+
+
+def _in_turn(edits: Sequence[Edit], residual: Tensor) -> Tensor:
+    for edit in edits:
+        residual = edit(residual)
+    return residual
