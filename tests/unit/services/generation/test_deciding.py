@@ -8,8 +8,10 @@ from services.backbone.load import Backbone
 from services.domain import Action
 from services.errors import ServiceError, ServiceUnavailable
 from services.generation.decode import Batch
+from services.generation.intervention import add
 from services.generation.row import Row
-from services.generation.treatment import UNTOUCHED, Treatment
+from services.generation.treatment import UNTOUCHED, Move, Treatment
+from services.readout.bundle import Scope
 from tests.unit.services.generation.deciders import REFUSE, STEER, Decider, choices_of
 from tests.unit.services.generation.rows import every_form, tokens_of
 from tests.unit.services.tiny import tiny_readout
@@ -50,6 +52,19 @@ def test_every_form_and_scope_gives_the_same_fused_as_split(backbone: Backbone):
         fused = fused_tokens(Batch(backbone), decider.rows(choices))
         split = tokens_of(Batch(backbone), [decider.decided(choices)])
         assert list(fused.values()) == list(split.values())
+
+
+def test_actions_along_directions_of_their_own_meet_at_one_block(backbone: Backbone):
+    decider = Decider(backbone, tiny_readout(backbone))
+    block, direction = decider.readout.steering.layer, decider.readout.steering.direction
+    steered, released = (
+        Treatment(action, own=(Move(block, along, add(9.0), Scope.ALL),))
+        for action, along in ((Action.STEER, direction), (Action.RELEASE, direction.roll(1)))
+    )
+    choices = choices_of(steered, released)
+    fused = fused_tokens(Batch(backbone), decider.rows(choices))
+    split = tokens_of(Batch(backbone), [decider.decided(choices)])
+    assert list(fused.values()) == list(split.values())
 
 
 def test_a_row_decided_alone_gets_the_tokens_that_it_gets_in_a_batch(backbone: Backbone):
