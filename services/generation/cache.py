@@ -6,8 +6,10 @@ with sliding windows, whose masks do the windowing.
 
 from __future__ import annotations
 
+import functools
 import inspect
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -26,7 +28,12 @@ def cache_argument(model: nn.Module) -> str:
     transformers 5.24 renamed `past_key_values` to `cache`, model by model, and warns at each call
     with the old name; before it, the new name does not exist.
     """
-    known = inspect.signature(model.forward).parameters
+    return _argument_of(type(model).forward)
+
+
+@functools.cache
+def _argument_of(forward: Callable[..., Any]) -> str:
+    known = inspect.signature(forward).parameters
     return "cache" if "cache" in known else "past_key_values"
 
 

@@ -17,8 +17,9 @@ from services.backbone.chat import PaddedBatch, left_pad
 from services.backbone.hooks import Edit, edit
 from services.backbone.load import Backbone
 from services.errors import ServiceError
-from services.generation.cache import append_rows, cache_argument, keep_rows, rows_of, widened
+from services.generation.cache import append_rows, keep_rows, rows_of, widened
 from services.generation.deciding import DecidingPrefill
+from services.generation.forward import last_logits
 from services.generation.intervention import Phase
 from services.generation.row import Row
 from services.generation.sampling import choose
@@ -36,7 +37,6 @@ class Batch:
     def __init__(self, backbone: Backbone) -> None:
         """Begin without rows."""
         self._backbone = backbone
-        self._cache_argument = cache_argument(backbone.model)
         self._rows: list[Row] = []
         self._cache = DynamicCache()
         self._mask = torch.empty(0, 0, dtype=torch.int64)
@@ -173,16 +173,7 @@ class Batch:
         edits: Mapping[int, Edit],
     ) -> Tensor:
         with edit(self._backbone.blocks, edits):
-            output = self._backbone.model(
-                input_ids=input_ids,
-                attention_mask=mask,
-                position_ids=position_ids,
-                use_cache=True,
-                logits_to_keep=1,
-                **{self._cache_argument: cache},
-            )
-        logits: Tensor = output.logits[:, -1]
-        return logits
+            return last_logits(self._backbone, input_ids, mask, position_ids, cache)
 
 
 def _kept(mask: Tensor, cache: DynamicCache, rows: Sequence[int]) -> Tensor:

@@ -19,6 +19,7 @@ from services.backbone.hooks import edit
 from services.backbone.load import Backbone
 from services.errors import InvalidRequest, ServiceError
 from services.generation.cache import cache_argument, keep_rows
+from services.generation.forward import last_logits
 from services.generation.intervention import Phase
 from services.generation.treatment import Treatment, edits_of
 
@@ -127,17 +128,10 @@ def _score(backbone: Backbone, prompts: Sequence[_Prompt], texts: Sequence[Given
     mask, cache = padded.attention_mask, DynamicCache()
     edits = edits_of([prompt.treatment for prompt in prompts], Phase.PREFILL, mask)
     with edit(backbone.blocks, edits):
-        output = backbone.model(
-            input_ids=padded.input_ids,
-            attention_mask=mask,
-            position_ids=padded.position_ids,
-            use_cache=True,
-            logits_to_keep=1,
-            **{cache_argument(backbone.model): cache},
-        )
+        last = last_logits(backbone, padded.input_ids, mask, padded.position_ids, cache)
     owners = [index for index, prompt in enumerate(prompts) for _ in prompt.rows]
     rows = torch.tensor(owners, device=backbone.device)
-    first = output.logits[:, -1:].index_select(0, rows)
+    first = last.unsqueeze(1).index_select(0, rows)
     rest = _continue(backbone, texts, mask.index_select(0, rows), rows, cache)
     return _sum(torch.cat([first, rest], dim=1) if rest is not None else first, texts)
 

@@ -16,6 +16,7 @@ from services.backbone.load import Backbone
 from services.domain import Sampling, TextChunk
 from services.errors import InvalidRequest, ServiceError
 from services.generation.decode import Batch
+from services.generation.forward import last_logits
 from services.generation.intervention import Phase
 from services.generation.row import Row
 from services.generation.sampling import NO_TOKEN
@@ -97,14 +98,10 @@ def first_token_logits(
         padded = left_pad(ids, backbone.pad_id).to(backbone.device)
         edits = edits_of([each for _, each in part], Phase.PREFILL, padded.attention_mask)
         with edit(backbone.blocks, edits):
-            output = backbone.model(
-                input_ids=padded.input_ids,
-                attention_mask=padded.attention_mask,
-                position_ids=padded.position_ids,
-                use_cache=False,
-                logits_to_keep=1,
+            logits = last_logits(
+                backbone, padded.input_ids, padded.attention_mask, padded.position_ids, None
             )
-        found.append(output.logits[:, -1].float().cpu())
+        found.append(logits.float().cpu())
     return torch.cat(found)
 
 
