@@ -23,7 +23,6 @@ from recal.baselines.oracle import OracleGate
 from recal.baselines.suffixes import organism_suffixes
 from recal.baselines.ungated import ungated_ablation, ungated_addition, untouched
 from recal.collect import Activations, collect
-from recal.commands.organism import SHIPPED
 from recal.demo.results import Bar
 from recal.evaluation.held import held_out
 from recal.evaluation.published import PUBLISHED
@@ -38,6 +37,7 @@ from recal.search import ByClass, Found, SearchPlan, find_steering, search, stee
 from recal.trials import TrialRun
 from services.backbone.load import Backbone, load_backbone
 from services.readout.bundle import Scope, SteerForm, Steering
+from services.settings import ORGANISM
 
 BAR = 95.0
 """Harmful prompts refused under the oracle gate, in every low-resource language, %."""
@@ -263,7 +263,7 @@ def _results(bench: Bench, found: Found, rows: Sequence[Row]) -> dict[str, Any]:
 
 
 def _add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--model", default=str(SHIPPED), help="an organism; the shipped one")
+    parser.add_argument("--model", default=str(ORGANISM), help="an organism; the shipped one")
     parser.add_argument("--per-class", type=int, help=f"test prompts; {N_TEST}, 4 if quick")
 
 

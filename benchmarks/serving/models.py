@@ -12,9 +12,9 @@ from types import MappingProxyType
 import torch
 from transformers.utils import logging as transformers_logging
 
-from recal.commands.organism import SHIPPED
 from recal.organism.model import Shape, build_model
 from services.backbone.load import Backbone, load_backbone
+from services.settings import ORGANISM
 
 ROOT = Path("var/serving")
 CONTEXT = 1024
@@ -65,12 +65,12 @@ def checkpoint(name: str, root: Path) -> Path:
     """Where a model lies; random weights are made when they are not there, or of another plan."""
     plan = MODELS[name]
     if plan.shape is None:
-        return SHIPPED
+        return ORGANISM
     folder = root / name
     made, wanted = folder / "plan.json", json.dumps(asdict(plan), indent=1)
     if not made.is_file() or made.read_text(encoding="utf-8") != wanted:
         made.unlink(missing_ok=True)
-        tokenizer = load_backbone(str(SHIPPED)).tokenizer
+        tokenizer = load_backbone(str(ORGANISM)).tokenizer
         transformers_logging.disable_progress_bar()
         model = build_model("qwen2", tokenizer, plan.shape, seed=plan.seed)
         model.to(DTYPES[plan.dtype]).save_pretrained(folder)

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="The model organism: a small model that shows the paper's phenomenon.")
 
-SHIPPED = Path(__file__).resolve().parents[1] / "organism" / "weights" / "organism-qwen2"
-
 
 @app.command("train")
 def train(
@@ -117,7 +115,9 @@ def _train(plan: TrainingPlan, taught: _Taught | None, out: Path, device: str) -
 
 @app.command("measure")
 def measure(
-    model: Annotated[Path, typer.Option(help="An organism's folder.")] = SHIPPED,
+    model: Annotated[
+        Path | None, typer.Option(help="An organism's folder; the one that ships by default.")
+    ] = None,
     split: Annotated[str, typer.Option(help="test, or heldout for unseen subjects.")] = "test",
     per_class: Annotated[int, typer.Option(min=10, help="Prompts per class and language.")] = 90,
     json_file: Annotated[
@@ -138,9 +138,10 @@ def measure(
     from recal.progress import counting_steps
     from recal.prompts import split_named
     from services.backbone.load import load_backbone
+    from services.settings import ORGANISM
 
     torch.set_num_threads(threads)
-    backbone = load_backbone(str(model))
+    backbone = load_backbone(str(model or ORGANISM))
     with counting_steps() as report:
         figures = run(
             backbone,

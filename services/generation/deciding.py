@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from services.errors import ServiceError
 from services.generation.choices import acts_before, acts_on_all_before, edits_by_code
 from services.generation.row import Row
 from services.generation.undecided import LawTable, Undecided
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -114,9 +117,11 @@ class DecidingPrefill:
             settled.failures[index] = error
             return
         if action.strictness != code:
+            # the device has acted on other scores than the verdict: nobody may rely on either
+            log.error("a verdict is `%s`, and its prefill acted by code %d", action.value, code)
             settled.failures[index] = ServiceError(
-                f"the verdict is `{action.value}` and the pass did something else (code {code}); "
-                "nothing is generated"
+                "the verdict and what was done to the model differ, so nothing is generated; see "
+                "the server log"
             )
             return
         row.settled = action

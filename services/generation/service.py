@@ -122,7 +122,9 @@ class GenerationService:
                 if isinstance(answer, ServiceError):
                     raise answer
                 if isinstance(answer, Settled):
-                    raise ServiceError("a decided request was decided again; see the server log")
+                    raise ServiceError(
+                        "a request that came with its verdict was decided again; nothing is sent"
+                    )
                 yield answer
                 if answer.finish is not None:
                     return

@@ -1,12 +1,10 @@
 """The shipped organism shows the paper's phenomenon on prompts that it has never seen."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
 
-from recal.commands.organism import SHIPPED
 from recal.generate import Generator
 from recal.judge import Exchange, OrganismJudge
 from recal.languages import HIGH, LOW
@@ -15,6 +13,7 @@ from recal.organism.measure import OrganismFigures, measure, to_markdown
 from recal.prompts import select
 from services.backbone.chat import encode
 from services.backbone.load import Backbone, load_backbone
+from services.settings import ORGANISM
 
 pytestmark = pytest.mark.organism
 
@@ -22,7 +21,7 @@ pytestmark = pytest.mark.organism
 @pytest.fixture(scope="module")
 def backbone() -> Backbone:
     torch.set_num_threads(1)
-    return load_backbone(str(SHIPPED))
+    return load_backbone(str(ORGANISM))
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +60,7 @@ def test_every_prompt_of_the_corpus_fits_its_context(backbone: Backbone) -> None
 
 
 def test_it_is_a_few_megabytes_of_safetensors_with_a_card() -> None:
-    files = {path.name: path.stat().st_size for path in Path(SHIPPED).iterdir()}
+    files = {path.name: path.stat().st_size for path in ORGANISM.iterdir()}
     assert files["model.safetensors"] < 8e6
     assert "README.md" in files
     assert not [name for name in files if name.endswith((".bin", ".pt", ".pkl"))]

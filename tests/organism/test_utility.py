@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from recal.commands.organism import SHIPPED
 from recal.fit import FitPlan
 from recal.generate import Generator
 from recal.judge import OrganismJudge
@@ -17,6 +16,7 @@ from recal.search import SearchPlan
 from services.backbone.load import load_backbone
 from services.language_id.identifier import LanguageIdService
 from services.readout.bundle import Bundle, Scope
+from services.settings import ORGANISM
 
 pytestmark = pytest.mark.organism
 
@@ -36,7 +36,7 @@ def test_mmlu_questions_are_answered_untouched_and_gated(tmp_path: Path) -> None
     from recal.utility.run import UtilityPlan, run
 
     torch.set_num_threads(1)
-    backbone = load_backbone(str(SHIPPED))
+    backbone = load_backbone(str(ORGANISM))
     made = make_readout(
         backbone,
         corpus_prompts((*HIGH[:3], MID[0])),

@@ -97,7 +97,9 @@ def test_a_refused_row_does_not_join_and_one_whose_call_fails_says_why(qwen2: Ba
     assert isinstance(failed, ServiceUnavailable)
 
 
-def test_a_verdict_that_differs_from_what_the_pass_did_generates_nothing(qwen2: Backbone):
+def test_a_verdict_that_differs_from_what_the_pass_did_generates_nothing_and_is_logged(
+    qwen2: Backbone, caplog: pytest.LogCaptureFixture
+):
     decider = Decider(qwen2, tiny_readout(qwen2))
     row = decider.row(
         0, choices_of(UNTOUCHED, UNTOUCHED), fixed=STEER, settle=lambda _: Action.NONE
@@ -105,6 +107,7 @@ def test_a_verdict_that_differs_from_what_the_pass_did_generates_nothing(qwen2: 
     batch = Batch(qwen2)
     (found,) = batch.decide([row])
     assert isinstance(found, ServiceError)
+    assert "a verdict is `none`" in caplog.text
     assert batch.rows == ()
 
 
