@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 import time
 import traceback
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,27 +16,89 @@ from benchmarks.report import Benchmark, header, in_words, write
 from recal.demo.results import Bar
 
 
-def run_all(
-    package: str,
+@dataclass(frozen=True)
+class Together:
+    """All benchmarks of a package, by one command."""
+
+    package: str
+    """That `python -m` runs."""
+    about: str
+    benchmarks: tuple[Benchmark, ...]
+    """In this order."""
+    add_shared: Callable[[argparse.ArgumentParser], None]
+    """Options that are forwarded to those that take them."""
+    sharing: tuple[Benchmark, ...]
+    """Those that take them."""
+
+    def main(
+        self,
+        arguments: Sequence[str] | None = None,
+        *,
+        benchmarks: Sequence[Benchmark] | None = None,
+    ) -> dict[str, Any]:
+        """Run all that are not skipped; the report.
+
+        Args:
+            arguments: of the command line; its own by default.
+            benchmarks: others in their place.
+
+        Raises:
+            SystemExit: an unknown name is skipped, a benchmark failed, or a bar of a strict one is
+                missed; the latter two after all have run.
+        """
+        given = list(sys.argv[1:] if arguments is None else arguments)
+        shared = argparse.ArgumentParser(add_help=False)
+        self.add_shared(shared)
+        parser = self._parser(shared)
+        options, rest = parser.parse_known_args(given)
+        shared.parse_args(rest)  # now, not after an hour
+        names = [benchmark.name for benchmark in self.benchmarks]
+        skipped = set(filter(None, options.skip.split(",")))
+        if unknown := skipped - set(names):
+            parser.error(f"no benchmark {', '.join(sorted(unknown))}; choose of {', '.join(names)}")
+        chosen = self.benchmarks if benchmarks is None else benchmarks
+        return _run_all(
+            [each for each in chosen if each.name not in skipped],
+            header=partial(header, self.package, given),
+            forwarded=lambda each: [
+                *["--quick"] * options.quick,
+                *(rest if each in self.sharing else []),
+            ],
+            quick=options.quick,
+            target=options.json,
+        )
+
+    def _parser(self, shared: argparse.ArgumentParser) -> argparse.ArgumentParser:
+        """Our own options; those that are forwarded stand below them in the help."""
+        names = ", ".join(benchmark.name for benchmark in self.benchmarks)
+        parser = argparse.ArgumentParser(
+            prog=f"python -m {self.package}",
+            description=self.about,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            epilog=shared.format_help(),
+        )
+        parser.add_argument("--quick", action="store_true", help="small: shows that all run")
+        parser.add_argument("--skip", default="", metavar="NAMES", help=f"of {names}")
+        parser.add_argument("--json", type=Path, metavar="FILE", help="write everything here too")
+        return parser
+
+
+def _run_all(
     benchmarks: Sequence[Benchmark],
-    given: Sequence[str],
     *,
+    header: Callable[[float], dict[str, Any]],
     forwarded: Callable[[Benchmark], Sequence[str]],
     quick: bool,
     target: Path | None,
 ) -> dict[str, Any]:
-    """Run benchmarks; the report.
+    """Run benchmarks one after the other; the report.
 
     Args:
-        package: of the command that was given.
         benchmarks: in this order.
-        given: the command's arguments, for the report.
+        header: the report's, by the seconds that all took.
         forwarded: a benchmark's own arguments.
         quick: whether the numbers say nothing.
         target: where the report is written; None: nowhere.
-
-    Raises:
-        SystemExit: a benchmark failed, or a bar of a strict one is missed; after all have run.
     """
     started, reports, failed = time.monotonic(), {}, []
     for number, benchmark in enumerate(benchmarks, start=1):
@@ -46,7 +111,7 @@ def run_all(
     strict = {benchmark.name for benchmark in benchmarks if benchmark.strict}
     report = {
         "quick": quick,
-        **header(package, given, time.monotonic() - started),
+        **header(time.monotonic() - started),
         "failed": failed,
         **_together(reports, strict),
     }

@@ -50,7 +50,7 @@ def test_every_load_has_a_ratio_to_the_ungated_engine_for_every_peer(
 
 def test_an_unknown_part_or_model_is_told_in_words(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
-        everything.main(["--only", "engine"])
-    assert "no part engine; choose of generation, checking" in capsys.readouterr().err
+        everything.main(["--skip", "engine"])
+    assert "no benchmark engine; choose of generation, checking" in capsys.readouterr().err
     with pytest.raises(SystemExit, match="no model `7B`; choose of organism, 30M, 300M"):
-        everything.main(["--only", "checking", "--models", "7B"])
+        everything.main(["--skip", "generation", "--models", "7B"])
