@@ -124,11 +124,10 @@ class DecidingPrefill:
                 "the server log"
             )
             return
-        row.settled = action
+        row.settle(action, undecided.choices[code])
         if action is Action.REFUSE:
             settled.refused.append(index)
             return
-        row.treatment = undecided.choices[code]
         if not acts_before(row.treatment, self._deepest):
             settled.joining.append(index)
         elif acts_on_all_before(row.treatment, self._deepest):

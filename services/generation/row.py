@@ -11,7 +11,7 @@ from transformers import PreTrainedTokenizerBase
 from services.domain import Action, FinishReason, Sampling, TextChunk
 from services.generation.stop import StopScan
 from services.generation.text_stream import TextStream
-from services.generation.treatment import UNTOUCHED, Treatment
+from services.generation.treatment import Treatment
 from services.generation.undecided import Undecided
 
 
@@ -41,10 +41,9 @@ class Row:
         self.prompt_ids = tuple(prompt_ids)
         self.undecided = treatment if isinstance(treatment, Undecided) else None
         """What decides it; kept afterwards."""
-        self.treatment = UNTOUCHED if isinstance(treatment, Undecided) else treatment
-        """Of an undecided row the model runs untouched until it is decided."""
         self.settled: Action | None = None
         """What an undecided row's prefill decided."""
+        self._treatment = None if isinstance(treatment, Undecided) else treatment
         self.sampling = sampling
         self.deadline = deadline
         self.finish: FinishReason | None = None
@@ -61,6 +60,21 @@ class Row:
             self._random.seed()
         else:
             self._random.manual_seed(sampling.seed)
+
+    @property
+    def treatment(self) -> Treatment:
+        """What is done to the model for it.
+
+        Raises:
+            RuntimeError: it is not decided. Whoever asks too early would leave the model alone.
+        """
+        if self._treatment is None:
+            raise RuntimeError("a row is to be treated before its verdict; it needs `Batch.decide`")
+        return self._treatment
+
+    def settle(self, action: Action, treatment: Treatment) -> None:
+        """Take the verdict that its prefill has found, and what it does."""
+        self.settled, self._treatment = action, treatment
 
     @property
     def most_tokens(self) -> int:

@@ -78,6 +78,14 @@ def test_a_row_decided_alone_gets_the_tokens_that_it_gets_in_a_batch(backbone: B
         ]
 
 
+def test_an_undecided_row_is_never_run_untouched(qwen2: Backbone):
+    decider = Decider(qwen2, tiny_readout(qwen2))
+    batch, row = Batch(qwen2), decider.row(0, choices_of(UNTOUCHED, UNTOUCHED))
+    with pytest.raises(RuntimeError, match="before its verdict"):
+        batch.admit([row])
+    assert batch.rows == ()
+
+
 def test_a_refused_row_does_not_join_and_one_whose_call_fails_says_why(qwen2: Backbone):
     decider = Decider(qwen2, tiny_readout(qwen2))
     choices = choices_of(UNTOUCHED, UNTOUCHED)
