@@ -47,7 +47,7 @@ class Together:
                 missed; the latter two after all have run.
         """
         given = list(sys.argv[1:] if arguments is None else arguments)
-        shared = argparse.ArgumentParser(add_help=False)
+        shared = argparse.ArgumentParser(prog=f"python -m {self.package}", add_help=False)
         self.add_shared(shared)
         parser = self._parser(shared)
         options, rest = parser.parse_known_args(given)

@@ -10,6 +10,17 @@ from benchmarks.serving.models import DTYPES, MODELS, ROOT
 REPEATS, REPEATS_QUICK = 5, 2
 
 
+def count(text: str) -> int:
+    """A whole number, at least 1.
+
+    Raises:
+        ArgumentTypeError: it is none.
+    """
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"`{text}` is no number of at least 1")
+    return int(text)
+
+
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Beside `--quick` and `--json`."""
     parser.add_argument(
@@ -17,10 +28,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--dtype", choices=tuple(DTYPES), help="of all models, not each its own")
     parser.add_argument("--device", default="cpu", help="a torch device")
-    parser.add_argument("--threads", type=int, default=1, help="of torch; 1 by default")
+    parser.add_argument("--threads", type=count, default=1, help="of torch; 1 by default")
     parser.add_argument("--seed", type=int, default=0, help="of lengths, words and arrivals")
-    parser.add_argument("--requests", type=int, metavar="N", help="of each load")
-    parser.add_argument("--rows", type=int, default=16, help="answered together; 16 by default")
+    parser.add_argument("--requests", type=count, metavar="N", help="of each load")
+    parser.add_argument("--rows", type=count, default=16, help="answered together; 16 by default")
     parser.add_argument(
         "--utilisation",
         type=float,
@@ -29,7 +40,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="of what our ungated engine can do, asked for by Poisson arrivals; 0.7 by default",
     )
     parser.add_argument(
-        "--repeats", type=int, metavar="N", help=f"of what is timed; {REPEATS} by default"
+        "--repeats", type=count, metavar="N", help=f"of what is timed; {REPEATS} by default"
     )
     parser.add_argument(
         "--root", type=Path, default=ROOT, metavar="PATH", help=f"where models lie; {ROOT}"

@@ -54,3 +54,13 @@ def test_an_unknown_part_or_model_is_told_in_words(capsys: pytest.CaptureFixture
     assert "no benchmark engine; choose of generation, checking" in capsys.readouterr().err
     with pytest.raises(SystemExit, match="no model `7B`; choose of organism, 30M, 300M"):
         everything.main(["--skip", "generation", "--models", "7B"])
+
+
+@pytest.mark.parametrize("option", ["--rows", "--requests", "--repeats", "--threads"])
+def test_a_number_that_is_none_is_refused_before_anything_runs(
+    option: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for given in ("0", "-1", "x"):
+        with pytest.raises(SystemExit):
+            everything.main([option, given])
+        assert f"python -m benchmarks.serving: error: argument {option}" in capsys.readouterr().err
