@@ -18,9 +18,10 @@ from torch import Tensor
 from recal.activation_cache import ActivationCache, CachedCell, Cell, Kept
 from recal.languages import refuse_unknown_tag
 from recal.prompts import Prompt
+from services.backbone.buckets import buckets
 from services.backbone.chat import EncodedPrompt, encode_prompt
 from services.backbone.load import Backbone
-from services.gate.extract import MAX_TOKENS, buckets, residuals
+from services.gate.extract import MAX_TOKENS, residuals
 from services.readout.place import READINGS, Place, Reading
 
 _MOST_ROWS = 256

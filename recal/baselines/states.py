@@ -10,10 +10,10 @@ import numpy.typing as npt
 import torch
 
 from recal.maths.two_class import FloatArray
+from services.backbone.buckets import buckets
 from services.backbone.chat import left_pad
 from services.backbone.hooks import capture
 from services.backbone.load import Backbone
-from services.gate.extract import buckets
 
 _MAX_TOKENS = 2048
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from services.backbone.buckets import buckets
 from services.backbone.chat import EncodedPrompt, left_pad
 from services.backbone.hooks import capture
 from services.backbone.load import Backbone
@@ -15,7 +16,6 @@ from services.readout.place import READINGS, Place
 
 MAX_TOKENS = 8192
 """Padded tokens in one forward pass."""
-_SLACK = 16
 
 
 def residuals(
@@ -47,28 +47,6 @@ def residuals(
     found = torch.empty(shape, dtype=torch.float32)
     for rows in buckets(lengths, max_tokens=max_tokens):
         found[rows] = _read(backbone, [prompts[row] for row in rows], places)
-    return found
-
-
-def buckets(lengths: Sequence[int], *, max_tokens: int) -> list[list[int]]:
-    """Rows of like length together, so that little of a batch is padding.
-
-    Args:
-        lengths: tokens of each row.
-        max_tokens: padded tokens of a bucket; a longer row has one of its own.
-
-    Returns:
-        Every row's index once; inside a bucket no row is padded to more than about twice its
-        length.
-    """
-    found: list[list[int]] = []
-    for row in sorted(range(len(lengths)), key=lengths.__getitem__):
-        last = found[-1] if found else []
-        fits = last and (len(last) + 1) * lengths[row] <= max_tokens
-        if fits and lengths[row] <= 2 * lengths[last[0]] + _SLACK:
-            last.append(row)
-        else:
-            found.append([row])
     return found
 
 

@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from services.backbone.buckets import buckets
 from services.backbone.load import Backbone
 from services.crash import whereabouts
 from services.domain import Action, TextChunk
@@ -211,7 +212,7 @@ class Engine:
         outcomes = self._advance(staying) if staying else []
         if not staying:
             self._batch.clear()
-        for group in _passes(joining):
+        for group in self._passes(joining):
             outcomes += self._admit(group)
         return outcomes
 
@@ -223,6 +224,22 @@ class Engine:
             self._batch.clear()
             return _failed(staying, error)
         return [_accept(request, tokens[request.row]) for request in staying]
+
+    def _passes(self, joining: Sequence[Request]) -> list[list[Request]]:
+        """Those that share a prefill: of like length; decided, or undecided by one scorer."""
+        kinds: dict[int | None, list[Request]] = {}
+        for request in joining:
+            undecided = request.row.undecided
+            scorer = None if undecided is None else id(undecided.scorer)
+            kinds.setdefault(scorer, []).append(request)
+        return [
+            [requests[index] for index in bucket]
+            for requests in kinds.values()
+            for bucket in buckets(
+                [len(request.row.prompt_ids) for request in requests],
+                max_tokens=self._limits.max_prefill_tokens,
+            )
+        ]
 
     def _admit(self, joining: list[Request]) -> list[_Outcome]:
         """Prefill together; where that fails, each alone, so that one bad request fails alone."""
@@ -251,16 +268,6 @@ class Engine:
         self._waiting.clear()
         self._on_depth(0)
         self._batch.clear()
-
-
-def _passes(joining: Sequence[Request]) -> list[list[Request]]:
-    """Those that can share a prefill: decided ones, and undecided ones by what scores them."""
-    passes: dict[int | None, list[Request]] = {}
-    for request in joining:
-        undecided = request.row.undecided
-        scorer = None if undecided is None else id(undecided.scorer)
-        passes.setdefault(scorer, []).append(request)
-    return list(passes.values())
 
 
 def _first(request: Request, token: Decided) -> list[_Outcome]:

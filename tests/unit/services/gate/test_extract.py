@@ -7,7 +7,7 @@ from transformers import GPT2Config, GPT2Model
 from services.backbone.blocks import find_blocks
 from services.backbone.chat import EncodedPrompt, encode_prompt
 from services.backbone.load import Backbone, load_backbone
-from services.gate.extract import buckets, residuals
+from services.gate.extract import residuals
 from services.readout.place import READINGS, Place, Reading
 from tests.unit.services.tiny import TEXTS
 
@@ -152,16 +152,3 @@ def test_what_is_not_there_cannot_be_read(qwen2: Backbone, places: list[Place], 
 def test_an_instruction_that_ends_outside_of_its_prompt_is_refused(qwen2: Backbone, end: int):
     with pytest.raises(ValueError, match=f"2 tokens cannot end at {end}"):
         residuals(qwen2, [EncodedPrompt([5, 6], end)], places=[Place(0, "instruction")])
-
-
-def test_buckets_hold_every_row_once_within_the_budget():
-    lengths = [5, 300, 7, 90, 6, 100, 8, 310]
-    found = buckets(lengths, max_tokens=320)
-    assert sorted(row for bucket in found for row in bucket) == list(range(len(lengths)))
-    for bucket in found:
-        longest = max(lengths[row] for row in bucket)
-        assert len(bucket) == 1 or len(bucket) * longest <= 320
-
-
-def test_buckets_keep_short_rows_from_long_ones():
-    assert buckets([200, 10, 190, 12], max_tokens=10_000) == [[1, 3], [2, 0]]

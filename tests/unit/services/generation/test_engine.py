@@ -56,6 +56,15 @@ async def test_rows_that_wait_join_as_soon_as_there_is_room(end_free, gate):
     assert [sum(chunk.n_tokens for chunk in result) for result in results] == [2, 3, 4]
 
 
+async def test_short_prompts_are_not_padded_to_a_long_one_that_joins_with_them(end_free, gate):
+    short, long = PROMPTS[1], " ".join([PROMPTS[0]] * 4)
+    rows = [a_row(end_free, prompt, max_tokens=2) for prompt in (short, long, short)]
+    async with engine_with(end_free) as engine:
+        await run(engine, *rows)
+    shorts, alone, together = 2, 1, 3
+    assert gate.n_rows == [shorts, alone, together]
+
+
 async def test_first_come_first_served(end_free):
     order: list[int] = []
     requests = [Request(a_row(end_free, max_tokens=3)) for _ in range(4)]
@@ -124,7 +133,7 @@ async def test_logits_that_are_not_finite_fail_their_own_row_alone(end_free):
     handle = end_free.blocks[-1].register_forward_hook(spoil)
     try:
         async with engine_with(end_free) as engine:
-            rows = [a_row(end_free, prompt, max_tokens=9) for prompt in PROMPTS[:2]]
+            rows = [a_row(end_free, max_tokens=9) for _ in range(2)]
             spoiled, sound = await run(engine, *rows)
     finally:
         handle.remove()
