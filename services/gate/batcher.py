@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
@@ -57,6 +57,7 @@ class Batcher(Generic[Item, Result]):
         limits: BatchLimits,
         on_depth: Callable[[int], None] = lambda depth: None,
         name: str = "batcher",
+        thread: Executor | None = None,
     ) -> None:
         """Start nothing until the first request.
 
@@ -67,13 +68,15 @@ class Batcher(Generic[Item, Result]):
             limits: sizes and times.
             on_depth: told how many requests wait, whenever that changes.
             name: of the thread.
+            thread: one that it shares with others, and that they close; None: one of its own.
         """
         self._run = run
         self._n_tokens = n_tokens
         self._limits = limits
         self._on_depth = on_depth
         self._waiting: list[_Waiting[Item, Result]] = []
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix=name)
+        self._thread = thread or ThreadPoolExecutor(1, thread_name_prefix=name)
+        self._closes_thread = thread is None
         self._worker: asyncio.Task[None] | None = None
         self._changed = asyncio.Event()
         self._closed = False
@@ -110,7 +113,8 @@ class Batcher(Generic[Item, Result]):
         self._turn_away(ServiceUnavailable("the service is shutting down; retry"))
         if self._worker is not None:
             await asyncio.wait([self._worker])
-        self._thread.shutdown(wait=False)
+        if self._closes_thread:
+            self._thread.shutdown(wait=False)
 
     def _queue(self, item: Item, timeout_s: float | None) -> _Waiting[Item, Result]:
         if self._closed:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Protocol
@@ -16,20 +16,19 @@ from services.backbone.chat import EncodedPrompt
 from services.backbone.encoder import PromptEncoder
 from services.backbone.load import Backbone
 from services.crash import whereabouts
-from services.domain import GateDescription, GateReading, GateRequest, LanguageGuess, Verdict
+from services.domain import GateDescription, GateReading, GateRequest, LanguageGuess
 from services.errors import PromptTooLong, ServiceError, VersionMismatch
 from services.gate.batcher import Batcher, BatchLimits
+from services.gate.counted import count_verdict
 from services.gate.decide import decide, decide_without_time
 from services.gate.extract import residuals
 from services.gate.law import Case
 from services.gate.policy import Policy
 from services.readout.bundle import Bundle
 from services.readout.scores import Scores, score_all
-from services.telemetry import BYPASSES, OTHER_LANGUAGE, QUEUE_DEPTH, SCORE, VERDICTS, Meter
+from services.telemetry import QUEUE_DEPTH, Meter
 
 log = logging.getLogger(__name__)
-
-_NONE = "none"
 
 
 class CurrentBundle(Protocol):
@@ -65,6 +64,7 @@ class GateService:
         limits: BatchLimits | None = None,
         notice: str = "",
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        thread: Executor | None = None,
     ) -> None:
         """Read with the given backbone; nothing else may run it meanwhile.
 
@@ -76,6 +76,7 @@ class GateService:
             limits: of the batches.
             notice: what the model is, where it is not a production model.
             clock: the time that a calibration's age is counted to.
+            thread: the one that runs the model, where others run it too, who close it.
         """
         self._backbone = backbone
         self._store = store
@@ -90,6 +91,7 @@ class GateService:
             limits=limits or BatchLimits(),
             on_depth=lambda depth: meter.gauge(QUEUE_DEPTH, depth, service="gate"),
             name="gate-model",
+            thread=thread,
         )
 
     async def check(
@@ -184,7 +186,7 @@ class GateService:
             verdict = decide_without_time(case)
         else:
             verdict = decide(case, await self._scores_of(prompt, bundle, left_s))
-        self._count(verdict, bundle)
+        count_verdict(self._meter, verdict, bundle)
         return GateReading(verdict, n_prompt_tokens=len(prompt.token_ids))
 
     async def _encode(self, text: str) -> EncodedPrompt:
@@ -229,18 +231,3 @@ class GateService:
             with torch.inference_mode():
                 scores |= zip(rows, score_all(bundle, found), strict=True)
         return [scores[row] for row in range(len(batch))]
-
-    def _count(self, verdict: Verdict, bundle: Bundle) -> None:
-        language = verdict.language if verdict.language in bundle.calibrations else None
-        label = language or OTHER_LANGUAGE
-        self._meter.count(
-            VERDICTS,
-            language=label,
-            action=verdict.action.value,
-            reason=verdict.reason.value,
-            calibration_version=verdict.calibration_version or _NONE,
-        )
-        if verdict.score is not None and math.isfinite(verdict.score):
-            self._meter.observe(SCORE, verdict.score, language=label)
-        if verdict.bypassed:
-            self._meter.count(BYPASSES, language=label, reason=verdict.reason.value)

@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncGenerator, Callable, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -97,6 +97,7 @@ class Engine:
         *,
         limits: EngineLimits,
         on_depth: Callable[[int], None] = lambda depth: None,
+        thread: Executor | None = None,
     ) -> None:
         """Start nothing until the first request.
 
@@ -104,13 +105,16 @@ class Engine:
             backbone: the whole model; nothing else may run it meanwhile.
             limits: how much is generated at once.
             on_depth: told how many requests wait, whenever that changes.
+            thread: the one that runs the model, where others run it too, who close it; None: one of
+                its own.
         """
         self._limits = limits
         self._on_depth = on_depth
         self._waiting: deque[Request] = deque()
         self._running: list[Request] = []
         self._batch = Batch(backbone)
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="generation-model")
+        self._thread = thread or ThreadPoolExecutor(1, thread_name_prefix="generation-model")
+        self._closes_thread = thread is None
         self._worker: asyncio.Task[None] | None = None
         self._changed = asyncio.Event()
         self._closed = False
@@ -134,6 +138,24 @@ class Engine:
         if self._worker is None or self._worker.done():
             self._worker = asyncio.create_task(self._work())
 
+    async def answers(self, request: Request) -> AsyncGenerator[Settled | TextChunk, None]:
+        """Queue a request and give what it receives, to its end. Closing it frees its place.
+
+        Raises:
+            ServiceError: why it failed, or was not taken.
+        """
+        self.submit(request)
+        try:
+            while True:
+                answer = await request.answers.get()
+                if isinstance(answer, ServiceError):
+                    raise answer
+                yield answer
+                if _ends(answer):
+                    return
+        finally:
+            self.give_up(request)
+
     def give_up(self, request: Request) -> None:
         """Forget a request whose client is gone; its row leaves before the next token."""
         request.is_over = True
@@ -147,7 +169,8 @@ class Engine:
         self._changed.set()
         if self._worker is not None:
             await asyncio.wait([self._worker])
-        self._thread.shutdown(wait=False)
+        if self._closes_thread:
+            self._thread.shutdown(wait=False)
 
     async def _work(self) -> None:
         loop = asyncio.get_running_loop()

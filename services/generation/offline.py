@@ -17,10 +17,10 @@ from services.domain import Sampling, TextChunk
 from services.errors import InvalidRequest, ServiceError
 from services.generation.decode import Batch
 from services.generation.forward import last_logits
+from services.generation.intake import check_sampling, end_tokens
 from services.generation.intervention import Phase
 from services.generation.row import Row
 from services.generation.sampling import NO_TOKEN
-from services.generation.service import check_sampling, end_tokens
 from services.generation.treatment import Treatment, edits_of
 
 Report = Callable[[int, int], None]

@@ -6,29 +6,19 @@ import asyncio
 import copy
 import math
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Protocol
 
 from services.backbone.encoder import PromptEncoder
 from services.backbone.load import Backbone
 from services.domain import Action, Intervention, Sampling, TextChunk
-from services.errors import (
-    ArtefactRefused,
-    DeadlinePassed,
-    InvalidRequest,
-    PromptTooLong,
-    ServiceError,
-    VersionMismatch,
-)
+from services.errors import DeadlinePassed, InvalidRequest, ServiceError
 from services.generation.engine import Engine, EngineLimits, Request, Settled
+from services.generation.intake import check_room, check_sampling, end_tokens, treatment_under
 from services.generation.row import Row
 from services.generation.treatment import UNTOUCHED, Treatment
 from services.readout.bundle import Readout
 from services.telemetry import QUEUE_DEPTH, Meter
-
-_MAX_TEMPERATURE = 2.0
-_MAX_STOPS = 16
-_MAX_STOP_CHARACTERS = 256
-_SEEDS = 2**64
 
 
 class HeldReadouts(Protocol):
@@ -115,21 +105,13 @@ class GenerationService:
                 deadline=deadline,
             )
         )
-        self._engine.submit(request)
-        try:
-            while True:
-                answer = await request.answers.get()
-                if isinstance(answer, ServiceError):
-                    raise answer
+        async with aclosing(self._engine.answers(request)) as answers:
+            async for answer in answers:
                 if isinstance(answer, Settled):
                     raise ServiceError(
                         "a request that came with its verdict was decided again; nothing is sent"
                     )
                 yield answer
-                if answer.finish is not None:
-                    return
-        finally:
-            self._engine.give_up(request)
 
     async def close(self) -> None:
         """End the step that runs; every request that has not ended fails."""
@@ -147,60 +129,9 @@ class GenerationService:
         if not intervention.readout_version:
             raise InvalidRequest(f"`{action.value}` must name a readout version")
         readout = self._readouts.readout(intervention.readout_version)
-        try:
-            treatment = Treatment(action, readout.steering)
-        except ValueError as error:
-            raise ArtefactRefused(f"readout `{readout.version}` cannot be used: {error}") from None
-        last = max((move.layer for move in treatment.moves), default=0)
-        if last >= len(self._backbone.blocks):
-            raise VersionMismatch(
-                f"readout `{readout.version}` acts on block {last}, and "
-                f"`{self._backbone.identity.name}` has {len(self._backbone.blocks)}"
-            )
-        return treatment
+        return treatment_under(readout, action, self._backbone)
 
     async def _encode(self, prompt: str, sampling: Sampling) -> list[int]:
-        prompt_ids = (await self._encoder.encode(prompt)).token_ids
-        context = self._backbone.max_prompt_tokens
-        if len(prompt_ids) + sampling.max_tokens > context:
-            raise PromptTooLong(
-                f"the prompt has {len(prompt_ids)} tokens and `max_tokens` is "
-                f"{sampling.max_tokens}; together at most {context} fit the context of "
-                f"`{self._backbone.identity.name}`: shorten the prompt or lower `max_tokens`"
-            )
-        return prompt_ids
-
-
-def check_sampling(sampling: Sampling) -> None:
-    """Raise unless the sampling makes sense.
-
-    Raises:
-        InvalidRequest: a value is out of range; the message names it.
-    """
-    if sampling.max_tokens < 1:
-        raise InvalidRequest(f"`max_tokens` is {sampling.max_tokens}; give at least 1")
-    if not 0.0 <= sampling.temperature <= _MAX_TEMPERATURE:
-        raise InvalidRequest(
-            f"`temperature` is {sampling.temperature}; give 0 (greedy) to {_MAX_TEMPERATURE:g}"
-        )
-    if not 0.0 < sampling.top_p <= 1.0:
-        raise InvalidRequest(f"`top_p` is {sampling.top_p}; give more than 0, at most 1")
-    if sampling.seed is not None and not 0 <= sampling.seed < _SEEDS:
-        raise InvalidRequest(f"`seed` is {sampling.seed}; give 0 to 2^64 - 1")
-    if len(sampling.stop) > _MAX_STOPS:
-        raise InvalidRequest(f"{len(sampling.stop)} stop strings; give at most {_MAX_STOPS}")
-    if not all(1 <= len(stop) <= _MAX_STOP_CHARACTERS for stop in sampling.stop):
-        raise InvalidRequest(
-            f"a stop string is empty or long; give 1 to {_MAX_STOP_CHARACTERS} characters each"
-        )
-
-
-def end_tokens(backbone: Backbone) -> frozenset[int]:
-    """The tokens that end a text: the generation config's, otherwise the tokenizer's."""
-    config = getattr(backbone.model, "generation_config", None)
-    named = getattr(config, "eos_token_id", None)
-    if named is None:
-        named = backbone.tokenizer.eos_token_id
-    if named is None:
-        return frozenset()
-    return frozenset([named] if isinstance(named, int) else named)
+        encoded = await self._encoder.encode(prompt)
+        check_room(encoded, sampling, self._backbone)
+        return encoded.token_ids

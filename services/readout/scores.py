@@ -50,11 +50,34 @@ def score_all(bundle: Bundle, residuals: Tensor) -> list[Scores]:
     Raises:
         ValueError: another number of places, or another width.
     """
+    table = score_table(bundle, residuals).cpu().numpy()
+    return [scores_of(bundle, row) for row in table]
+
+
+def score_table(bundle: Bundle, residuals: Tensor) -> Tensor:
+    """Score prompts as one table, so that one transfer from the device waits for all languages.
+
+    Returns:
+        (n, 1 + own readouts) float32 on the residuals' device: the frozen score, then each own one
+        at 1 + its column in `bundle.own_table`.
+
+    Raises:
+        ValueError: as `score_all` does.
+    """
     frozen = bundle.readout.score(residuals)
-    own = bundle.own_table
-    # one table, so that one transfer from the device waits, however many languages there are
-    table = torch.cat([frozen[:, None], own.score(residuals)], dim=1).cpu().numpy()
-    return [Scores(float(row[0]), _Row(own.columns, row[1:])) for row in table]
+    return torch.cat([frozen[:, None], bundle.own_table.score(residuals)], dim=1)
+
+
+def scores_of(bundle: Bundle, row: Sequence[float]) -> Scores:
+    """One prompt's scores: a row of `score_table`."""
+    return Scores(float(row[0]), _Row(bundle.own_table.columns, row[1:]))
+
+
+def column_of(calibration: Calibration, bundle: Bundle) -> int:
+    """The column of `score_table` that a calibration's thresholds are held against."""
+    if calibration.own is None:
+        return 0
+    return 1 + bundle.own_table.columns[calibration.language]
 
 
 class _Row(Mapping[str, float]):

@@ -1,6 +1,7 @@
 import asyncio
 import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 
 import pytest
@@ -215,3 +216,14 @@ async def test_the_depth_of_the_queue_is_reported():
 def test_limits_that_make_no_sense_are_refused(name: str, value: float):
     with pytest.raises(ValueError, match=f"`{name}` is {value}"):
         BatchLimits(**{name: value})
+
+
+async def test_a_thread_that_is_shared_runs_the_batches_and_is_left_to_its_owner():
+    squarer = Squarer()
+    with ThreadPoolExecutor(1, thread_name_prefix="shared") as thread:
+        batcher: Batcher[int, int] = Batcher(
+            squarer, n_tokens=abs, limits=BatchLimits(max_wait_s=0.0), thread=thread
+        )
+        assert await batcher.submit(3) == 9
+        await batcher.close()
+        assert thread.submit(threading.current_thread).result().name in squarer.threads

@@ -1,5 +1,7 @@
 import asyncio
-from contextlib import asynccontextmanager
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing, asynccontextmanager
 
 import pytest
 import torch
@@ -220,3 +222,24 @@ async def test_an_engine_that_stops_fails_its_requests_and_starts_again(end_free
 def test_limits_that_make_no_sense_are_refused(name: str):
     with pytest.raises(ValueError, match=f"`{name}` is 0"):
         EngineLimits(**{name: 0})
+
+
+async def test_a_thread_that_is_shared_runs_the_steps_and_is_left_to_its_owner(end_free):
+    ran_in: set[str] = set()
+    handle = end_free.blocks[0].register_forward_hook(
+        lambda *_: ran_in.add(threading.current_thread().name)
+    )
+    with ThreadPoolExecutor(1, thread_name_prefix="shared") as thread:
+        engine = Engine(end_free, limits=EngineLimits(), thread=thread)
+        await run(engine, a_row(end_free, max_tokens=2))
+        await engine.close()
+        assert ran_in == {thread.submit(threading.current_thread).result().name}
+    handle.remove()
+
+
+async def test_answers_that_are_left_give_their_place_up(end_free, gate):
+    async with engine_with(end_free) as engine:
+        leaving = Request(a_row(end_free, max_tokens=20))
+        async with aclosing(engine.answers(leaving)) as answers:
+            await anext(answers)
+        assert leaving.is_over

@@ -20,7 +20,8 @@ from services.errors import (
     VersionMismatch,
 )
 from services.generation.engine import EngineLimits
-from services.generation.service import GenerationService, end_tokens
+from services.generation.intake import end_tokens
+from services.generation.service import GenerationService
 from services.readout.bundle import Readout, Release
 from services.telemetry import PrometheusMeter
 from tests.unit.services.generation.rows import PROMPTS, Gate, a_row, mixed, tokens_alone
