@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.report import Benchmark, Found
+from benchmarks.science import owns
 from benchmarks.science.organisms import Part, add_options, over_organisms
 from benchmarks.science.prompt_sets import LOW, PromptSets
 from benchmarks.science.reading import N_ACTING, N_ACTING_QUICK, Reading, read
@@ -49,6 +50,7 @@ METHODS = (
     "paper",
     "recal",
     "recal_pairs",
+    *owns.METHODS,
     "best",
     "oracle",
     # a method of `recal.evaluation.catalogue` is added here, and nowhere else
@@ -97,6 +99,7 @@ class Evaluations:
                 f"{oracle.harmful.value:.1f} % in `{oracle.language}`",
                 oracle.harmful.value >= ORACLE,
             ),
+            owns.bar_of(name, self.low),
             *self._of_ours(name),
         )
 
@@ -159,6 +162,7 @@ def run(
     """Every method in every language with scored prompts of both classes, by judge."""
     pool = reading.activations["calibration"]
     test = _joined(reading.activations["test"])
+    translated = owns.translations(reading)
     # each text is written once, however many judges read it and however often a run is stopped
     kept = KeptTexts(
         root / "texts" / f"{reading.name}-{backbone.identity.weights_digest[:12]}.jsonl",
@@ -175,7 +179,7 @@ def run(
         readout: Readout = made.readout,
     ) -> EvaluationReport:
         return evaluate(
-            methods_of(methods, Material(readout, pool, {})),
+            methods_of(methods, Material(readout, pool, {}, translations=translated)),
             test,
             pool,
             languages=languages,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -36,13 +36,15 @@ _SOURCE = "polyrefuse:"
 _HARMFUL: Mapping[Split, float] = {
     "test": 0.25,
     "calibration": 0.17,
-    "validation": 0.06,
-    "train": 0.52,
+    "validation": 0.12,
+    "train": 0.46,
 }
 _HARMLESS: Mapping[Split, float] = {"test": 0.4, "calibration": 0.32, "train": 0.28}
 """Of groups published for testing only: Chinese harmless prompts are not aligned with the others,
 and lie in the published training and validation splits."""
-_HARMLESS_VALIDATION: Mapping[Split, float] = {"validation": 0.3, "train": 0.7}
+_HARMLESS_VALIDATION: Mapping[Split, float] = {"validation": 0.44, "train": 0.56}
+"""Validation prompts are what readouts are fitted on, a language's own ones too, which ask for 50
+translations a class; no organism learns them."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,7 @@ def benchmark_prompts(folder: Path | None = None) -> PromptSets:
         rows_of[group_of[_key(row)]].append(row)
     prompts, english = [], []
     for group, rows in rows_of.items():
-        split = _split(group, rows)
+        split = _split(group, rows, matched)
         for row in rows:
             if split == "calibration" and row.language == "en":
                 english.append(_prompt(row, row.text, split))
@@ -141,8 +143,16 @@ def _groups(published: Sequence[Published]) -> dict[str, str]:
     return joined_groups(map(_key, published), pairs)
 
 
-def _split(group: str, rows: Sequence[Published]) -> Split | None:
+def _split(group: str, rows: Sequence[Published], matched: Container[str]) -> Split | None:
     """The split of a group; None: nobody sees it."""
+    split = _dealt(group, rows)
+    if split in ("test", "calibration") and not any(row.id in matched for row in rows):
+        # it would be neither scored nor drawn in any language: the organisms may learn from it
+        return "train"
+    return split
+
+
+def _dealt(group: str, rows: Sequence[Published]) -> Split | None:
     labels, splits = {row.harmful for row in rows}, {row.split for row in rows}
     if not all(row.parallel_id for row in rows):
         # its translations in other languages are unknown, but for the split that they lie in

@@ -35,7 +35,7 @@ ELSEWHERE = "actuation,thresholds_simulated"
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write(tmp_path_factory.mktemp("prompts"), rows(200))
+    return write(tmp_path_factory.mktemp("prompts"), rows(480))
 
 
 @pytest.fixture(scope="module")

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
 from pathlib import Path
 
 from benchmarks.science.prompt_sets import LANGUAGES
 
-_SPLITS = ("train", "val", "test", "test", "test")
+_SPLITS = ("train", "val", "test", "test", "val")
 _WORDS = ("river", "stone", "cloud", "grass", "winter", "table", "garden", "paper", "silver")
 
 
 def text_of(language: str, label: str, number: int) -> str:
     """Words that depend on all three, and no near-duplicate of others."""
-    words = [_WORDS[(number * step + len(label)) % len(_WORDS)] for step in (1, 5, 7, 11)]
+    digest = hashlib.sha256(f"{language}/{label}/{number}".encode()).hexdigest()
+    words = [f"{_WORDS[int(digest[at], 16) % len(_WORDS)]}{digest[at : at + 5]}" for at in range(4)]
     return f"{language}{number * 7919} {' '.join(words)} {label}{number}?"
 
 

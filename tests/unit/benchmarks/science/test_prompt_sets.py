@@ -19,6 +19,7 @@ from benchmarks.science.prompt_sets import (
 )
 from recal.datasets.duplicates import near_pairs, plain
 from recal.maths.metrics import auroc
+from recal.own_readout import MIN_TRANSLATIONS
 from recal.prompts import refuse_overlap, select
 from tests.unit.benchmarks.science.made_up import rows, text_of, write
 
@@ -67,6 +68,8 @@ def test_there_are_enough_real_prompts_to_draw_and_to_score(real: PromptSets) ->
             mine = select(real.prompts, languages=(language,), harmful=harmful)
             assert len(select(mine, split="test")) >= 60
             assert len(select(mine, split="calibration")) >= 36
+            # an own readout asks for as many of what nobody learned
+            assert len(select(mine, split="validation")) >= MIN_TRANSLATIONS
     assert languages_scored(real.prompts) == tuple(la for la in LANGUAGES if la != "zh")
 
 
@@ -140,6 +143,21 @@ def test_only_matched_prompts_are_scored_and_drawn(tmp_path: Path) -> None:
     french = {p.split for p in sets.prompts if p.language == "fr"}
     assert french == {"train", "validation"}
     assert "fr" not in languages_scored(sets.prompts)
+
+
+def test_a_group_that_is_matched_in_no_language_may_be_learned(tmp_path: Path) -> None:
+    published = rows(60)
+    before = benchmark_prompts(write(tmp_path, published))
+    scored = next(p for p in before.prompts if p.split == "test" and p.language != "en")
+    group = {p.id for p in before.prompts if p.parallel_id == scored.parallel_id}
+    unmatched = [row for row in published if row["id"] not in group]
+    after = benchmark_prompts(write(tmp_path, published, unmatched))
+    splits = {p.id: p.split for p in after.prompts}
+    assert {splits[i] for i in group} == {"train"}
+    # one of its languages is enough to keep it from being learned
+    one = [row for row in published if row["id"] not in group - {scored.id}]
+    sets = benchmark_prompts(write(tmp_path, published, one))
+    assert {p.split for p in sets.prompts if p.id in group} == {"test"}
 
 
 def test_missing_files_are_said_loudly(tmp_path: Path) -> None:
