@@ -14,6 +14,7 @@ from recal.terminal import printable
 from services.client import RecalClient, ServerInfo
 from services.domain import Action, Sampling, Usage, Verdict
 from services.errors import ServiceError
+from services.telemetry import STAGES
 
 _COLOURS = {
     Action.RELEASE: "cyan",
@@ -21,7 +22,6 @@ _COLOURS = {
     Action.STEER: "yellow",
     Action.REFUSE: "red",
 }
-_STAGES = ("language_id", "gate", "first_token", "generation", "total")
 """The order in which they happen; the wire's map has none."""
 
 
@@ -148,7 +148,7 @@ class Screen:
         """One line: tokens, why it ended, time by stage."""
         self.end()
         seconds = sorted(usage.timings_s.items(), key=lambda each: _rank(each[0]))
-        times = "".join(f" · {stage} {s * 1000:.0f} ms" for stage, s in seconds)
+        times = "".join(f" · {stage} {_ms(s)} ms" for stage, s in seconds)
         self._line(
             Text(
                 f"{usage.n_prompt_tokens} + {usage.n_generated_tokens} tokens, "
@@ -168,7 +168,11 @@ class Screen:
 
 
 def _rank(stage: str) -> int:
-    return _STAGES.index(stage) if stage in _STAGES else len(_STAGES)
+    return STAGES.index(stage) if stage in STAGES else len(STAGES)
+
+
+def _ms(seconds: float) -> str:
+    return f"{seconds * 1e3:.0f}" if seconds >= 0.1 else f"{seconds * 1e3:.2g}"
 
 
 def _number(threshold: float | None) -> str:

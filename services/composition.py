@@ -121,7 +121,10 @@ async def load_generation(
         store = await _filled_store(settings, backbone, meter)
     section = settings.generation
     limits = EngineLimits(max_rows=section.max_batch, max_waiting=section.max_queue)
-    return LoadedGeneration(GenerationService(backbone, store, meter, limits=limits), store)
+    service = GenerationService(
+        backbone, store, meter, limits=limits, frame_s=section.frame_ms / 1000
+    )
+    return LoadedGeneration(service, store)
 
 
 def recal_face(

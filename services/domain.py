@@ -159,6 +159,8 @@ class TextChunk:
     finish: FinishReason | None = None
     n_prompt_tokens: int = 0
     """Set on the last chunk only."""
+    timings_s: Mapping[str, float] = field(default_factory=dict, compare=False)
+    """Seconds by stage inside generation; set on the last chunk only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +169,8 @@ class GateReading:
 
     verdict: Verdict
     n_prompt_tokens: int
+    timings_s: Mapping[str, float] = field(default_factory=dict, compare=False)
+    """Seconds by stage inside the gate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +181,7 @@ class Usage:
     n_generated_tokens: int
     finish: FinishReason
     timings_s: Mapping[str, float] = field(default_factory=dict)
-    """Seconds by stage: `language_id`, `gate`, `first_token`, `generation`, `total`."""
+    """Seconds by stage, as named in `services.telemetry.STAGES`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -129,6 +129,9 @@ class GenerationSettings(Section):
     """For requests that set none."""
     max_tokens: Count = 1024
     """The most that a request may ask for."""
+    frame_ms: Annotated[float, Field(ge=0, le=1000)] = 20.0
+    """Text is gathered for so long before it is sent on; the first piece and the last go at once.
+    0 sends every token by itself."""
 
     @model_validator(mode="after")
     def _default_fits(self) -> GenerationSettings:

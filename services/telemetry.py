@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
+from types import MappingProxyType
 from typing import Protocol
 
 from prometheus_client import CollectorRegistry
@@ -32,7 +33,10 @@ class Metric:
     buckets: tuple[float, ...] = ()
 
 
-_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+_SECONDS = tuple(
+    n * power for power in (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0) for n in (1.0, 2.5, 5.0)
+)
+"""0.1 ms, which language identification takes, to 50 s."""
 _SCORES = tuple(x / 2 for x in range(-12, 13))
 
 REQUESTS = Metric(
@@ -72,10 +76,35 @@ SCORE = Metric(
     ("language",),
     _SCORES,
 )
+REQUEST_SECONDS = Metric(
+    "recal_request_seconds",
+    Kind.HISTOGRAM,
+    "Time of finished calls, by method; at the edge and again at each service behind it.",
+    ("method",),
+    _SECONDS,
+)
+INNER_STAGES: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "gate": ("gate_queue", "gate_pass", "verdict"),
+        "generation": ("generation_queue", "prefill", "decode"),
+    }
+)
+"""What gate and generation time themselves, by the stage that the front door sees around them."""
+STAGES = (
+    "language_id",
+    "gate",
+    *INNER_STAGES["gate"],
+    "first_token",
+    "generation",
+    *INNER_STAGES["generation"],
+    "transport",
+    "total",
+)
+"""Every value of the label `stage`, in the order in which they are shown."""
 STAGE_SECONDS = Metric(
     "recal_stage_seconds",
     Kind.HISTOGRAM,
-    "Time by stage: language_id, gate, first_token, generation, total.",
+    "Time by stage of an answer, as the front door, the gate and generation each see it.",
     ("stage",),
     _SECONDS,
 )
@@ -108,6 +137,7 @@ OTHER_LANGUAGE = "other"
 
 CATALOGUE: tuple[Metric, ...] = (
     REQUESTS,
+    REQUEST_SECONDS,
     VERDICTS,
     ABSTENTIONS,
     BYPASSES,

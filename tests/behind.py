@@ -63,6 +63,7 @@ class FakeGate:
     failure: Exception | None = None
     delay_s: float = 0.0
     description: GateDescription = DESCRIPTION
+    timings_s: dict[str, float] = field(default_factory=dict)
     asked: list[GateRequest] = field(default_factory=list)
     timeouts_s: list[float | None] = field(default_factory=list)
 
@@ -80,7 +81,7 @@ class FakeGate:
         await asyncio.sleep(self.delay_s)
         if self.failure is not None:
             raise self.failure
-        return GateReading(self.verdict, 12)
+        return GateReading(self.verdict, 12, self.timings_s)
 
     async def batch_check(self, requests: Sequence[GateRequest]) -> list[GateReading]:
         return [

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import math
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from services.errors import DeadlinePassed, Overloaded, ServiceUnavailable
 
@@ -37,13 +38,21 @@ class BatchLimits:
             raise ValueError(f"`max_wait_s` is {self.max_wait_s}; give seconds, at least 0")
 
 
+class Timed(NamedTuple, Generic[Result]):
+    """A result, and how long its batch ran."""
+
+    result: Result
+    run_s: float
+    """Seconds in the batcher's thread, shared with the rest of the batch."""
+
+
 @dataclass(eq=False)
 class _Waiting(Generic[Item, Result]):
     item: Item
     n_tokens: int
     since: float
     deadline: float
-    answer: asyncio.Future[Result] = field(repr=False)
+    answer: asyncio.Future[Timed[Result]] = field(repr=False)
 
 
 class Batcher(Generic[Item, Result]):
@@ -82,6 +91,10 @@ class Batcher(Generic[Item, Result]):
         self._closed = False
 
     async def submit(self, item: Item, *, timeout_s: float | None = None) -> Result:
+        """The result of one item; see `timed`."""
+        return (await self.timed(item, timeout_s=timeout_s)).result
+
+    async def timed(self, item: Item, *, timeout_s: float | None = None) -> Timed[Result]:
         """The result of one item. A caller that gives up is dropped before its batch runs.
 
         Raises:
@@ -183,8 +196,8 @@ class Batcher(Generic[Item, Result]):
     async def _answer(self, batch: list[_Waiting[Item, Result]]) -> None:
         loop = asyncio.get_running_loop()
         try:
-            results = await loop.run_in_executor(
-                self._thread, self._run, [request.item for request in batch]
+            results, run_s = await loop.run_in_executor(
+                self._thread, self._timed_run, [request.item for request in batch]
             )
             pairs = list(zip(batch, results, strict=True))
         except Exception as error:
@@ -192,7 +205,11 @@ class Batcher(Generic[Item, Result]):
         else:
             for request, result in pairs:
                 if not request.answer.done():
-                    request.answer.set_result(result)
+                    request.answer.set_result(Timed(result, run_s))
+
+    def _timed_run(self, items: Sequence[Item]) -> tuple[Sequence[Result], float]:
+        start = time.perf_counter()
+        return self._run(items), time.perf_counter() - start
 
     async def _answer_alone(self, batch: list[_Waiting[Item, Result]], error: Exception) -> None:
         """One bad item must not fail the others that happened to be in its batch."""

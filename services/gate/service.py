@@ -18,7 +18,7 @@ from services.backbone.load import Backbone
 from services.crash import whereabouts
 from services.domain import GateDescription, GateReading, GateRequest, LanguageGuess
 from services.errors import PromptTooLong, ServiceError, VersionMismatch
-from services.gate.batcher import Batcher, BatchLimits
+from services.gate.batcher import Batcher, BatchLimits, Timed
 from services.gate.counted import count_verdict
 from services.gate.decide import decide, decide_without_time
 from services.gate.extract import residuals
@@ -26,7 +26,7 @@ from services.gate.law import Case
 from services.gate.policy import Policy
 from services.readout.bundle import Bundle
 from services.readout.scores import Scores, score_all
-from services.telemetry import QUEUE_DEPTH, Meter
+from services.telemetry import QUEUE_DEPTH, STAGE_SECONDS, Meter
 
 log = logging.getLogger(__name__)
 
@@ -170,7 +170,8 @@ class GateService:
     async def _check(
         self, request: GateRequest, bundle: Bundle, timeout_s: float | None
     ) -> GateReading:
-        started = asyncio.get_running_loop().time()
+        loop = asyncio.get_running_loop()
+        started = loop.time()
         case = Case(
             guess=request.guess,
             bundle=bundle,
@@ -180,14 +181,21 @@ class GateService:
             tenant=request.tenant,
         )
         prompt = await self._encode(request.prompt)
-        elapsed_s = asyncio.get_running_loop().time() - started
-        left_s = None if timeout_s is None else timeout_s - elapsed_s
-        if left_s is not None and left_s < self._policy.min_time_left_s:
-            verdict = decide_without_time(case)
-        else:
-            verdict = decide(case, await self._scores_of(prompt, bundle, left_s))
+        left_s = None if timeout_s is None else timeout_s - (loop.time() - started)
+        scores: Timed[Scores] | None = None
+        if left_s is None or left_s >= self._policy.min_time_left_s:
+            scores = await self._scores_of(prompt, bundle, left_s)
+        scored = loop.time()
+        verdict = decide_without_time(case) if scores is None else decide(case, scores.result)
+        decided = loop.time()
         count_verdict(self._meter, verdict, bundle)
-        return GateReading(verdict, n_prompt_tokens=len(prompt.token_ids))
+        run_s = 0.0 if scores is None else scores.run_s
+        timings_s = {"gate_queue": max(0.0, scored - started - run_s)}
+        timings_s |= {} if scores is None else {"gate_pass": run_s}
+        timings_s |= {"verdict": decided - scored}
+        for stage, seconds in timings_s.items():
+            self._meter.observe(STAGE_SECONDS, seconds, stage=stage)
+        return GateReading(verdict, len(prompt.token_ids), timings_s)
 
     async def _encode(self, text: str) -> EncodedPrompt:
         prompt = await self._encoder.encode(text)
@@ -201,7 +209,7 @@ class GateService:
 
     async def _scores_of(
         self, prompt: EncodedPrompt, bundle: Bundle, timeout_s: float | None
-    ) -> Scores:
+    ) -> Timed[Scores]:
         readout = bundle.readout
         if readout.deepest_layer >= len(self._backbone.blocks):
             raise VersionMismatch(
@@ -209,7 +217,7 @@ class GateService:
                 f"holds only {len(self._backbone.blocks)}; restart the gate"
             )
         try:
-            return await self._batcher.submit(_Unscored(prompt, bundle), timeout_s=timeout_s)
+            return await self._batcher.timed(_Unscored(prompt, bundle), timeout_s=timeout_s)
         except ServiceError:
             raise
         except Exception as error:

@@ -11,6 +11,7 @@ import logging
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -20,6 +21,7 @@ from services.crash import whereabouts
 from services.domain import Action, TextChunk
 from services.errors import DeadlinePassed, Overloaded, ServiceError, ServiceUnavailable
 from services.generation.decode import Batch, Decided
+from services.generation.frames import frames
 from services.generation.row import Row
 from services.generation.sampling import NO_TOKEN
 
@@ -74,6 +76,20 @@ class Request:
         self.answers: asyncio.Queue[Answer] = asyncio.Queue()
         self.is_over = False
         """True when nothing more will come: ended, failed or given up."""
+        self.joined_at: float | None = None
+        """When its prefill began, on the event loop's clock."""
+        self.prefilled_at: float | None = None
+        """When its first token was there, though perhaps no text yet."""
+
+    def timings_s(self, since: float, until: float) -> dict[str, float]:
+        """Seconds by stage between two times, from its being asked for to its last token."""
+        joined = until if self.joined_at is None else self.joined_at
+        prefilled = until if self.prefilled_at is None else self.prefilled_at
+        return {
+            "generation_queue": joined - since,
+            "prefill": prefilled - joined,
+            "decode": until - prefilled,
+        }
 
     def give(self, answer: Answer) -> None:
         """Send an answer on."""
@@ -138,21 +154,25 @@ class Engine:
         if self._worker is None or self._worker.done():
             self._worker = asyncio.create_task(self._work())
 
-    async def answers(self, request: Request) -> AsyncGenerator[Settled | TextChunk, None]:
+    async def answers(
+        self, request: Request, *, every_s: float = 0.0
+    ) -> AsyncGenerator[Settled | TextChunk, None]:
         """Queue a request and give what it receives, to its end. Closing it frees its place.
+
+        Args:
+            request: what is asked.
+            every_s: how long text is gathered, as `services.generation.frames` does.
 
         Raises:
             ServiceError: why it failed, or was not taken.
         """
         self.submit(request)
         try:
-            while True:
-                answer = await request.answers.get()
-                if isinstance(answer, ServiceError):
-                    raise answer
-                yield answer
-                if _ends(answer):
-                    return
+            async with aclosing(frames(request.answers, every_s=every_s)) as answers:
+                async for answer in answers:
+                    yield answer
+                    if _ends(answer):
+                        return
         finally:
             self.give_up(request)
 
@@ -185,8 +205,12 @@ class Engine:
                     self._changed.clear()
                     await self._changed.wait()
                     continue
+                for request in joining:
+                    request.joined_at = loop.time()
                 step = loop.run_in_executor(self._thread, self._step, staying, joining)
                 for request, answer in await step:
+                    if request.prefilled_at is None:
+                        request.prefilled_at = loop.time()
                     if answer is not None:
                         request.give(answer)
         except Exception as error:

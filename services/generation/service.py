@@ -7,6 +7,7 @@ import copy
 import math
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Protocol
 
 from services.backbone.encoder import PromptEncoder
@@ -18,7 +19,7 @@ from services.generation.intake import check_room, check_sampling, end_tokens, t
 from services.generation.row import Row
 from services.generation.treatment import UNTOUCHED, Treatment
 from services.readout.bundle import Readout
-from services.telemetry import QUEUE_DEPTH, Meter
+from services.telemetry import QUEUE_DEPTH, STAGE_SECONDS, Meter
 
 
 class HeldReadouts(Protocol):
@@ -43,17 +44,22 @@ class GenerationService:
         meter: Meter,
         *,
         limits: EngineLimits | None = None,
+        frame_s: float = 0.0,
     ) -> None:
         """Generate with the given backbone; nothing else may run it meanwhile.
 
         Args:
             backbone: the whole model.
             readouts: holds the directions that verdicts name.
-            meter: where the queue's depth is written.
+            meter: where the queue's depth and the time of each stage are written.
             limits: how much is generated at once.
+            frame_s: seconds between two pieces of a text, its first and last left out; 0: each goes
+                as it comes.
         """
         self._backbone = backbone
         self._readouts = readouts
+        self._meter = meter
+        self._frame_s = frame_s
         # decoding runs in another thread than encoding, and a fast tokenizer is not shared by two
         self._decoder = copy.deepcopy(backbone.tokenizer)
         self._ends = end_tokens(backbone)
@@ -90,8 +96,8 @@ class GenerationService:
         """
         if timeout_s is not None and timeout_s <= 0:
             raise DeadlinePassed("the deadline passed before generation began; allow more time")
-        now = asyncio.get_running_loop().time()
-        deadline = math.inf if timeout_s is None else now + timeout_s
+        started = asyncio.get_running_loop().time()
+        deadline = math.inf if timeout_s is None else started + timeout_s
         check_sampling(sampling)
         treatment = self._treatment(intervention)
         prompt_ids = await self._encode(prompt, sampling)
@@ -105,13 +111,20 @@ class GenerationService:
                 deadline=deadline,
             )
         )
-        async with aclosing(self._engine.answers(request)) as answers:
+        async with aclosing(self._engine.answers(request, every_s=self._frame_s)) as answers:
             async for answer in answers:
                 if isinstance(answer, Settled):
                     raise ServiceError(
                         "a request that came with its verdict was decided again; nothing is sent"
                     )
-                yield answer
+                yield answer if answer.finish is None else self._last(answer, request, started)
+
+    def _last(self, chunk: TextChunk, request: Request, started: float) -> TextChunk:
+        """The last chunk, with the time of each stage."""
+        timings_s = request.timings_s(started, asyncio.get_running_loop().time())
+        for stage, seconds in timings_s.items():
+            self._meter.observe(STAGE_SECONDS, seconds, stage=stage)
+        return replace(chunk, timings_s=timings_s)
 
     async def close(self) -> None:
         """End the step that runs; every request that has not ended fails."""

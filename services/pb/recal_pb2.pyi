@@ -254,12 +254,21 @@ class GateCheckRequest(_message.Message):
     def __init__(self, prompt: _Optional[str] = ..., guess: _Optional[_Union[LanguageGuess, _Mapping]] = ..., language_hint: _Optional[str] = ...) -> None: ...
 
 class GateCheckResponse(_message.Message):
-    __slots__ = ("verdict", "n_prompt_tokens")
+    __slots__ = ("verdict", "n_prompt_tokens", "timings_s")
+    class TimingsSEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: float
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
     VERDICT_FIELD_NUMBER: _ClassVar[int]
     N_PROMPT_TOKENS_FIELD_NUMBER: _ClassVar[int]
+    TIMINGS_S_FIELD_NUMBER: _ClassVar[int]
     verdict: Verdict
     n_prompt_tokens: int
-    def __init__(self, verdict: _Optional[_Union[Verdict, _Mapping]] = ..., n_prompt_tokens: _Optional[int] = ...) -> None: ...
+    timings_s: _containers.ScalarMap[str, float]
+    def __init__(self, verdict: _Optional[_Union[Verdict, _Mapping]] = ..., n_prompt_tokens: _Optional[int] = ..., timings_s: _Optional[_Mapping[str, float]] = ...) -> None: ...
 
 class GateBatchCheckRequest(_message.Message):
     __slots__ = ("requests",)

@@ -78,7 +78,7 @@ async def check(ask: Ask, guess: LanguageGuess, behind: Behind, stages: Stages) 
     """Have the gate decide; what happens without it is a row of the policy table."""
     try:
         with stages.timed("gate"):
-            return await stages.within(
+            reading = await stages.within(
                 lambda: behind.gate.check(
                     ask.prompt,
                     guess,
@@ -89,6 +89,8 @@ async def check(ask: Ask, guess: LanguageGuess, behind: Behind, stages: Stages) 
             )
     except (ServiceUnavailable, NotReady) as error:
         return GateReading(without_gate(ask, guess, behind, error), n_prompt_tokens=0)
+    stages.told("gate", reading.timings_s)
+    return reading
 
 
 def without_gate(ask: Ask, guess: LanguageGuess, behind: Behind, error: ServiceError) -> Verdict:
@@ -105,7 +107,10 @@ def without_gate(ask: Ask, guess: LanguageGuess, behind: Behind, error: ServiceE
         raise ServiceUnavailable(f"no verdict, so nothing is generated: {error}")
     bypassed = outcome is Outcome.ALLOW
     if bypassed:
-        behind.meter.count(BYPASSES, language=guess.language or OTHER_LANGUAGE, reason=reason.value)
+        # only of languages that the operator's rows name: a guess may be any of thousands
+        named = {row.language for row in behind.policy.overrides}
+        language = guess.language if guess.language in named else None
+        behind.meter.count(BYPASSES, language=language or OTHER_LANGUAGE, reason=reason.value)
     return Verdict(
         action=Action.NONE if outcome is Outcome.ALLOW else Action.REFUSE,
         reason=reason,

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TypeVar
 
 from services.errors import DeadlinePassed
-from services.telemetry import STAGE_SECONDS, Meter
+from services.telemetry import INNER_STAGES, STAGE_SECONDS, Meter
 
 T = TypeVar("T")
 
@@ -55,6 +55,27 @@ class Stages:
         """Record a stage's time."""
         self.timings_s[stage] = seconds
         self._meter.observe(STAGE_SECONDS, seconds, stage=stage)
+
+    def told(self, outer: str, timings_s: Mapping[str, float]) -> None:
+        """Take over what a service timed itself inside the stage `outer`; it has recorded it."""
+        inner = INNER_STAGES[outer]
+        self.timings_s |= {name: timings_s[name] for name in inner if name in timings_s}
+
+    def ended(self) -> None:
+        """Record what the whole took, and what of it lay between the services.
+
+        `transport` is what their stages took beyond what gate and generation timed themselves:
+        handles, wires, waiting event loops. Without any such times it is not known, and left out.
+        """
+        between = [
+            self.timings_s[outer] - sum(self.timings_s[name] for name in told)
+            for outer, inner in INNER_STAGES.items()
+            if outer in self.timings_s
+            and (told := [name for name in inner if name in self.timings_s])
+        ]
+        if between:
+            self.took("transport", max(0.0, sum(between)))
+        self.took("total", self.elapsed_s)
 
     async def within(self, work: Callable[[], Awaitable[T]], limit_s: float | None = None) -> T:
         """Wait for work, but not past the deadline; it is cancelled then.

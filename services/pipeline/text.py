@@ -20,7 +20,7 @@ async def refuse(
 ) -> AsyncGenerator[TextChunk | Usage, None]:
     """The fixed refusal in the user's language; the model is not called."""
     yield TextChunk(behind.refusals.fixed_refusal(reading.verdict.language), n_tokens=0)
-    stages.took("total", stages.elapsed_s)
+    stages.ended()
     yield Usage(reading.n_prompt_tokens, 0, FinishReason.REFUSED, dict(stages.timings_s))
 
 
@@ -45,7 +45,8 @@ async def generate(
     if last is None or last.finish is None:
         raise ServiceUnavailable(f"generation broke off after {len(text)} pieces of text; retry")
     _count_refusal("".join(text), reading, behind)
-    stages.took("total", stages.elapsed_s)
+    stages.told("generation", last.timings_s)
+    stages.ended()
     n_prompt_tokens = last.n_prompt_tokens or reading.n_prompt_tokens
     yield Usage(n_prompt_tokens, n_tokens, last.finish, dict(stages.timings_s))
 
@@ -53,9 +54,11 @@ async def generate(
 def _count_refusal(text: str, reading: GateReading, behind: Behind) -> None:
     verdict = reading.verdict
     if behind.refusals.is_refusal(text):
+        # a language without a calibration may be any of thousands
+        language = verdict.language if verdict.calibration_version else None
         behind.meter.count(
             REFUSALS_OBSERVED,
-            language=verdict.language or OTHER_LANGUAGE,
+            language=language or OTHER_LANGUAGE,
             action=verdict.action.value,
         )
 

@@ -144,7 +144,7 @@ class GenerationFace:
                 if chunk.text:
                     yield answers.from_text(chunk.text)
                 if chunk.finish is not None:
-                    usage = Usage(chunk.n_prompt_tokens, n_tokens, chunk.finish)
+                    usage = Usage(chunk.n_prompt_tokens, n_tokens, chunk.finish, chunk.timings_s)
                     yield answers.from_generation_usage(usage)
                     return
         raise ServiceUnavailable(f"generation broke off after {n_tokens} tokens; retry")

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from services.crash import whereabouts
-from services.telemetry import REQUESTS, Meter
+from services.telemetry import REQUEST_SECONDS, REQUESTS, Meter
 from services.wire.methods import Method
 from services.wire.status import failure_of, known
 
@@ -39,11 +39,13 @@ class Ledger:
             status = "CANCELLED"
             raise
         finally:
+            seconds = time.perf_counter() - start
             self._meter.count(REQUESTS, method=method.label, status=status)
+            self._meter.observe(REQUEST_SECONDS, seconds, method=method.label)
             log.info(
                 "method=%s status=%s request_id=%s seconds=%.4f",
                 method.label,
                 status,
                 request_id,
-                time.perf_counter() - start,
+                seconds,
             )

@@ -82,7 +82,13 @@ def chunk_of(response: pb.GenerationGenerateResponse) -> TextChunk:
             return TextChunk(response.text, n_tokens=0)
         case "usage":
             usage = usage_of(response.usage)
-            return TextChunk("", usage.n_generated_tokens, usage.finish, usage.n_prompt_tokens)
+            return TextChunk(
+                "",
+                usage.n_generated_tokens,
+                usage.finish,
+                usage.n_prompt_tokens,
+                usage.timings_s,
+            )
     raise InvalidRequest("`frame` is not set; give text or usage")
 
 

@@ -84,6 +84,7 @@ def from_reading(reading: GateReading) -> pb.GateCheckResponse:
     return pb.GateCheckResponse(
         verdict=from_verdict(reading.verdict, with_score=True),
         n_prompt_tokens=reading.n_prompt_tokens,
+        timings_s=dict(reading.timings_s),
     )
 
 
@@ -95,7 +96,9 @@ def reading_of(response: pb.GateCheckResponse) -> GateReading:
     """
     if not response.HasField("verdict"):
         raise InvalidRequest("`verdict` is not set; every answer of the gate has one")
-    return GateReading(verdict_of(response.verdict), response.n_prompt_tokens)
+    return GateReading(
+        verdict_of(response.verdict), response.n_prompt_tokens, dict(response.timings_s)
+    )
 
 
 def from_intervention(intervention: Intervention) -> pb.Intervention:

@@ -12,12 +12,14 @@ from services.embedded.runtime import EmbeddedRuntime, Line
 from services.errors import ArtefactRefused
 from services.pb import recal_pb2 as pb
 from services.pb import recal_pb2_grpc as pb_grpc
+from services.telemetry import INNER_STAGES, STAGES
 from tests.unit.services.embedded.real_line import (
     ENGLISH,
     GERMAN,
     generate,
     running,
     settings_for,
+    started,
     until,
 )
 
@@ -40,6 +42,25 @@ async def test_one_process_answers_with_real_services(checkpoint, artefacts):
     assert usage.usage.n_generated_tokens <= 8
     assert text or usage.usage.finish_reason == pb.FINISH_REASON_END_OF_TEXT
     assert list(info.languages) == ["de", "en"]
+
+
+async def test_the_last_frame_and_the_metrics_tell_every_stage(checkpoint, artefacts):
+    async with (
+        started(settings_for(checkpoint, artefacts)) as runtime,
+        grpc.aio.insecure_channel(runtime.address) as channel,
+    ):
+        *_, usage = await generate(channel, ENGLISH)
+        sample = runtime.meter.registry.get_sample_value
+        counted = {stage: sample("recal_stage_seconds_count", {"stage": stage}) for stage in STAGES}
+        calls = sample("recal_request_seconds_count", {"method": "Recal/Generate"})
+    timings = usage.usage.timings_s
+    assert set(timings) == set(STAGES)
+    inner = [timings[stage] for stages in INNER_STAGES.values() for stage in stages]
+    outer = timings["gate"] + timings["generation"]
+    assert sum(inner) + timings["transport"] == pytest.approx(outer)
+    assert outer <= timings["total"]
+    assert [stage for stage in STAGES if not counted[stage]] == []
+    assert calls == 1
 
 
 async def test_steering_changes_the_text_and_only_of_the_steered(checkpoint, artefacts):

@@ -84,6 +84,26 @@ async def test_a_verdict_comes_from_the_readouts_score_of_the_prompt(gate, qwen2
     assert reading.n_prompt_tokens == len(prompt.token_ids)
 
 
+async def test_a_reading_says_how_long_queue_pass_and_verdict_took(gate, meter):
+    loop = asyncio.get_running_loop()
+    started = loop.time()
+    timings = (await gate.check(PROMPT, SW)).timings_s
+    took = loop.time() - started
+    assert set(timings) == {"gate_queue", "gate_pass", "verdict"}
+    assert min(timings.values()) > 0
+    assert sum(timings.values()) <= took
+    for stage in timings:
+        assert counted(meter, "recal_stage_seconds_count", stage=stage) == 1
+
+
+async def test_a_prompt_that_is_not_scored_has_no_pass_to_time(qwen2, bundle, meter):
+    rows = (Override(Reason.DEADLINE_NEARLY_GONE, Outcome.REFUSE),)
+    gate = GateService(qwen2, Held(bundle), Policy(rows, min_time_left_s=60), meter)
+    reading = await gate.check(PROMPT, SW, timeout_s=30)
+    await gate.close()
+    assert set(reading.timings_s) == {"gate_queue", "verdict"}
+
+
 async def test_many_prompts_get_the_verdicts_that_each_gets_alone(gate):
     prompts = [PROMPT, "hi", "how do I bake bread " * 3, PROMPT + "?"]
     many = await gate.batch_check([GateRequest(prompt, SW) for prompt in prompts])

@@ -110,6 +110,43 @@ async def test_the_last_chunk_says_how_and_after_how_many_tokens_it_ended(roomy)
     assert chunks[-1].n_prompt_tokens > 0
 
 
+async def test_the_last_chunk_says_how_long_queue_prefill_and_decoding_took(end_free, gate):
+    meter = PrometheusMeter()
+    service = GenerationService(end_free, Held(), meter)
+    loop = asyncio.get_running_loop()
+    started = loop.time()
+    gate.is_open.clear()
+    running = asyncio.create_task(collect(service.generate("hi", NONE, Sampling(max_tokens=9))))
+    await entered(gate)
+    waited = asyncio.create_task(collect(service.generate("hi", NONE, Sampling(max_tokens=9))))
+    await asyncio.sleep(0.1)
+    gate.is_open.set()
+    chunks, later = await running, await waited
+    took = loop.time() - started
+    await service.close()
+    assert [chunk.timings_s for chunk in chunks[:-1]] == [{}] * (len(chunks) - 1)
+    timings = chunks[-1].timings_s
+    assert set(timings) == {"generation_queue", "prefill", "decode"}
+    assert timings["prefill"] > 0.09  # it was held up there
+    assert min(timings.values()) >= 0
+    assert sum(timings.values()) <= took
+    assert later[-1].timings_s["generation_queue"] > 0.09
+    for stage in timings:
+        sample = meter.registry.get_sample_value("recal_stage_seconds_count", {"stage": stage})
+        assert sample == 2
+
+
+async def test_text_is_gathered_into_frames_and_stays_the_same(end_free, readouts):
+    gathering = GenerationService(end_free, Held(*readouts), PrometheusMeter(), frame_s=60.0)
+    streaming = GenerationService(end_free, Held(*readouts), PrometheusMeter())
+    frames, pieces = [await collect(s.generate("hi", NONE, LONG)) for s in (gathering, streaming)]
+    await gathering.close()
+    await streaming.close()
+    assert len(frames) == 2 < len(pieces)
+    assert "".join(f.text for f in frames) == "".join(p.text for p in pieces)
+    assert sum(f.n_tokens for f in frames) == sum(p.n_tokens for p in pieces) == 60
+
+
 async def test_text_streams_while_it_is_made(roomy, gate):
     stream = roomy.generate("hi", NONE, LONG)
     async with aclosing(stream):

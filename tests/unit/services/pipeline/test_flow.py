@@ -35,6 +35,7 @@ from services.telemetry import (
     BYPASSES,
     REFUSALS_OBSERVED,
     STAGE_SECONDS,
+    STAGES,
     PrometheusMeter,
 )
 from tests.behind import (
@@ -164,7 +165,8 @@ async def test_a_row_that_steers_without_gate_refuses_since_no_readout_is_named(
 
 async def test_a_bypass_of_the_gate_is_an_operators_choice_and_counted():
     gate = FakeGate(failure=ServiceUnavailable("away"))
-    line = Line(gate=gate, policy=unreachable_rows(Outcome.ALLOW))
+    rows = Policy((Override(Reason.GATE_UNREACHABLE, Outcome.ALLOW, language="sw"),))
+    line = Line(gate=gate, policy=rows)
     verdict, *_ = await line.answer()
     assert (verdict.action, verdict.bypassed) == (Action.NONE, True)
     assert line.counted(BYPASSES, language="sw", reason="gate_unreachable") == 1
@@ -244,6 +246,33 @@ async def test_every_stage_is_observed_once():
         assert line.counted(STAGE_SECONDS, "_count", stage=stage) == 1
 
 
+async def test_what_gate_and_generation_timed_themselves_comes_with_the_last_frame():
+    gate = {"gate_queue": 0.002, "gate_pass": 0.003, "verdict": 0.001, "unheard_of": 1.0}
+    own = {"generation_queue": 0.01, "prefill": 0.02, "decode": 0.03}
+    last = TextChunk("", 0, FinishReason.END_OF_TEXT, 12, own)
+    line = Line(
+        gate=FakeGate(delay_s=0.02, timings_s=gate),
+        generation=FakeGeneration(chunks=(TextChunk("Sawa", 1), last), pause_s=0.05),
+    )
+    timings = (await line.answer())[-1].timings_s
+    assert set(timings) == set(STAGES)
+    assert {stage: timings[stage] for stage in own} == own
+    outside = timings["gate"] - 0.006 + timings["generation"] - 0.06
+    assert timings["transport"] == pytest.approx(outside)
+    assert line.counted(STAGE_SECONDS, "_count", stage="transport") == 1
+    assert line.counted(STAGE_SECONDS, "_count", stage="gate_pass") == 0  # the gate counts it
+
+
+async def test_services_that_time_nothing_leave_transport_unknown():
+    assert "transport" not in (await Line().answer())[-1].timings_s
+
+
+async def test_a_refusal_comes_with_the_gates_own_times():
+    line = Line(gate=FakeGate(REFUSE, timings_s={"gate_pass": 0.003}))
+    timings = (await line.answer())[-1].timings_s
+    assert set(timings) == {"language_id", "gate", "gate_pass", "transport", "total"}
+
+
 @pytest.mark.parametrize("slow", ["gate", "generation"])
 async def test_a_deadline_ends_whatever_is_slow(slow):
     line = Line(
@@ -304,10 +333,18 @@ async def test_concurrent_requests_keep_their_own_clock_and_verdict():
     assert {prompt for prompt, _, _ in line.generation.asked} == {f"prompt {i}" for i in range(8)}
 
 
-async def test_a_missing_language_is_labelled_other_wherever_it_is_counted():
+@pytest.mark.parametrize(
+    ("guess", "verdict"),
+    [
+        (UNKNOWN, replace(STEER, language=None)),
+        (LanguageGuess("xx", 0.9), replace(STEER, language="xx", calibration_version=None)),
+    ],
+    ids=["no language", "one without a calibration"],
+)
+async def test_no_label_names_a_language_without_a_calibration_or_a_row(guess, verdict):
     line = Line(
-        language_id=FakeLanguageId(UNKNOWN),
-        gate=FakeGate(replace(STEER, language=None)),
+        language_id=FakeLanguageId(guess),
+        gate=FakeGate(verdict),
         generation=FakeGeneration(chunks=(TextChunk("siwezi", 1, FinishReason.END_OF_TEXT, 9),)),
         policy=unreachable_rows(Outcome.ALLOW),
     )
