@@ -16,7 +16,7 @@ from rich.console import Console
 from recal.address import front_door
 from recal.doctor.ports import is_free, wanted_ports
 from services.client import RecalClient, ServerInfo
-from services.edge.main import Edge, signalled
+from services.edge.main import Edge, run_edge, signalled
 from services.edge.server import EdgeServer
 from services.errors import ServiceUnavailable
 from services.settings import Settings, SettingsError
@@ -130,6 +130,20 @@ def run_embedded(settings: Settings, console: Console) -> None:
         await serve(EmbeddedRuntime(settings), settings, console)
 
     asyncio.run(run())
+
+
+def run_edge_alone(settings: Settings) -> None:
+    """Serve from the edge in front of a Ray Serve that runs elsewhere, until SIGTERM.
+
+    Raises:
+        SettingsError: it is not said where Ray Serve is, or a port is taken.
+    """
+    if not settings.edge.backend:
+        raise SettingsError(
+            "`edge.backend` is empty; give the address of Serve's gRPC port, e.g. "
+            "RECAL_EDGE__BACKEND=dns:///recal-serve-svc:9000"
+        )
+    run_edge(settings)
 
 
 def run_on_ray(settings: Settings, console: Console) -> None:

@@ -193,6 +193,8 @@ class EdgeSettings(Section):
     """Longer deadlines are cut to this."""
     probe_interval_s: Seconds = 2.0
     """Time between two looks at readiness."""
+    drain_s: Seconds = 5.0
+    """When told to stop, it turns new calls away and lets running ones end for this long."""
 
 
 class ServeSettings(Section):

@@ -30,6 +30,10 @@ Embedded = Annotated[
     bool,
     typer.Option("--embedded/--ray", help="Everything in this process, or Ray Serve and the edge."),
 ]
+EdgeAlone = Annotated[
+    bool,
+    typer.Option("--edge", help="The edge alone; Ray Serve runs elsewhere, at `edge.backend`."),
+]
 Config = Annotated[
     Path | None, typer.Option(help="Settings file; by default the one that RECAL_CONFIG names.")
 ]
@@ -41,6 +45,7 @@ Log = Annotated[LogLevel, typer.Option(help="What is logged, of our own; never a
 
 def serve(
     embedded: Embedded = False,
+    edge: EdgeAlone = False,
     config: Config = None,
     host: Host = None,
     port: Port = None,
@@ -54,9 +59,16 @@ def serve(
     from recal import serve as serving
     from services.settings import load_settings
 
+    if embedded and edge:
+        raise ValueError(
+            "`--edge` goes before Ray Serve, `--embedded` needs none; give one of them"
+        )
     _log_ours(log_level)
     chosen = {"host": host, "port": port, "metrics_port": metrics_port}
     settings = _with_edge(load_settings(config), chosen)
+    if edge:
+        serving.run_edge_alone(settings)
+        return
     run = serving.run_embedded if embedded else serving.run_on_ray
     run(settings, Console())
 

@@ -25,6 +25,9 @@ Probe = Callable[[], Awaitable[None]]
 
 _SELF_TEST_PROMPT = "How do I bake a loaf of bread at home?"
 _PROBE_TIMEOUT_S = 10.0
+LIVE = "live"
+"""Name that is SERVING as long as this process answers, whatever is behind it: for a liveness
+probe, which restarts what it asks."""
 _CANNOT_DECIDE = frozenset({Reason.GATE_UNREACHABLE, Reason.NON_FINITE_ACTIVATION})
 
 
@@ -68,12 +71,17 @@ class Readiness:
     """Keeps the health servicer's statuses true to what a probe finds."""
 
     def __init__(self, services: Sequence[str], probe: Probe, *, interval_s: float) -> None:
-        """Start as NOT_SERVING, for the server as a whole (the empty name) and for each service."""
+        """Speak for the server as a whole (the empty name) and for each service."""
         self.servicer: Any = health.aio.HealthServicer()  # type: ignore[attr-defined]
         self._names = ("", *services)
         self._probe = probe
         self._interval_s = interval_s
         self._ready: bool | None = None
+
+    async def begin(self) -> None:
+        """Publish NOT_SERVING before the port opens: unset, the empty name would read SERVING."""
+        await self.servicer.set(LIVE, health_pb2.HealthCheckResponse.SERVING)
+        await self._publish(False, "starting")
 
     async def look(self) -> bool:
         """Probe once and publish what was found."""

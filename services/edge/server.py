@@ -85,21 +85,26 @@ class EdgeServer:
         self.port = _bind(server, self._settings)
         if self._settings.metrics_port is not None:
             self._metrics = _endpoint(self._settings, self._settings.metrics_port, self._meter)
+        await self.readiness.begin()
         await server.start()
         self._server = server
         await self.readiness.look()
         self._watch = asyncio.create_task(self.readiness.watch())
         log.info("listening on %s", self.address)
 
-    async def stop(self, grace_s: float = 5.0) -> None:
-        """Say NOT_SERVING, let running calls end for `grace_s`, then cancel them."""
+    async def stop(self, grace_s: float | None = None) -> None:
+        """Say NOT_SERVING, let running calls end, then cancel them.
+
+        Args:
+            grace_s: how long they may run on; None: `edge.drain_s`.
+        """
         await self.readiness.leave()
         if self._watch is not None:
             self._watch.cancel()
             with suppress(asyncio.CancelledError):
                 await self._watch
         if self._server is not None:
-            await self._server.stop(grace_s)
+            await self._server.stop(self._settings.drain_s if grace_s is None else grace_s)
         if self._metrics is not None:
             await asyncio.to_thread(self._metrics.stop)
 

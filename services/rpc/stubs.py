@@ -35,12 +35,13 @@ CHANNEL_OPTIONS = (
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 2000),
     ("grpc.keepalive_time_ms", 60_000),
+    ("grpc.service_config", '{"loadBalancingConfig": [{"round_robin": {}}]}'),
 )
-"""Find a restarted service again within seconds."""
+"""Find a restarted service again within seconds, and use every address that a name stands for."""
 
 
 def open_channel(address: str) -> grpc.aio.Channel:
-    """A channel to a service; `address` as in `host:port`."""
+    """A channel to a service; `address` as in `host:port` or `dns:///name:port`."""
     return grpc.aio.insecure_channel(address, options=CHANNEL_OPTIONS)
 
 

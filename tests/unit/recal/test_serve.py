@@ -182,6 +182,8 @@ def test_without_reflection_grpcurl_is_given_the_contract() -> None:
         (["--port", "70000"], "--port 70000"),
         (["--metrics-port", "-1"], "--metrics-port -1"),
         (["--config", "no-such-file.yaml"], "no-such-file.yaml"),
+        (["--edge"], "RECAL_EDGE__BACKEND"),
+        (["--edge", "--embedded"], "give one of them"),
     ],
 )
 def test_bad_options_end_with_one_line(options: list[str], words: str) -> None:

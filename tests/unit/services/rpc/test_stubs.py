@@ -19,7 +19,7 @@ from services.rpc.call import current_request_id
 from services.rpc.stubs import GateStub, GenerationStub, LanguageIdStub, open_channel
 from services.wire.methods import GATE
 from tests.behind import DESCRIPTION, STEER, SWAHILI, TEXT, FakeGate, FakeGeneration, FakeLanguageId
-from tests.unit.services.edge.line import Fakes, connected
+from tests.unit.services.edge.line import Fakes, connected, serving
 from tests.unit.services.rpc.mute import mute_gate
 
 EDIT = Intervention(Action.STEER, "readout@3", "sw@7")
@@ -110,3 +110,16 @@ async def test_closing_the_stream_early_closes_generation():
         await chunks.aclose()
         await asyncio.sleep(0.2)
         assert fakes.generation.n_closed == 1
+
+
+async def test_a_channel_spreads_its_calls_over_all_addresses_of_a_name():
+    first, second = Fakes(), Fakes()
+    async with serving(first) as one, serving(second) as two:
+        first.gate.asked.clear()  # the servers' own self-tests
+        second.gate.asked.clear()
+        channel = open_channel(f"ipv4:{one.address},{two.address}")
+        stub = GateStub(channel)
+        async with asyncio.timeout(10):
+            while not (first.gate.asked and second.gate.asked):
+                await stub.check("habari", SWAHILI, timeout_s=5)
+        await channel.close()
