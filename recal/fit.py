@@ -16,7 +16,7 @@ from recal.maths.direction import ProjectionStatistics, pooled_direction, projec
 from recal.maths.logistic import Folded, score_pair
 from recal.maths.paper import RANK as PAPERS_RANK
 from recal.maths.paper import f1_threshold, fit_paper
-from recal.maths.readout import fit_ranks, fit_wide, source_of
+from recal.maths.readout import fit_projection, fit_ranks, fit_wide, source_of
 from recal.maths.source import SourceStatistics, pooled_within_sd, source_statistics
 from recal.maths.transfer import summed
 from recal.maths.two_class import FloatArray, TwoClass, pooled_scores
@@ -258,6 +258,31 @@ def fit_translations(
         column = wide.weight / np.linalg.norm(wide.weight)
         parts.append(FittedPart(place, folded, column[:, None]))
     return _put_together(parts, activations, (language,))
+
+
+def fit_projections(
+    activations: Activations, chosen: Sequence[Candidate], plan: FitPlan
+) -> FittedParts:
+    """The projection on the source languages' direction at each chosen place, in the same shares.
+
+    Args:
+        activations: of the source languages, at least at these places.
+        chosen: places and shares as of `fit_parts`; a projection has rank 1, whatever they say.
+        plan: names the source languages.
+
+    Raises:
+        ValueError: nothing is chosen, as `by_language` and `fit_projection`, or the classes of the
+            source languages do not come out the right way round.
+    """
+    if not chosen:
+        raise ValueError("no place was chosen to read; at least one is needed")
+    parts = []
+    for place, _, share in chosen:
+        rows = by_language(activations, place.layer, plan.source_languages, place.reading)
+        folded = fit_projection(rows)
+        column = folded.weight / np.linalg.norm(folded.weight)
+        parts.append(FittedPart(place, folded, column[:, None], share))
+    return _put_together(parts, activations, plan.source_languages)
 
 
 def fit(

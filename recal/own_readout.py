@@ -57,24 +57,18 @@ class FittedOwn:
 
     language: str
     readout: OwnReadout
-    scores: TwoClass
-    """Of the translations, each by a fit that had not seen it; in the readout's unit."""
+    scores: TwoClass | None
+    """Of the translations, each by a fit that had not seen it; in the readout's unit. None: no
+    prompt of the language was fitted on, and source languages score by the same weights."""
     source: SourceStatistics
-    """Of these scores; takes the source languages' place for every estimator."""
+    """Of these scores, or of the source languages' where there are none; takes the place of the
+    frozen readout's for every estimator."""
     prompts: tuple[Prompt, ...]
     """The translations. Their own scores flatter them, so none may set or test a threshold."""
+    said: str
+    """How it came to be, in a line."""
     warnings: tuple[str, ...] = ()
     """Which translations were left out and why; ids, never texts."""
-
-    @property
-    def said(self) -> str:
-        """How it came to be, in a line."""
-        found = self.readout.statistics
-        return (
-            f"{self.readout.method} from {found['n_harmful']:.0f} harmful and "
-            f"{found['n_harmless']:.0f} harmless translations: AUC {found['auc']:.3f} on those "
-            f"that a fit had not seen, {found['frozen_auc']:.3f} by the frozen readout"
-        )
 
 
 def own_method(name: str) -> OwnMethod:
@@ -137,7 +131,7 @@ def fit_own(
     own = OwnReadout(
         tuple(_part_of(each, unit) for each in fitted), method, _statistics(source, scores, frozen)
     )
-    return FittedOwn(language, own, scores, source, labelled.prompts, labelled.warnings)
+    return FittedOwn(language, own, scores, source, labelled.prompts, _said(own), labelled.warnings)
 
 
 def refuse_translations(own: FittedOwn, prompts: Iterable[Prompt], what: str) -> None:
@@ -247,6 +241,15 @@ def _teacher(
             f"parallel id, the first is `{missing[0]}`; give all, or use `translate_train`"
         )
     return np.array([np.mean(found[p.parallel_id]) for p in prompts])
+
+
+def _said(own: OwnReadout) -> str:
+    found = own.statistics
+    return (
+        f"{own.method} from {found['n_harmful']:.0f} harmful and "
+        f"{found['n_harmless']:.0f} harmless translations: AUC {found['auc']:.3f} on those "
+        f"that a fit had not seen, {found['frozen_auc']:.3f} by the frozen readout"
+    )
 
 
 def _statistics(source: SourceStatistics, scores: TwoClass, frozen: TwoClass) -> dict[str, float]:

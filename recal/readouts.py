@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 from recal.choose import Choice, choose
 from recal.collect import Activations, Report, collect, refuse_missing_class
+from recal.direction_readout import fit_direction
 from recal.fit import FitPlan, fit
 from recal.judge import Judge
 from recal.maths.zone_width import WidthChoice
@@ -106,13 +107,8 @@ def make_readout(
         fit_plan=plan.fit,
         watch=SearchWatch(told.searched, told.tried),
     )
-    readout = fit(
-        activations,
-        backbone.identity,
-        chosen=choice.members,
-        steering=found.steering,
-        plan=plan.fit,
-        provenance=_provenance(choice, found, judge, train),
+    readout = _fit(
+        activations, backbone, choice, found, plan.fit, _provenance(choice, found, judge, train)
     )
     width = _width(
         readout,
@@ -124,6 +120,26 @@ def make_readout(
     )
     saved = save_readout(readout if width is None else with_zone_width(readout, width), directory)
     return MadeReadout(saved, directory, choice, found, activations, width)
+
+
+def _fit(
+    activations: Activations,
+    backbone: Backbone,
+    choice: Choice,
+    found: Found,
+    plan: FitPlan,
+    provenance: Mapping[str, str],
+) -> Readout:
+    """The readout of the chosen places, with its direction readout beside it."""
+    made = fit(
+        activations,
+        backbone.identity,
+        chosen=choice.members,
+        steering=found.steering,
+        plan=plan,
+        provenance=provenance,
+    )
+    return replace(made, fallback=fit_direction(activations, choice.members, plan))
 
 
 def _labelled(prompts: Sequence[Prompt], plan: ReadoutPlan, split: Split) -> list[Prompt]:

@@ -38,7 +38,7 @@ class ScoredBy(NamedTuple):
         return cls(own.readout, own.source, own)
 
     def gather(self, examples: Activations | None, language: str, beside: Beside) -> Gathered:
-        """A language's evidence; with an own readout its translations are a part of it.
+        """A language's evidence; of a readout fitted on translations they are a part of it.
 
         Raises:
             ValueError: as `recal.evidence.gather`; with an own readout, a prompt is one of its
@@ -52,6 +52,8 @@ class ScoredBy(NamedTuple):
             if given is not None:
                 self.refuse_translations(given, what)
         found = gather(self.by, examples, language, beside)
+        if own.scores is None:
+            return found
         evidence = replace(found.evidence, translated=own.scores)
         return found._replace(evidence=evidence, used=(*found.used, *own.prompts))
 
@@ -69,7 +71,7 @@ class ScoredBy(NamedTuple):
 
         Cross-fitted ones are not: five fits made them, and a sixth serves.
         """
-        if self.own is None:
+        if self.own is None or self.own.scores is None:
             return gathered.evidence
         return replace(gathered.evidence, translated=None)
 
@@ -92,12 +94,14 @@ def _refuse_other_unit(own: FittedOwn, language: str, beside: Beside) -> None:
             f"the own readout is of `{own.language}` and scores no prompt of `{language}`; fit one "
             "of that language"
         )
-    given = {
-        "source translations": beside.sources,
-        "parallel prompts": beside.parallel,
-        "other languages' thresholds": beside.prior,
-        "translated prompts": beside.translated,
-    }
+    given: dict[str, object] = {"other languages' thresholds": beside.prior}
+    if own.scores is not None:
+        # weights of this language alone say nothing of a prompt in another
+        given |= {
+            "source translations": beside.sources,
+            "parallel prompts": beside.parallel,
+            "translated prompts": beside.translated,
+        }
     strange = [name for name, each in given.items() if each is not None]
     if strange:
         raise ValueError(

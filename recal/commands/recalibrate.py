@@ -15,17 +15,18 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from recal.collect import Activations
-    from recal.evidence import Beside
-    from recal.evidence_files import Collect, EvidenceFiles
-    from recal.own_readout import FittedOwn
+    from recal.evidence_files import Collect, Collected, EvidenceFiles
     from recal.prompts import Prompt
-    from recal.recalibrate import Recalibrated
+    from recal.recalibrate import Recalibrated, RecalibrationPlan
     from services.backbone.load import Backbone
     from services.readout.bundle import Calibration, Readout
     from services.settings import Settings
 
 REGISTRY, NONE = "registry", "none"
 """Values of `--prior` that are no folder."""
+
+AUTO = "auto"
+"""Value of `--own`: whichever the disagreement on unlabelled prompts says."""
 
 _ESTIMATORS = (
     "auto, midpoint, paper_f1, empirical_bayes, bias_only or paired; without labels: unlabelled, "
@@ -60,8 +61,10 @@ Translated = Annotated[
 Own = Annotated[
     str,
     typer.Option(
-        help="Fit a readout of its own on `--translated`, and let that score the language: "
-        "`translate_train` by their labels, `distil` by the frozen scores of `--sources`."
+        help="What scores the language in place of the frozen readout. Fitted on `--translated`: "
+        "`translate_train` by their labels, `distil` by the frozen scores of `--sources`. "
+        "`direction`: projections on the source languages' difference in means; `auto`: these, "
+        "where the two decide differently on more than 30 % of `--unlabelled`."
     ),
 ]
 PriorFrom = Annotated[
@@ -115,7 +118,6 @@ def recalibrate(
     from recal.languages import refuse_unknown_tag
     from recal.maths.estimators.catalogue import estimator_of
     from recal.recalibrate import RecalibrationPlan
-    from recal.recalibrate import recalibrate as run
     from services.readout.artefact import load_readout
 
     refuse_unknown_tag(language)
@@ -130,61 +132,89 @@ def recalibrate(
     backbone = whole_backbone(settings.backbone, threads=settings.threads)
     frozen = load_readout(readout, backbone=backbone.identity)
     folder = out if out is not None else settings.state_dir / "calibrations" / language
-    others = [] if own else _others(prior, settings, backbone, frozen, console)
+    others = [] if own not in ("", AUTO) else _others(prior, settings, backbone, frozen, console)
     found = collect_evidence(files, language, _collecting(backbone, frozen, console))
-    beside, weights = _beside(found.beside, own, others, frozen, language)
-    made = run(
-        frozen,
-        found.examples,
-        language,
-        plan=plan,
-        beside=beside,
-        own=weights,
-        held_out=found.held_out,
-    )
+    made = _made(own, frozen, found, language, plan, others)
     _save(made, folder, frozen, console, warnings=_foreign(found.examples, settings))
 
 
 def _refuse_frozen(own: str, files: EvidenceFiles, prior: str) -> None:
-    """Check that nothing is given beside an own readout that is of the frozen score alone."""
-    from recal.own_readout import own_method
+    """Check that what is asked for has what it needs, and nothing that is of another score."""
+    from recal.direction_readout import DIRECTION
+    from recal.own_readout import OWN_METHODS
 
-    if not own:
+    if own and own not in (*OWN_METHODS, DIRECTION, AUTO):
+        raise ValueError(
+            f"no own readout is called `{own}`; choose one of "
+            f"{', '.join((*OWN_METHODS, DIRECTION, AUTO))}"
+        )
+    if own == AUTO and files.unlabelled is None:
+        raise ValueError(
+            f"`--own {AUTO}` compares two readouts on prompts without labels; give them by "
+            "`--unlabelled`"
+        )
+    if own in OWN_METHODS:
+        _refuse_beside_translations(own, files)
+    if own in ("", AUTO) or prior in ("", NONE):
         return
-    method = own_method(own)
+    raise ValueError(
+        f"`--prior {prior}` is of the frozen score, in another unit than that of `--own {own}`; "
+        "leave one of them out"
+    )
+
+
+def _refuse_beside_translations(own: str, files: EvidenceFiles) -> None:
     if files.translated is None:
         raise ValueError(f"`--own {own}` is fitted on translations; give them by `--translated`")
-    if files.parallel is not None or prior not in ("", NONE):
-        what = "--parallel" if files.parallel is not None else f"--prior {prior}"
+    if files.parallel is not None:
         raise ValueError(
-            f"`{what}` is of the frozen score, in another unit than that of `--own {own}`; leave "
-            "one of them out"
+            f"`--parallel` is of the frozen score, in another unit than that of `--own {own}`; "
+            "leave one of them out"
         )
-    if (files.sources is None) == (method == "distil"):
+    if (files.sources is None) == (own == "distil"):
         raise ValueError(
             "`--own distil` is taught by `--sources`, the prompts that were translated; give them"
-            if method == "distil"
+            if own == "distil"
             else f"`--own {own}` has no use for `--sources`; leave it out, or use `--own distil`"
         )
 
 
-def _beside(
-    given: Beside, own: str, others: Sequence[Calibration], readout: Readout, language: str
-) -> tuple[Beside, FittedOwn | None]:
-    """What is known beside examples: of the frozen score, or an own readout and the rest."""
+def _made(
+    own: str,
+    readout: Readout,
+    found: Collected,
+    language: str,
+    plan: RecalibrationPlan,
+    others: Sequence[Calibration],
+) -> Recalibrated:
+    """The calibration, by whatever is to score the language."""
     from dataclasses import replace
 
+    from recal.direction_readout import DIRECTION
+    from recal.fallback import by_direction, by_either
     from recal.own_readout import fit_own, own_method
     from recal.prior import own_thresholds, prior_for, rho_for
+    from recal.recalibrate import recalibrate as run
 
-    if not own:
-        prior = prior_for(language, own_thresholds(others, readout))
-        return replace(given, prior=prior, rho=rho_for(language, others, readout)), None
-    if given.translated is None:
-        raise ValueError(f"`--own {own}` is fitted on translations; give them by `--translated`")
-    method = own_method(own)
-    fitted = fit_own(readout, given.translated, language, method=method, sources=given.sources)
-    return replace(given, translated=None, sources=None), fitted
+    given, examples, held_out = found.beside, found.examples, found.held_out
+    if own not in ("", AUTO, DIRECTION):
+        if given.translated is None:
+            raise ValueError(f"`--own {own}` is fitted on translations; give `--translated`")
+        method = own_method(own)
+        weights = fit_own(readout, given.translated, language, method=method, sources=given.sources)
+        beside = replace(given, translated=None, sources=None)
+        return run(
+            readout, examples, language, plan=plan, beside=beside, own=weights, held_out=held_out
+        )
+    prior = prior_for(language, own_thresholds(others, readout))
+    beside = replace(given, prior=prior, rho=rho_for(language, others, readout))
+    if given.unlabelled is not None and (readout.fallback is not None or own):
+        either = by_either(readout, examples, language, plan=plan, beside=beside, held_out=held_out)
+        if own == AUTO:
+            return either.chosen()
+        return either.direction_signed() if own == DIRECTION else either.frozen_signed()
+    run_by = by_direction if own == DIRECTION else run
+    return run_by(readout, examples, language, plan=plan, beside=beside, held_out=held_out)
 
 
 def _collecting(backbone: Backbone, readout: Readout, console: Console) -> Collect:
@@ -263,6 +293,7 @@ def _warn(console: Console, warnings: Sequence[str]) -> None:
 def _save(
     made: Recalibrated, folder: Path, readout: Readout, console: Console, *, warnings: Sequence[str]
 ) -> None:
+    from recal.fallback import DISAGREEMENT
     from recal.scored_by import OWN_READOUT
     from services.readout.artefact import save_calibration
 
@@ -284,3 +315,5 @@ def _save(
     )
     if parts:
         console.print(f"made of: {parts}", highlight=False)
+    if DISAGREEMENT in saved.provenance:
+        console.print(f"readouts: {saved.provenance[DISAGREEMENT]}", highlight=False)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from recal.maths.direction import directions_by_language
+from recal.maths.direction import directions_by_language, pooled_direction
 from recal.maths.logistic import Folded, Logistic, fit_logistic, fold, logits, score_pair
 from recal.maths.source import SourceStatistics, pooled_within_sd, source_statistics
 from recal.maths.subspace import basis
@@ -92,6 +92,31 @@ def fit_wide(rows: TwoClass, *, c: float) -> Folded:
     logistic = fit_logistic({"": rows}, c=c)
     per_coordinate = logistic.weights / logistic.scale
     return Folded(per_coordinate, logistic.bias - float(per_coordinate @ logistic.centre))
+
+
+def fit_projection(residuals: Mapping[str, TwoClass]) -> Folded:
+    """The projection on the source languages' pooled direction: rank 1, and no weight is learned.
+
+    Args:
+        residuals: by language, (n, d_model) and (m, d_model) at one place.
+
+    Returns:
+        Residual to score, in pooled within-class standard deviations of the source languages; 0 is
+        halfway between their class means, each language weighing the same.
+
+    Raises:
+        ValueError: as `pooled_direction` and `pooled_within_sd`.
+
+    Source: arXiv:2606.01196, whose steering direction this is; it reads by other weights.
+    """
+    direction = pooled_direction(residuals)
+    projections = {
+        language: TwoClass(rows.harmful @ direction, rows.harmless @ direction)
+        for language, rows in residuals.items()
+    }
+    unit = pooled_within_sd(projections)
+    midway = float(np.mean([np.mean([a.mean(), b.mean()]) for a, b in projections.values()]))
+    return Folded(direction / unit, -midway / unit)
 
 
 def source_of(scores: Mapping[str, TwoClass]) -> SourceStatistics:

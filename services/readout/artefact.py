@@ -47,6 +47,9 @@ CALIBRATION_TENSORS = "calibration.safetensors"
 RELEASE_DIRECTION = "release_direction"
 """Tensor that is there exactly where the readout releases at a layer of its own."""
 
+OWN_WEIGHT, FALLBACK_WEIGHT = "weight", "fallback"
+"""What tensors of an own readout are called, in a calibration's file and in a readout's."""
+
 _READOUT_FILES = frozenset({READOUT_JSON, READOUT_TENSORS})
 _CALIBRATION_FILES = frozenset({CALIBRATION_JSON})
 _OWN_READOUT_FILES = frozenset({CALIBRATION_TENSORS})
@@ -160,7 +163,7 @@ def refuse_other_backbone(
 
 
 def _readout_files(readout: Readout) -> dict[str, bytes]:
-    fields = {
+    fields: dict[str, object] = {
         "schema_version": PLAIN_VERSION,
         "parts": [_part_fields(part) for part in readout.parts],
         **{name: getattr(readout, name) for name in _SHARED_READOUT_FIELDS},
@@ -170,8 +173,12 @@ def _readout_files(readout: Readout) -> dict[str, bytes]:
         tensors |= {f"weight.{index}": part.linear.weight, f"basis.{index}": part.basis}
     if readout.steering.release.direction is not None:
         tensors[RELEASE_DIRECTION] = readout.steering.release.direction
+    without = frozenset({"fallback"} if readout.fallback is None else ())
+    if readout.fallback is not None:
+        fields["fallback"] = _own_fields(readout.fallback)
+        tensors |= _own_tensors(readout.fallback, FALLBACK_WEIGHT)
     return {
-        READOUT_JSON: _json_of(ReadoutRecord, fields, "readout"),
+        READOUT_JSON: _json_of(ReadoutRecord, fields, "readout", without),
         READOUT_TENSORS: written(tensors),
     }
 
@@ -182,7 +189,9 @@ def _part_fields(part: ReadoutPart) -> dict[str, object]:
 
 
 _SHARED_READOUT_FIELDS = tuple(
-    name for name in ReadoutRecord.model_fields if name not in ("schema_version", "parts")
+    name
+    for name in ReadoutRecord.model_fields
+    if name not in ("schema_version", "parts", "fallback")
 )
 _CALIBRATION_FIELDS = tuple(
     name for name in CalibrationRecord.model_fields if name not in ("schema_version", "own")
@@ -202,17 +211,20 @@ def _calibration_files(calibration: Calibration) -> dict[str, bytes]:
     if calibration.own is None:
         without = frozenset({"own"})
         return {CALIBRATION_JSON: _json_of(CalibrationRecord, fields, "calibration", without)}
-    own = calibration.own
-    fields["own"] = {
-        "method": own.method,
-        "parts": [{**part.place._asdict(), "bias": part.linear.bias} for part in own.parts],
-        "statistics": own.statistics,
-    }
-    tensors = {f"weight.{index}": part.linear.weight for index, part in enumerate(own.parts)}
+    fields["own"] = _own_fields(calibration.own)
     return {
         CALIBRATION_JSON: _json_of(CalibrationRecord, fields, "calibration"),
-        CALIBRATION_TENSORS: written(tensors),
+        CALIBRATION_TENSORS: written(_own_tensors(calibration.own, OWN_WEIGHT)),
     }
+
+
+def _own_fields(own: OwnReadout) -> dict[str, object]:
+    parts = [{**part.place._asdict(), "bias": part.linear.bias} for part in own.parts]
+    return {"method": own.method, "parts": parts, "statistics": own.statistics}
+
+
+def _own_tensors(own: OwnReadout, named: str) -> dict[str, Tensor]:
+    return {f"{named}.{index}": part.linear.weight for index, part in enumerate(own.parts)}
 
 
 def _json_of(
@@ -244,6 +256,11 @@ def _readout_of(sealed: Sealed, label: str) -> Readout:
         created=record.created,
         histogram=_histogram_of(record.histogram),
         provenance=record.provenance,
+        fallback=(
+            None
+            if record.fallback is None
+            else _own_readout_of(record.fallback, tensors, FALLBACK_WEIGHT)
+        ),
     )
 
 
@@ -305,6 +322,8 @@ def _check_tensors(tensors: Mapping[str, Tensor], record: ReadoutRecord, label: 
         shapes |= {f"weight.{index}": (d_model,), f"basis.{index}": (d_model, part.rank)}
     if record.steering.release.layer is not None:
         shapes[RELEASE_DIRECTION] = (d_model,)
+    if record.fallback is not None:
+        shapes |= _own_shapes(record.fallback, FALLBACK_WEIGHT, d_model)
     refuse_odd(tensors, shapes, label, again=_REFIT)
 
 
@@ -331,17 +350,23 @@ def _calibration_of(sealed: Sealed, label: str) -> Calibration:
             f"run `{_RECALIBRATE}` again"
         )
     if record.own is not None and raw is not None:
-        fields["own"] = _own_readout_of(record.own, raw, record.backbone.d_model, label)
+        tensors = parsed(raw, label, CALIBRATION_TENSORS, again=_RECALIBRATE)
+        shapes = _own_shapes(record.own, OWN_WEIGHT, record.backbone.d_model)
+        refuse_odd(tensors, shapes, label, again=_RECALIBRATE)
+        fields["own"] = _own_readout_of(record.own, tensors, OWN_WEIGHT)
     return Calibration(**fields)
 
 
-def _own_readout_of(record: OwnReadoutRecord, raw: bytes, d_model: int, label: str) -> OwnReadout:
-    tensors = parsed(raw, label, CALIBRATION_TENSORS, again=_RECALIBRATE)
-    shapes = {f"weight.{index}": (d_model,) for index in range(len(record.parts))}
-    refuse_odd(tensors, shapes, label, again=_RECALIBRATE)
+def _own_shapes(record: OwnReadoutRecord, named: str, d_model: int) -> dict[str, tuple[int, ...]]:
+    return {f"{named}.{index}": (d_model,) for index in range(len(record.parts))}
+
+
+def _own_readout_of(
+    record: OwnReadoutRecord, tensors: Mapping[str, Tensor], named: str
+) -> OwnReadout:
     parts = (
         OwnPart(
-            Place(part.layer, part.reading), LinearReadout(tensors[f"weight.{index}"], part.bias)
+            Place(part.layer, part.reading), LinearReadout(tensors[f"{named}.{index}"], part.bias)
         )
         for index, part in enumerate(record.parts)
     )

@@ -251,6 +251,9 @@ class Readout:
     created: str
     histogram: ScoreHistogram | None = None
     provenance: Mapping[str, str] = field(default_factory=dict)
+    fallback: OwnReadout | None = None
+    """The direction readout: projections on the source languages' difference in means at the same
+    places, of which a language's calibration may make its own. None in artefacts older than it."""
     digest: str = ""
     version: str = ""
 
@@ -259,6 +262,8 @@ class Readout:
             raise ValueError("a readout reads at least one place")
         if len(set(self.places)) < len(self.parts):
             raise ValueError(f"a readout reads each place once, not {self.places}")
+        if self.fallback is not None:
+            self.fallback.refuse_other_places(self.places)
 
     @property
     def places(self) -> tuple[Place, ...]:

@@ -153,43 +153,6 @@ class PartRecord(Record):
     share: Annotated[float, Field(gt=0.0)]
 
 
-class ReadoutRecord(Record):
-    """`readout.json`: everything of a readout that is not a tensor."""
-
-    schema_version: Literal[2]
-    parts: Annotated[tuple[PartRecord, ...], Field(min_length=1)]
-    source_languages: Annotated[tuple[Language, ...], Field(min_length=1)]
-    steering: SteeringRecord
-    backbone: BackboneRecord
-    source_threshold: float
-    source_statistics: Mapping[Name, float]
-    created: Name
-    histogram: HistogramRecord | None
-    provenance: Mapping[Name, Note]
-
-    _created = check("created")(_rfc3339)
-
-    @model_validator(mode="after")
-    def _places_differ(self) -> Self:
-        places = {(part.layer, part.reading) for part in self.parts}
-        if len(places) < len(self.parts):
-            raise ValueError("it reads the same place twice")
-        return self
-
-    @model_validator(mode="after")
-    def _layers_exist(self) -> Self:
-        for what, layer in (
-            ("reads", max(part.layer for part in self.parts)),
-            ("steers", self.steering.layer),
-            ("releases", self.steering.release.layer),
-        ):
-            if layer is not None and layer >= self.backbone.n_layers:
-                raise ValueError(
-                    f"it {what} layer {layer} of a backbone with {self.backbone.n_layers} layers"
-                )
-        return self
-
-
 class OwnPartRecord(Record):
     """What a language's own readout makes of one place; its weight is a tensor."""
 
@@ -209,6 +172,52 @@ class OwnReadoutRecord(Record):
     def _places_differ(self) -> Self:
         if len({(part.layer, part.reading) for part in self.parts}) < len(self.parts):
             raise ValueError("its own readout reads the same place twice")
+        return self
+
+
+class ReadoutRecord(Record):
+    """`readout.json`: everything of a readout that is not a tensor."""
+
+    schema_version: Literal[2]
+    parts: Annotated[tuple[PartRecord, ...], Field(min_length=1)]
+    source_languages: Annotated[tuple[Language, ...], Field(min_length=1)]
+    steering: SteeringRecord
+    backbone: BackboneRecord
+    source_threshold: float
+    source_statistics: Mapping[Name, float]
+    created: Name
+    histogram: HistogramRecord | None
+    provenance: Mapping[Name, Note]
+    fallback: OwnReadoutRecord | None = None
+
+    _created = check("created")(_rfc3339)
+
+    @model_validator(mode="after")
+    def _places_differ(self) -> Self:
+        places = {(part.layer, part.reading) for part in self.parts}
+        if len(places) < len(self.parts):
+            raise ValueError("it reads the same place twice")
+        return self
+
+    @model_validator(mode="after")
+    def _fallback_reads_what_is_read(self) -> Self:
+        read = [(part.layer, part.reading) for part in self.parts]
+        mine = [(part.layer, part.reading) for part in self.fallback.parts] if self.fallback else []
+        if mine != [place for place in read if place in mine]:
+            raise ValueError("its fallback reads other places, or in another order")
+        return self
+
+    @model_validator(mode="after")
+    def _layers_exist(self) -> Self:
+        for what, layer in (
+            ("reads", max(part.layer for part in self.parts)),
+            ("steers", self.steering.layer),
+            ("releases", self.steering.release.layer),
+        ):
+            if layer is not None and layer >= self.backbone.n_layers:
+                raise ValueError(
+                    f"it {what} layer {layer} of a backbone with {self.backbone.n_layers} layers"
+                )
         return self
 
 

@@ -3,8 +3,10 @@
 from pathlib import Path
 
 import pytest
+import torch
 
 from recal.collect import collect
+from recal.direction_readout import fit_direction
 from recal.fit import FitPlan
 from recal.generate import Generator
 from recal.judge import PhraseJudge
@@ -68,6 +70,16 @@ def test_a_readout_is_made_and_saved_from_prompts_alone(backbone: Backbone, tmp_
     assert loaded.source_languages == ("en", "de")
     assert loaded.provenance["judge"] == "phrases"
     assert f"of {len(made.choice.tried)} candidates" in loaded.provenance["choice"]
+
+
+def test_the_direction_readout_is_kept_beside_it(backbone: Backbone, tmp_path: Path) -> None:
+    made = _make(backbone, _prompts(), tmp_path / "readout")
+    kept = load_readout(tmp_path / "readout").fallback
+    assert kept is not None
+    assert kept.places == made.readout.places
+    fitted = fit_direction(made.activations, made.choice.members, FitPlan(LANGUAGES[:2], ()))
+    for one, other in zip(kept.parts, fitted.parts, strict=True):
+        assert torch.allclose(one.linear.weight, other.linear.weight)
 
 
 def test_development_languages_choose_the_untouched_zone(

@@ -10,12 +10,20 @@ from types import SimpleNamespace
 import pytest
 from rich.console import Console
 
-from recal.commands.recalibrate import _others, _refuse_frozen, _save
-from recal.evidence_files import EvidenceFiles
-from recal.recalibrate import Recalibrated
+from recal.commands.recalibrate import AUTO, _made, _others, _refuse_frozen, _save
+from recal.direction_readout import DIRECTION
+from recal.evidence import Beside
+from recal.evidence_files import Collected, EvidenceFiles
+from recal.fallback import DISAGREEMENT, disagreement_of
+from recal.recalibrate import Recalibrated, RecalibrationPlan
 from services.readout.artefact import save_calibration
+from services.readout.bundle import Readout
 from services.settings import Settings
+from tests.unit.recal.test_direction_readout import direction, prompts, readout
+from tests.unit.recal.test_fallback import broken
 from tests.unit.services.readout.factories import BACKBONE, a_calibration, a_readout, an_own_readout
+
+__all__ = ["broken", "direction", "readout"]  # the fixtures
 
 RUNNING = SimpleNamespace(identity=BACKBONE)
 
@@ -84,7 +92,14 @@ FILE = Path("translated.jsonl")
 @pytest.mark.parametrize(
     ("own", "files", "prior", "words"),
     [
-        ("best", EvidenceFiles(translated=FILE), "", "choose one of translate_train, distil"),
+        (
+            "best",
+            EvidenceFiles(translated=FILE),
+            "",
+            "`best`; choose one of translate_train, distil, direction, auto",
+        ),
+        ("auto", EvidenceFiles(), "", "give them by `--unlabelled`"),
+        ("direction", EvidenceFiles(), "registry", "`--prior registry` is of the frozen score"),
         ("translate_train", EvidenceFiles(), "", "give them by `--translated`"),
         ("distil", EvidenceFiles(translated=FILE), "", "is taught by `--sources`"),
         (
@@ -119,6 +134,54 @@ def test_what_an_own_readout_needs_is_taken(prior: str) -> None:
     _refuse_frozen("translate_train", EvidenceFiles(translated=FILE, unlabelled=FILE), prior)
     _refuse_frozen("distil", EvidenceFiles(translated=FILE, sources=FILE), prior)
     _refuse_frozen("", EvidenceFiles(parallel=FILE, sources=FILE), "registry")
+    _refuse_frozen("direction", EvidenceFiles(parallel=FILE, sources=FILE), prior)
+    _refuse_frozen("auto", EvidenceFiles(unlabelled=FILE), "registry")
+
+
+def given(n: int = 0) -> Collected:
+    """Four examples a class, and twice n prompts without labels."""
+    return Collected(prompts(4, 31), Beside(unlabelled=prompts(n, 41) if n else None), None)
+
+
+def made_by(own: str, by: Readout, found: Collected) -> Recalibrated:
+    return _made(own, by, found, "sw", RecalibrationPlan(), [])
+
+
+@pytest.mark.parametrize(("own", "method"), [("", None), (DIRECTION, DIRECTION)])
+@pytest.mark.parametrize("n", [0, 30])
+def test_what_is_asked_for_scores_and_unlabelled_prompts_only_tell(
+    own: str, method: str | None, n: int, broken: Readout
+) -> None:
+    """Also where they tell that the frozen readout is broken: the default leaves it."""
+    made = made_by(own, broken, given(n)).calibration
+    assert (made.own.method if made.own else None) == method
+    assert (disagreement_of(made) is not None) == (n > 0)
+
+
+def test_the_rule_chooses_by_what_both_decide(readout: Readout, broken: Readout) -> None:
+    assert made_by(AUTO, readout, given(30)).calibration.own is None
+    assert made_by(AUTO, broken, given(30)).calibration.own is broken.fallback
+
+
+def test_a_readout_that_keeps_no_direction_is_used_as_before_unless_one_is_asked_for(
+    readout: Readout,
+) -> None:
+    older = replace(readout, fallback=None)
+    assert disagreement_of(made_by("", older, given(30)).calibration) is None
+    for own in (AUTO, DIRECTION):
+        with pytest.raises(ValueError, match="keeps no direction readout"):
+            made_by(own, older, given(30))
+
+
+def test_how_far_both_readouts_agree_is_said(readout: Readout, tmp_path: Path) -> None:
+    made, to = made_by("", readout, given(30)), console()
+    _save(made, tmp_path / "sw", readout, to, warnings=[])
+    *_, last = said(to).splitlines()
+    assert last == f"readouts: {made.calibration.provenance[DISAGREEMENT]}"
+    assert "of 60 unlabelled prompts" in last
+    to = console()
+    _save(made_by("", readout, given()), tmp_path / "sw", readout, to, warnings=[])
+    assert "readouts:" not in said(to)
 
 
 def test_an_own_readout_is_said_beside_its_threshold(tmp_path: Path) -> None:
