@@ -91,6 +91,29 @@ def edit(blocks: Sequence[nn.Module], edits: Mapping[int, Edit]) -> Iterator[Non
         raise RuntimeError(f"the edit of blocks {missed} never ran; nothing may rely on this pass")
 
 
+class _Enough(BaseException):
+    """Ends a pass from inside; no error, so that nobody on the way takes it for one."""
+
+
+@contextmanager
+def ending_after(blocks: Sequence[nn.Module], layer: int) -> Iterator[None]:
+    """End the model's pass when a block has run; what follows in the `with` body is not reached.
+
+    Args:
+        blocks: the decoder blocks.
+        layer: 0-based block. Hooks that were put on it before this one still run.
+
+    Raises:
+        ValueError: there is no such block.
+    """
+
+    def hook(module: nn.Module, args: Any, output: Any) -> None:
+        raise _Enough
+
+    with _installed(blocks, {layer: hook}), suppress(_Enough):
+        yield
+
+
 @contextmanager
 def _installed(blocks: Sequence[nn.Module], hooks: Mapping[int, _Hook]) -> Iterator[None]:
     for layer in hooks:
