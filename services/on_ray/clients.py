@@ -95,12 +95,10 @@ class GateHandle:
         )
         return reading
 
-    async def batch_check(
-        self, requests: Sequence[GateRequest], *, timeout_s: float | None = None
-    ) -> list[GateReading]:
+    async def batch_check(self, requests: Sequence[GateRequest]) -> list[GateReading]:
         """Decide on many prompts, in order."""
         readings: list[GateReading] = await self._answered(
-            self._handle.batch_check.remote(list(requests), timeout_s=timeout_s)
+            self._handle.batch_check.remote(list(requests))
         )
         return readings
 
