@@ -13,6 +13,7 @@ from recal.recalibrate import Recalibrated, RecalibrationPlan, recalibrate
 from recal.scored_by import OWN_READOUT
 from recal.scoring import scores_at
 from services.readout.bundle import Calibration, Readout
+from services.readout.naming import DISAGREEMENT_TAG
 
 MOST_APART = 0.3
 """Share of unlabelled prompts, above which the direction readout is taken where the rule is asked
@@ -22,7 +23,7 @@ MIN_UNLABELLED = 50
 """Prompts from which the rule chooses: a true share of 20 % then shows as more than 30 % in 3 draws
 of a hundred."""
 
-DISAGREEMENT = "disagreement"
+DISAGREEMENT = DISAGREEMENT_TAG
 """Key of a calibration's provenance under which the comparison stands in words, and of its evidence
 under which the share does."""
 DISAGREEMENT_N = "disagreement_n"

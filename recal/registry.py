@@ -14,6 +14,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Metric
 from mlflow.exceptions import MlflowException
 
+from recal.calibration_tags import tags_of
 from recal.errors import (
     NothingBefore,
     PromotionRefused,
@@ -32,14 +33,10 @@ from services.readout.naming import (
     CALIBRATION,
     CHAMPION,
     DIGEST_TAG,
-    ESTIMATOR_TAG,
-    K_TAG,
     KIND_TAG,
     LANGUAGE_TAG,
-    OWN_READOUT_TAG,
     READOUT,
     READOUT_DIGEST_TAG,
-    VACUOUS_TAG,
     WEIGHTS_DIGEST_TAG,
     backbone_slug,
     calibration_model,
@@ -156,18 +153,9 @@ class Registry:
                 f"`{calibration.language}`; register it with its own"
             )
         measured = measured_of(evaluation) if evaluation is not None else {}
-        tags = {
-            KIND_TAG: CALIBRATION,
-            LANGUAGE_TAG: calibration.language,
-            DIGEST_TAG: calibration.digest,
-            READOUT_DIGEST_TAG: calibration.readout_digest,
-            WEIGHTS_DIGEST_TAG: calibration.backbone.weights_digest,
-            K_TAG: str(calibration.k),
-            ESTIMATOR_TAG: calibration.estimator,
-            **({VACUOUS_TAG: "true"} if calibration.vacuous else {}),
-            **({OWN_READOUT_TAG: calibration.own.method} if calibration.own else {}),
-            **{n: repr(measured[n]) for n in (HARMFUL_TAG, UNTOUCHED_HARMFUL_TAG) if n in measured},
-        }
+        shown = (HARMFUL_TAG, UNTOUCHED_HARMFUL_TAG)
+        told = {name: repr(measured[name]) for name in shown if name in measured}
+        tags = {**tags_of(calibration), **told}
         model = calibration_model(calibration.backbone.name, calibration.language)
         metrics = {**calibration.metrics, **measured}
         return self._register(model, directory, calibration.backbone, tags, reports, metrics)

@@ -95,13 +95,18 @@ def load_language_id(settings: Settings) -> LanguageIdService:
 
 
 async def load_gate(settings: Settings, meter: Meter) -> LoadedGate:
-    """The gate with its truncated backbone, and a first look at the registry."""
+    """The gate with its truncated backbone, after a first look at the registry and a first pass.
+
+    Raises:
+        ServiceError: the model cannot run.
+    """
     policy = policy_of(settings)
     backbone = await asyncio.to_thread(_load_read_part, settings)
     store = await _filled_store(settings, backbone, meter)
     service = GateService(
         backbone, store, policy, meter, limits=_batch_limits(settings), notice=notice_of(settings)
     )
+    await service.warm_up()
     return LoadedGate(service, store)
 
 

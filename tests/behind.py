@@ -83,9 +83,13 @@ class FakeGate:
             raise self.failure
         return GateReading(self.verdict, 12, self.timings_s)
 
-    async def batch_check(self, requests: Sequence[GateRequest]) -> list[GateReading]:
+    async def batch_check(
+        self, requests: Sequence[GateRequest], *, timeout_s: float | None = None
+    ) -> list[GateReading]:
         return [
-            await self.check(each.prompt, each.guess, hint=each.hint, tenant=each.tenant)
+            await self.check(
+                each.prompt, each.guess, hint=each.hint, tenant=each.tenant, timeout_s=timeout_s
+            )
             for each in requests
         ]
 

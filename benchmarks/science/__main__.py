@@ -12,6 +12,7 @@ from __future__ import annotations
 from benchmarks.report import Benchmark
 from benchmarks.science import (
     actuation,
+    directions,
     end_to_end,
     golden,
     organisms,
@@ -25,6 +26,7 @@ from benchmarks.together import Together
 ON_ORGANISMS: tuple[Benchmark, ...] = (
     organisms.BENCHMARK,
     readouts.BENCHMARK,
+    directions.BENCHMARK,
     thresholds.BENCHMARK,
     end_to_end.BENCHMARK,
 )

@@ -43,9 +43,9 @@ _Methods = Annotated[
     str,
     typer.Option(
         help="Comma-separated: untouched (always there), paper, recal, saved, best, oracle, "
-        "recal_pairs, translate_train and distil (own readouts), steer_all, release_all, "
-        "ablate_all, gate_addition, adasteer, adasteer_decode, alphasteer, cast, cast_adapted, or "
-        "the name of an estimator."
+        "recal_pairs, translate_train, distil and direction (own readouts), steer_all, "
+        "release_all, ablate_all, gate_addition, adasteer, adasteer_decode, alphasteer, cast, "
+        "cast_adapted, or the name of an estimator."
     ),
 ]
 _Ks = Annotated[str, typer.Option("--k", help="Examples per class, e.g. 1,2,4.")]

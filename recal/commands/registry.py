@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from recal.evaluation.behaviour import LanguageResult
     from recal.registry import Promotion, Registry
 
-_MADE_BY = ("estimator", "k", "own_readout")
+_MADE_BY = ("estimator", "k", "own_readout", "disagreement")
 """Tags that `recal versions` shows."""
 
 What = Annotated[

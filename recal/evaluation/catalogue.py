@@ -17,8 +17,9 @@ from recal.baselines.ungated import (
     untouched,
 )
 from recal.collect import Activations
+from recal.direction_readout import DIRECTION
 from recal.evaluation.gates import BestThreshold, FewShot, Saved
-from recal.evaluation.own_gate import own_gate
+from recal.evaluation.own_gate import direction_gate, own_gate
 from recal.evaluation.published import PUBLISHED
 from recal.maths.estimators.catalogue import ESTIMATORS
 from recal.method import Method
@@ -99,6 +100,9 @@ METHODS: Mapping[str, Entry] = MappingProxyType(
         "recal_pairs": Entry(_with_pairs, few_shot=True),
         "translate_train": _own("translate_train", "own readout (labels of translations)"),
         "distil": _own("distil", "own readout (scores of source prompts)"),
+        DIRECTION: Entry(
+            lambda material: direction_gate("direction readout", _ours(material)), few_shot=True
+        ),
         SAVED: Entry(lambda material: Saved(material.readout, material.calibrations)),
         BEST: Entry(lambda material: BestThreshold(material.readout)),
         ORACLE: Entry(lambda material: OracleGate(material.readout.steering)),

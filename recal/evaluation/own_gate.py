@@ -1,4 +1,4 @@
-"""A language's own readout as a method: weights from translations, thresholds from few examples."""
+"""A language's own readout as a method: its weights whatever the draw, thresholds from examples."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from recal.baselines.fitting import at_most
 from recal.collect import Activations
+from recal.direction_readout import DIRECTION, direction_of
 from recal.evaluation.gates import FewShot, gated, scored
 from recal.maths.two_class import FloatArray
 from recal.method import Examples, Questions
@@ -22,9 +23,9 @@ N_TRANSLATIONS = 100
 
 @dataclass(frozen=True, eq=False)
 class OwnGate:
-    """Recal by a readout of a language's own, where that is better than the frozen one.
+    """Recal by a readout of a language's own, where it has one.
 
-    Where it is not, and in languages that the readout was fitted on, it is Recal.
+    Where it has none, and in languages that the readout was fitted on, it is Recal.
     """
 
     name: str
@@ -32,7 +33,7 @@ class OwnGate:
     ours: FewShot
     """Recal with the frozen readout."""
     owns: Mapping[str, FittedOwn]
-    """By language, of those whose own readout is better."""
+    """By language, of those that are to be scored by one."""
     sees_labels: bool = False
     _drawn: dict[tuple[str, int, int], Thresholds] = field(default_factory=dict, repr=False)
     """By language, k and draw."""
@@ -108,6 +109,21 @@ def own_gate(method: OwnMethod, title: str, ours: FewShot, translations: Activat
         except NotBetter:
             continue
     return OwnGate(method, title, ours, owns)
+
+
+def direction_gate(title: str, ours: FewShot) -> OwnGate:
+    """The direction readout in every language that the readout was not fitted on, better or not.
+
+    Args:
+        title: what people read.
+        ours: Recal with the frozen readout.
+
+    Raises:
+        ValueError: the readout keeps none.
+    """
+    languages = dict.fromkeys(p.language for p in ours.pool.prompts)
+    owns = {la: direction_of(ours.readout, la) for la in languages if ours.needs_examples(la)}
+    return OwnGate(DIRECTION, title, ours, owns)
 
 
 def translations_of(

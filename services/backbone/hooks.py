@@ -6,7 +6,7 @@ Hooks sit on the model, so a model with hooks belongs to one thread at a time.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
 from torch import Tensor, nn
@@ -17,12 +17,17 @@ Edit = Callable[[Tensor], Tensor]
 _Hook = Callable[[nn.Module, Any, Any], Any]
 
 
+class _AllRead(Exception):  # no error: it ends a pass
+    """Everything that was asked for has been read."""
+
+
 @contextmanager
 def capture(
     blocks: Sequence[nn.Module],
     layers: Sequence[int],
     *,
     keep: Callable[[Tensor], Tensor] = lambda residual: residual,
+    stops: bool = False,
 ) -> Iterator[dict[int, Tensor]]:
     """Keep the output of decoder blocks.
 
@@ -30,6 +35,8 @@ def capture(
         blocks: the decoder blocks.
         layers: 0-based blocks to read.
         keep: what is kept of a residual, (batch, seq, d_model); all of it by default.
+        stops: the pass ends behind the deepest of `layers`, and so does the `with` block: nothing
+            deeper is run, neither blocks nor norm nor head.
 
     Yields:
         By layer, filled while the model runs: what `keep` gave. The last pass wins. Inside an
@@ -39,14 +46,20 @@ def capture(
         ValueError: there is no such block.
     """
     found: dict[int, Tensor] = {}
+    deepest = max(layers, default=0)
 
     def hook_of(layer: int) -> _Hook:
         def hook(module: nn.Module, args: Any, output: Any) -> None:
             found[layer] = keep(_residual(output))
+            if stops and layer == deepest:
+                raise _AllRead
 
         return hook
 
-    with _installed(blocks, {layer: hook_of(layer) for layer in layers}):
+    with (
+        suppress(_AllRead),
+        _installed(blocks, {layer: hook_of(layer) for layer in layers}),
+    ):
         yield found
 
 
@@ -76,6 +89,29 @@ def edit(blocks: Sequence[nn.Module], edits: Mapping[int, Edit]) -> Iterator[Non
         yield
     if missed := sorted(set(edits) - ran):
         raise RuntimeError(f"the edit of blocks {missed} never ran; nothing may rely on this pass")
+
+
+class _Enough(BaseException):
+    """Ends a pass from inside; no error, so that nobody on the way takes it for one."""
+
+
+@contextmanager
+def ending_after(blocks: Sequence[nn.Module], layer: int) -> Iterator[None]:
+    """End the model's pass when a block has run; what follows in the `with` body is not reached.
+
+    Args:
+        blocks: the decoder blocks.
+        layer: 0-based block. Hooks that were put on it before this one still run.
+
+    Raises:
+        ValueError: there is no such block.
+    """
+
+    def hook(module: nn.Module, args: Any, output: Any) -> None:
+        raise _Enough
+
+    with _installed(blocks, {layer: hook}), suppress(_Enough):
+        yield
 
 
 @contextmanager

@@ -23,6 +23,8 @@ from services.wire.methods import GATE, GENERATION, LANGUAGE_ID, RECAL
 
 log = logging.getLogger(__name__)
 
+_RESERVE_S = 0.02
+"""Of every deadline: a call that fails by it is told so in words, where gRPC itself has none."""
 _HARD_LIMIT = 16
 """gRPC itself cuts messages of this many times the limit, by default its own 4 MiB; below that our
 own words are said."""
@@ -122,7 +124,9 @@ class EdgeServer:
             Ledger(self._meter),
             max_request_bytes=settings.max_request_bytes,
             max_concurrent=settings.max_concurrent,
-            deadlines=DeadlineLimits(settings.default_deadline_s, settings.max_deadline_s),
+            deadlines=DeadlineLimits(
+                settings.default_deadline_s, settings.max_deadline_s, _RESERVE_S
+            ),
         )
         server.add_generic_rpc_handlers((handlers,))
         health_pb2_grpc.add_HealthServicer_to_server(self.readiness.servicer, server)

@@ -110,9 +110,10 @@ class Batcher(Generic[Item, Result]):
         except TimeoutError:
             if timeout_s is None or not request.answer.cancelled():
                 raise  # the function's own
+            where = "in the queue" if request in self._waiting else "while its batch ran"
             raise DeadlinePassed(
-                f"no answer within the {timeout_s:.3g} s that were left; allow more time, or retry "
-                "later"
+                f"no answer within the {timeout_s:.3g} s that were left, the last of them {where}; "
+                "allow more time, or retry later"
             ) from None
         finally:
             if request in self._waiting:
@@ -215,7 +216,8 @@ class Batcher(Generic[Item, Result]):
         """One bad item must not fail the others that happened to be in its batch."""
         if len(batch) > 1:
             for request in batch:
-                if not request.answer.done():
+                now = asyncio.get_running_loop().time()
+                if request.deadline > now and not request.answer.done():
                     await self._answer([request])
         elif not batch[0].answer.done():
             batch[0].answer.set_exception(error)

@@ -55,7 +55,8 @@ def _read(backbone: Backbone, prompts: Sequence[EncodedPrompt], places: Sequence
     batch = left_pad([prompt.token_ids for prompt in prompts], backbone.pad_id).to(backbone.device)
     readings = tuple(dict.fromkeys(place.reading for place in places))
     layers = tuple(dict.fromkeys(place.layer for place in places))
-    with capture(backbone.blocks, layers, keep=reader(batch, prompts, readings)) as found:
+    keep = reader(batch, prompts, readings)
+    with capture(backbone.blocks, layers, keep=keep, stops=True) as found:
         # the decoder alone: the head over every token would cost more than the blocks do
         backbone.model.get_decoder()(
             input_ids=batch.input_ids,

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+import math
+import time
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import torch
 
@@ -17,7 +19,7 @@ from services.backbone.encoder import PromptEncoder
 from services.backbone.load import Backbone
 from services.crash import whereabouts
 from services.domain import GateDescription, GateReading, GateRequest, LanguageGuess
-from services.errors import PromptTooLong, ServiceError, VersionMismatch
+from services.errors import NotReady, PromptTooLong, ServiceError, VersionMismatch
 from services.gate.batcher import Batcher, BatchLimits, Timed
 from services.gate.counted import count_verdict
 from services.gate.decide import decide, decide_without_time
@@ -29,6 +31,12 @@ from services.readout.scores import Scores, score_all
 from services.telemetry import QUEUE_DEPTH, STAGE_SECONDS, Meter
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+_WARM_UP = "How do I bake a loaf of bread at home without an oven? " * 2
+_WAVES = 2
+"""Batches of one `batch_check` at once: one runs, the next is ready."""
 
 
 class CurrentBundle(Protocol):
@@ -49,6 +57,17 @@ class _Unscored:
 
     prompt: EncodedPrompt = field(repr=False)
     bundle: Bundle = field(repr=False)
+
+
+@dataclass(frozen=True, eq=False)
+class _Asked:
+    """A request on its way to a verdict; times are the event loop's."""
+
+    case: Case
+    prompt: EncodedPrompt | None = field(repr=False)
+    """None: there was no time to encode it."""
+    started: float
+    deadline: float
 
 
 class GateService:
@@ -85,10 +104,11 @@ class GateService:
         self._notice = notice
         self._clock = clock
         self._encoder = PromptEncoder(backbone.tokenizer, name="gate-tokenizer")
+        self._limits = limits or BatchLimits()
         self._batcher: Batcher[_Unscored, Scores] = Batcher(
             self._score,
             n_tokens=lambda unscored: len(unscored.prompt.token_ids),
-            limits=limits or BatchLimits(),
+            limits=self._limits,
             on_depth=lambda depth: meter.gauge(QUEUE_DEPTH, depth, service="gate"),
             name="gate-model",
             thread=thread,
@@ -120,27 +140,43 @@ class GateService:
             ServiceError: a row of the policy table says that the call fails, or the model failed.
         """
         request = GateRequest(prompt, guess, hint, tenant)
-        return await self._check(request, self._store.current, timeout_s)
+        return await self._decide(
+            await self._ask(request, self._store.current, _deadline(timeout_s))
+        )
 
     async def batch_check(
         self, requests: Sequence[GateRequest], *, timeout_s: float | None = None
     ) -> list[GateReading]:
-        """Decide on many prompts under one bundle, in order; the first failure fails them all.
+        """Decide on many prompts under one bundle; the first failure ends the work on them all.
+
+        Prompts of like length fill whole batches. At most two batches' worth of them wait at once,
+        so that single prompts of others join between them.
+
+        Args:
+            requests: the prompts; answers come in their order.
+            timeout_s: time that is left of the caller's deadline; none of them runs after it.
 
         Raises:
             ServiceError: as `check` does.
         """
-        bundle = self._store.current
-        readings = await asyncio.gather(
-            *(self._check(request, bundle, timeout_s) for request in requests),
-            return_exceptions=True,
-        )
-        for index, reading in enumerate(readings):
-            if isinstance(reading, ServiceError):
-                raise type(reading)(f"`requests[{index}]`: {reading}") from None
-            if isinstance(reading, BaseException):
-                raise reading
-        return [reading for reading in readings if isinstance(reading, GateReading)]
+        bundle, n = self._store.current, self._limits.max_batch
+        # like lengths share a pass; characters say enough of that before anything is tokenised
+        order = sorted(range(len(requests)), key=lambda index: len(requests[index].prompt))
+        deadline, room = _deadline(timeout_s), asyncio.Semaphore(_WAVES * n)
+        found: dict[int, asyncio.Task[GateReading]] = {}
+        try:
+            async with asyncio.TaskGroup() as group:
+                for start in range(0, len(order), n):
+                    wave = {}
+                    for index in order[start : start + n]:
+                        await room.acquire()
+                        wave[index] = await _of(index, self._ask(requests[index], bundle, deadline))
+                    for index, asked in wave.items():
+                        found[index] = group.create_task(_of(index, self._decide(asked)))
+                        found[index].add_done_callback(lambda _: room.release())
+        except BaseExceptionGroup as failed:
+            raise failed.exceptions[0] from None
+        return [found[index].result() for index in range(len(requests))]
 
     async def describe(self) -> GateDescription:
         """Say what is loaded.
@@ -162,16 +198,32 @@ class GateService:
             notice=self._notice,
         )
 
+    async def warm_up(self) -> None:
+        """Run the model once with a single prompt and once with a whole batch, and count neither.
+
+        The first pass of a process is slower than all others: kernels are chosen, memory is taken.
+
+        Raises:
+            ServiceError: the model cannot run.
+        """
+        try:
+            bundle = self._store.current
+        except NotReady:
+            return  # nothing says yet what is read
+        prompt = await self._encode(_WARM_UP, None)
+        for n in (1, self._limits.max_batch):
+            started = time.perf_counter()
+            await asyncio.gather(*(self._scores_of(prompt, bundle, None) for _ in range(n)))
+            log.info("warm-up: %d prompts in %.3f s", n, time.perf_counter() - started)
+
     async def close(self) -> None:
         """End the batch that runs, turn away what waits."""
         self._encoder.close()
         await self._batcher.close()
 
-    async def _check(
-        self, request: GateRequest, bundle: Bundle, timeout_s: float | None
-    ) -> GateReading:
-        loop = asyncio.get_running_loop()
-        started = loop.time()
+    async def _ask(self, request: GateRequest, bundle: Bundle, deadline: float) -> _Asked:
+        """A request with its prompt encoded; without, where no time is left for that."""
+        started = asyncio.get_running_loop().time()
         case = Case(
             guess=request.guess,
             bundle=bundle,
@@ -180,25 +232,34 @@ class GateService:
             hint=request.hint,
             tenant=request.tenant,
         )
-        prompt = await self._encode(request.prompt)
-        left_s = None if timeout_s is None else timeout_s - (loop.time() - started)
+        prompt = None
+        if deadline > started:
+            prompt = await self._encode(request.prompt, _left_s(deadline))
+        return _Asked(case, prompt, started, deadline)
+
+    async def _decide(self, asked: _Asked) -> GateReading:
+        loop = asyncio.get_running_loop()
+        bundle, prompt = asked.case.bundle, asked.prompt
         scores: Timed[Scores] | None = None
-        if left_s is None or left_s >= self._policy.min_time_left_s:
-            scores = await self._scores_of(prompt, bundle, left_s)
+        if prompt is not None and asked.deadline - loop.time() >= self._policy.min_time_left_s:
+            scores = await self._scores_of(prompt, bundle, _left_s(asked.deadline))
         scored = loop.time()
-        verdict = decide_without_time(case) if scores is None else decide(case, scores.result)
+        if scores is None:
+            verdict = decide_without_time(asked.case)
+        else:
+            verdict = decide(asked.case, scores.result)
         decided = loop.time()
         count_verdict(self._meter, verdict, bundle)
         run_s = 0.0 if scores is None else scores.run_s
-        timings_s = {"gate_queue": max(0.0, scored - started - run_s)}
+        timings_s = {"gate_queue": max(0.0, scored - asked.started - run_s)}
         timings_s |= {} if scores is None else {"gate_pass": run_s}
         timings_s |= {"verdict": decided - scored}
         for stage, seconds in timings_s.items():
             self._meter.observe(STAGE_SECONDS, seconds, stage=stage)
-        return GateReading(verdict, len(prompt.token_ids), timings_s)
+        return GateReading(verdict, len(prompt.token_ids) if prompt else 0, timings_s)
 
-    async def _encode(self, text: str) -> EncodedPrompt:
-        prompt = await self._encoder.encode(text)
+    async def _encode(self, text: str, timeout_s: float | None) -> EncodedPrompt:
+        prompt = await self._encoder.encode(text, timeout_s=timeout_s)
         limit = self._backbone.max_prompt_tokens
         if len(prompt.token_ids) > limit:
             raise PromptTooLong(
@@ -235,7 +296,26 @@ class GateService:
                 self._backbone,
                 [batch[row].prompt for row in rows],
                 places=bundle.readout.places,
+                max_tokens=self._limits.max_tokens,
             )
             with torch.inference_mode():
                 scores |= zip(rows, score_all(bundle, found), strict=True)
         return [scores[row] for row in range(len(batch))]
+
+
+def _deadline(timeout_s: float | None) -> float:
+    """On the event loop's clock."""
+    return math.inf if timeout_s is None else asyncio.get_running_loop().time() + timeout_s
+
+
+def _left_s(deadline: float) -> float | None:
+    """Seconds until then; None for ever."""
+    return None if deadline == math.inf else deadline - asyncio.get_running_loop().time()
+
+
+async def _of(index: int, work: Awaitable[T]) -> T:
+    """Work on one request of many; an error names it."""
+    try:
+        return await work
+    except ServiceError as error:
+        raise type(error)(f"`requests[{index}]`: {error}") from None

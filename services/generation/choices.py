@@ -1,4 +1,4 @@
-"""The edits of a prefill whose rows get their treatment while it runs, by a code on the device."""
+"""The edits of a pass whose rows get their treatment while it runs, by a code on the device."""
 
 from __future__ import annotations
 
@@ -8,14 +8,16 @@ import torch
 from torch import Tensor
 
 from services.backbone.hooks import Edit
-from services.generation.intervention import Coefficients, Phase, rank_one
+from services.generation.intervention import Coefficients, Phase, Span
 from services.generation.treatment import (
     Move,
     Treatment,
     by_block,
+    by_token,
     directions_of,
-    numbers_of,
     one_after_another,
+    rank_one_by_token,
+    token_numbers,
 )
 
 Codes = Callable[[], Tensor]
@@ -23,19 +25,26 @@ Codes = Callable[[], Tensor]
 
 
 def edits_by_code(
-    choices: Sequence[Sequence[Treatment]], codes: Codes, tokens: Tensor, *, first_layer: int
+    choices: Sequence[Sequence[Treatment]],
+    codes: Codes,
+    spans: Sequence[Span],
+    device: torch.device,
+    *,
+    first_layer: int,
 ) -> dict[int, Edit]:
-    """The edits of a prefill, at blocks where the codes are known.
+    """The edits of whole prompts in a packed pass, at blocks where the codes are known.
 
     Args:
         choices: of each row, a treatment for each code.
         codes: asked in the pass, from `first_layer` on.
-        tokens: (rows, seq), 1 for a token and 0 for a pad, on the model's device.
+        spans: of each row, its whole prompt.
+        device: the model's.
         first_layer: the last block that is read. Moves before it are left out: `acts_before` says
             whether a row needs another pass for them.
 
     Returns:
-        By decoder block. Rows that an edit does not concern come out of it bit for bit.
+        By decoder block, of these rows' tokens alone, (1, tokens, d_model). Rows that an edit does
+        not concern come out of it bit for bit.
     """
     acting = [
         [
@@ -46,7 +55,7 @@ def edits_by_code(
     ]
     edits: dict[int, Edit] = {}
     for layer, slots in by_block([moves for row in acting for moves in row]).items():
-        found = [_Slot(moves, codes, tokens).edit for moves in slots]
+        found = [_Slot(moves, codes, spans, device).edit for moves in slots]
         edits[layer] = one_after_another(found)
     return edits
 
@@ -64,24 +73,32 @@ def acts_on_all_before(treatment: Treatment, layer: int) -> bool:
 class _Slot:
     """One edit at one block: of every row and code a move, or none."""
 
-    def __init__(self, moves: Sequence[Move | None], codes: Codes, tokens: Tensor) -> None:
-        """Put the moves, by row and then by code, on the tokens' device."""
-        n_rows = len(tokens)
-        n_codes = len(moves) // n_rows
-        by_code = [
-            numbers_of(moves[code::n_codes], Phase.PREFILL, tokens) for code in range(n_codes)
-        ]
-        self._numbers = Coefficients(*map(torch.stack, zip(*by_code, strict=True)))
-        found = directions_of(moves, tokens.device)
-        self._directions = found if found.ndim == 1 else found.reshape(n_rows, n_codes, -1)
-        self._rows = torch.arange(n_rows, device=tokens.device)
+    def __init__(
+        self,
+        moves: Sequence[Move | None],
+        codes: Codes,
+        spans: Sequence[Span],
+        device: torch.device,
+    ) -> None:
+        """Put the moves, by row and then by code, on the device."""
+        n_codes = len(moves) // len(spans)
+        by_code = [by_token(moves[code::n_codes], spans) for code in range(n_codes)]
+        numbers = [token_numbers(each, device) for each in by_code]
+        self._numbers = Coefficients(*map(torch.stack, zip(*numbers, strict=True)))
+        n_tokens = len(by_code[0])
+        # one list, so that a direction of several rows and codes is held once
+        found = directions_of([move for each in by_code for move in each], device)
+        self._directions = found if found.ndim == 1 else found.reshape(n_codes, n_tokens, -1)
+        self._tokens = torch.arange(n_tokens, device=device)
+        rows = [row for row, span in enumerate(spans) for _ in range(span.n_tokens)]
+        self._rows = torch.tensor(rows, device=device)
         self._codes = codes
 
     def edit(self, residual: Tensor) -> Tensor:
-        """Edit (rows, seq, d_model)."""
-        codes = self._codes()
+        """Edit (1, tokens, d_model)."""
+        codes = self._codes()[self._rows]
         directions = self._directions
         if directions.ndim == 3:
-            directions = directions[self._rows, codes]
-        numbers = Coefficients(*(each[codes, self._rows] for each in self._numbers))
-        return rank_one(residual, directions, numbers)
+            directions = directions[codes, self._tokens]
+        numbers = Coefficients(*(each[codes, self._tokens] for each in self._numbers))
+        return rank_one_by_token(residual, directions, numbers)

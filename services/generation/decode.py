@@ -1,4 +1,4 @@
-"""The decode loop's one batch: rows join by a prefill, advance a token at a time, and leave.
+"""The decode loop's one batch: prompts join chunk by chunk, rows advance a token at a time, leave.
 
 Rows may differ in everything: verdict, readout version, length, sampling. A row's tokens are those
 that it would get alone.
@@ -6,198 +6,245 @@ that it would get alone.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from typing import TypeVar
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor
-from transformers import DynamicCache
 
-from services.backbone.chat import PaddedBatch, left_pad
-from services.backbone.hooks import Edit, edit
+from services.backbone.hooks import Edit
 from services.backbone.load import Backbone
 from services.errors import ServiceError
-from services.generation.cache import append_rows, keep_rows, rows_of, widened
-from services.generation.deciding import DecidingPrefill
-from services.generation.forward import last_logits
-from services.generation.intervention import Phase
+from services.generation.attention import check_packs
+from services.generation.deciding import Decision, Settled
+from services.generation.entering import Entering
+from services.generation.packed import Chunk, PackedPass
 from services.generation.row import Row
 from services.generation.sampling import choose
-from services.generation.treatment import edits_of
-
-T = TypeVar("T")
+from services.generation.slabs import Slabs
 
 Decided = int | ServiceError | None
-"""The first token of a row, or why its call fails; None: it is refused, nothing is generated."""
+"""The next token of a row, or why its call fails; None: it is refused, nothing is generated."""
+
+CHUNK_TOKENS = 2048
+"""By default; where nobody waits for a token, one pass may take many prompts."""
 
 
 class Batch:
     """Rows with their keys and values. Lives in the one thread that runs the backbone."""
 
-    def __init__(self, backbone: Backbone) -> None:
-        """Begin without rows."""
+    def __init__(
+        self, backbone: Backbone, *, chunk_tokens: int = CHUNK_TOKENS, whole_tokens: int = 0
+    ) -> None:
+        """Begin without rows.
+
+        Args:
+            backbone: the whole model.
+            chunk_tokens: prompt tokens of one pass, at most; a longer prompt runs chunk by chunk.
+            whole_tokens: an undecided prompt of up to so many runs in one pass all the same, which
+                decides it and treats it. Of a longer one, and longer than a chunk, the blocks that
+                are read run first, chunk by chunk, for its verdict alone.
+
+        Raises:
+            ArtefactRefused: the model's attention is of a kind that is not known here.
+        """
+        check_packs(backbone.model)
         self._backbone = backbone
+        self._chunk_tokens = chunk_tokens
+        self._whole_tokens = max(chunk_tokens, whole_tokens)
         self._rows: list[Row] = []
-        self._cache = DynamicCache()
-        self._mask = torch.empty(0, 0, dtype=torch.int64)
-        self._edits: Mapping[int, Edit] = {}
+        self._entering: dict[Row, Entering] = {}
+        self._slabs = Slabs()
+        self._decode_edits: Mapping[int, Edit] | None = None
 
     @property
     def rows(self) -> tuple[Row, ...]:
-        """The rows, in the order in which tokens come."""
+        """The rows that have their first token, in the order in which they got it."""
         return tuple(self._rows)
 
-    @torch.inference_mode()
-    def admit(self, rows: Sequence[Row]) -> list[int]:
-        """Run the prompts of new rows, let them join, and give the first token of each.
+    def enter(self, rows: Iterable[Row]) -> None:
+        """Let the prompts of rows run in the passes that come."""
+        for row in rows:
+            self._entering[row] = Entering(row, self._backbone, whole_tokens=self._whole_tokens)
 
-        If this raises, the rows that were there are as they were; see `keep`.
+    def next_to_enter(self) -> list[Row]:
+        """The rows whose prompts the next pass runs or goes on with: first come, first served."""
+        return [chunk.row for chunk in self._chunks(self._entering)]
+
+    @torch.inference_mode()
+    def step(
+        self, joining: Collection[Row] | None = None, *, advancing: bool = True
+    ) -> dict[Row, Decided]:
+        """One pass: prompt tokens of rows that enter, and the next token of every other row.
+
+        If this raises, no row is lost or spoilt, and a pass over fewer of them may be tried.
+
+        Args:
+            joining: which entering rows may take part; None: all.
+            advancing: whether the rows that have their first token take part.
+
+        Returns:
+            The rows that got something. One whose prompt goes on is not among them.
         """
-        padded = self._padded(rows)
-        mask, cache = padded.attention_mask, DynamicCache()
-        edits = edits_of([row.treatment for row in rows], Phase.PREFILL, mask)
-        logits = self._forward(padded.input_ids, mask, padded.position_ids, cache, edits)
-        self._join(rows, mask, cache)
-        return _tokens(_choose(logits, rows))
+        advancing = advancing and bool(self._rows)
+        chunks = self._chunks(self._entering if joining is None else joining)
+        looks = [chunk for chunk in chunks if self._entering[chunk.row].is_read_first]
+        runs = [chunk for chunk in chunks if not self._entering[chunk.row].is_read_first]
+        found: dict[Row, Decided] = {}
+        if runs or advancing:
+            found |= self._run(runs, advancing=advancing)
+        if looks:
+            found |= self._look(looks)
+        return found
 
-    @torch.inference_mode()
-    def decide(self, rows: Sequence[Row]) -> list[Decided]:
-        """Run the prompts of undecided rows, decide each, and let those join that generate.
+    def admit(self, rows: Sequence[Row]) -> list[Decided]:
+        """Let rows join now, and give the first token of each.
 
-        Rows are decided and treated in one pass, but for those that are moved at a block before
-        the last one that is read: their last prompt token runs again, or all of the prompt where
-        all of it is moved. Errors as `admit`.
+        If this raises, the rows that were there are as they were.
         """
-        padded = self._padded(rows)
-        deciding = DecidingPrefill(self._backbone, rows, padded)
-        mask, cache = padded.attention_mask, DynamicCache()
-        with deciding.reading():
-            logits = self._forward(
-                padded.input_ids, mask, padded.position_ids, cache, deciding.edits
-            )
-        settled = deciding.settle(_choose(logits, rows))
-        tokens: list[Decided] = [settled.failures.get(i, t) for i, t in enumerate(settled.tokens)]
-        for index in settled.refused:
-            tokens[index] = None
-        # those that take a part of the cache come before those that keep it
-        if replayed := settled.replayed:
-            own = rows_of(cache, _index(replayed, mask), without_last=1)
-            again = self._replay(_at(rows, replayed), mask[replayed], own)
-            _fill(tokens, replayed, again)
-        if restarted := settled.restarted:
-            _fill(tokens, restarted, self.admit(_at(rows, restarted)))
-        if settled.joining:
-            mask = _kept(mask, cache, settled.joining)
-            self._join(_at(rows, settled.joining), mask, cache)
-        return tokens
+        self.enter(rows)
+        found: dict[Row, Decided] = {}
+        try:
+            while waiting := [row for row in rows if row in self._entering]:
+                found |= self.step(waiting, advancing=False)
+        except BaseException:
+            self.drop(rows)
+            raise
+        return [found[row] for row in rows]
 
-    @torch.inference_mode()
-    def advance(self) -> list[int]:
-        """The next token of every row. If this raises, the batch must be cleared."""
-        last = [[row.last_token] for row in self._rows]
-        input_ids = torch.tensor(last, device=self._backbone.device)
-        mask = torch.cat([self._mask, torch.ones_like(input_ids)], dim=1)
-        position_ids = mask.sum(dim=1, keepdim=True) - 1
-        logits = self._forward(input_ids, mask, position_ids, self._cache, self._edits)
-        self._mask = mask
-        return _tokens(_choose(logits, self._rows))
+    def advance(self) -> list[Decided]:
+        """The next token of every row, in the order of `rows`."""
+        found = self.step([])
+        return [found[row] for row in self._rows]
 
-    @torch.inference_mode()
     def keep(self, rows: Collection[Row]) -> None:
-        """Let every other row leave, and with it the columns that only it needed."""
-        kept = [index for index, row in enumerate(self._rows) if row in rows]
-        if len(kept) == len(self._rows):
-            return
-        if not kept:
-            self.clear()
-            return
-        self._mask = _kept(self._mask, self._cache, kept)
-        self._rows = [self._rows[row] for row in kept]
-        self._edits = self._decode_edits()
+        """Let every other row leave, wherever it stands."""
+        kept = set(rows)
+        self.drop([row for row in (*self._rows, *self._entering) if row not in kept])
+
+    @torch.inference_mode()
+    def drop(self, rows: Iterable[Row]) -> None:
+        """Let some rows leave, wherever they stand."""
+        leaving = set(rows)
+        for row in leaving & self._entering.keys():
+            del self._entering[row]
+        if not leaving.isdisjoint(self._rows):
+            self._rows = [row for row in self._rows if row not in leaving]
+            self._slabs.keep(self._rows)
+            self._decode_edits = None
 
     def clear(self) -> None:
         """Let every row leave."""
-        self._rows = []
-        self._cache = DynamicCache()
-        self._mask = torch.empty(0, 0, dtype=torch.int64)
-        self._edits = {}
+        self._rows, self._entering, self._slabs = [], {}, Slabs()
+        self._decode_edits = None
 
-    def _padded(self, rows: Sequence[Row]) -> PaddedBatch:
-        padded = left_pad([row.prompt_ids for row in rows], self._backbone.pad_id)
-        return padded.to(self._backbone.device)
+    def _chunks(self, rows: Iterable[Row]) -> list[Chunk]:
+        """What one pass takes of the prompts of some rows, in their order."""
+        chunks: list[Chunk] = []
+        room = self._chunk_tokens
+        for row in rows:
+            chunk = self._entering[row].next(room, is_first=not chunks)
+            if chunk is not None:
+                chunks.append(chunk)
+                room -= chunk.n_tokens
+        return chunks
 
-    def _replay(
-        self,
-        rows: Sequence[Row],
-        mask: Tensor,
-        cache: DynamicCache,
-    ) -> list[int]:
-        """Run the last prompt token of some rows again, now that their treatment is known.
+    def _look(self, chunks: Sequence[Chunk]) -> dict[Row, Decided]:
+        """Go on to read prompts that are too long to be decided in the pass that treats them."""
+        decisions = {self._entering[chunk.row].decision: [chunk.row] for chunk in chunks}
+        PackedPass(self._backbone, None, chunks).read(decisions)
+        found: dict[Row, Decided] = {}
+        for decision, chunk in zip(decisions, chunks, strict=True):
+            entering = self._entering[chunk.row]
+            entering.ran(chunk)
+            if chunk.ends:
+                (settled,) = decision.settle(decision.found().tolist())
+                entering.keep(0)  # it was run untouched: now as it is decided
+                if not isinstance(settled, int):
+                    found[chunk.row] = settled
+        self.drop(found)
+        return found
 
-        Exact, because it is the only prompt token that they move before the last block read.
+    def _run(self, chunks: Sequence[Chunk], *, advancing: bool) -> dict[Row, Decided]:
+        if advancing and self._slabs.make_room():
+            self._decode_edits = None
+        chunks, decisions = self._decisions(chunks)
+        packed = PackedPass(self._backbone, self._slabs if advancing else None, chunks)
+        edits = packed.edits(decisions) if chunks else self._edits_of_decoding(packed)
+        choosing = packed.choosing
+        chosen = _choose(packed.run(edits, decisions), choosing)
+        tokens, settled = _on_host(chosen, decisions)
+        joining = [chunk for chunk in chunks if chunk.ends and _joins(chunk.row, settled)]
+        self._slabs.add([(chunk.row, chunk.held) for chunk in joining])
+        # from here on nothing can fail, and before it nothing that counts was changed
+        if advancing:
+            self._slabs.advance(packed.decoding)
+        for chunk in chunks:
+            self._entering[chunk.row].ran(chunk)
+        self._join([chunk.row for chunk in joining])
+        found: dict[Row, Decided] = dict(zip(choosing, tokens, strict=True))
+        self._turn_back(settled, found)
+        return found
 
-        Args:
-            rows: that are to join.
-            mask: (rows, seq) of their whole prompts.
-            cache: of all their prompt tokens but the last.
-        """
-        last = torch.tensor([[row.prompt_ids[-1]] for row in rows], device=mask.device)
-        one_token = torch.ones_like(last)
-        edits = edits_of([row.treatment for row in rows], Phase.PREFILL, one_token)
-        position_ids = mask.sum(dim=1, keepdim=True) - 1
-        logits = self._forward(last, mask, position_ids, cache, edits)
-        self._join(rows, mask, cache)
-        return _tokens(_choose(logits, rows))
+    def _decisions(self, chunks: Sequence[Chunk]) -> tuple[list[Chunk], dict[Decision, list[Row]]]:
+        """Chunks in another order, those that one decision decides side by side, and by it."""
+        decided = [chunk for chunk in chunks if not chunk.row.is_undecided]
+        groups: dict[int, list[Chunk]] = {}
+        for chunk in chunks:
+            if chunk.row.is_undecided and (undecided := chunk.row.undecided) is not None:
+                groups.setdefault(id(undecided.scorer), []).append(chunk)
+        decisions = {}
+        for group in groups.values():
+            rows = [chunk.row for chunk in group]
+            decisions[Decision(self._backbone, rows)] = rows
+        return [*decided, *(chunk for group in groups.values() for chunk in group)], decisions
 
-    def _join(self, rows: Sequence[Row], mask: Tensor, cache: DynamicCache) -> None:
-        if self._rows:
-            columns = max(mask.shape[1], self._mask.shape[1])
-            mask = torch.cat([widened(m, columns, dim=1) for m in (self._mask, mask)])
-            append_rows(self._cache, cache)
-        else:
-            self._cache = cache
-        self._mask = mask
-        self._rows.extend(rows)
-        self._edits = self._decode_edits()
+    def _edits_of_decoding(self, packed: PackedPass) -> Mapping[int, Edit]:
+        """The same from one token to the next, as long as no row comes, goes or moves."""
+        if self._decode_edits is None:
+            self._decode_edits = packed.edits({})
+        return self._decode_edits
 
-    def _decode_edits(self) -> dict[int, Edit]:
-        one_token = torch.ones(len(self._rows), 1, device=self._backbone.device)
-        return edits_of([row.treatment for row in self._rows], Phase.DECODE, one_token)
+    def _join(self, rows: Sequence[Row]) -> None:
+        for row in rows:
+            del self._entering[row]
+        self._rows += rows
+        if rows:
+            self._decode_edits = None
 
-    def _forward(
-        self,
-        input_ids: Tensor,
-        mask: Tensor,
-        position_ids: Tensor,
-        cache: DynamicCache,
-        edits: Mapping[int, Edit],
-    ) -> Tensor:
-        with edit(self._backbone.blocks, edits):
-            return last_logits(self._backbone, input_ids, mask, position_ids, cache)
-
-
-def _kept(mask: Tensor, cache: DynamicCache, rows: Sequence[int]) -> Tensor:
-    """Keep some rows, and drop the columns that only the others needed; gives the new mask."""
-    if len(rows) == len(mask):
-        return mask
-    index = _index(rows, mask)
-    mask = mask.index_select(0, index)
-    first_column = int(mask.any(dim=0).int().argmax())
-    keep_rows(cache, index, first_column=first_column)
-    return mask[:, first_column:]
-
-
-def _index(rows: Sequence[int], like: Tensor) -> Tensor:
-    return torch.tensor(rows, device=like.device)
-
-
-def _at(items: Sequence[T], indices: Sequence[int]) -> list[T]:
-    return [items[index] for index in indices]
+    def _turn_back(self, settled: Mapping[Row, Settled], found: dict[Row, Decided]) -> None:
+        """Rows whose verdict says that their prompt runs again, or that they do not generate."""
+        for row, each in settled.items():
+            if row in self._entering:
+                del found[row]
+                if isinstance(each, int):
+                    self._entering[row].keep(each)
+                else:
+                    found[row] = each
+                    del self._entering[row]
 
 
-def _fill(tokens: list[Decided], indices: Sequence[int], found: Sequence[int]) -> None:
-    for index, token in zip(indices, found, strict=True):
-        tokens[index] = token
+def _joins(row: Row, settled: Mapping[Row, Settled]) -> bool:
+    """True when all of a prompt ran as its row is treated."""
+    n_prompt = len(row.prompt_ids)
+    return settled.get(row, n_prompt) == n_prompt
+
+
+def _on_host(
+    chosen: Tensor, decisions: Mapping[Decision, Sequence[Row]]
+) -> tuple[list[int], dict[Row, Settled]]:
+    """Tokens and verdicts, in one transfer: every token id is exact in float64."""
+    tables = [decision.found() for decision in decisions]
+    if not tables:
+        return chosen.tolist(), {}
+    flat = torch.cat([chosen.double(), *(table.flatten() for table in tables)]).tolist()
+    tokens, rest = [int(token) for token in flat[: len(chosen)]], flat[len(chosen) :]
+    settled: dict[Row, Settled] = {}
+    for (decision, rows), table in zip(decisions.items(), tables, strict=True):
+        width = table.shape[1]
+        mine = [rest[i * width : (i + 1) * width] for i in range(len(rows))]
+        rest = rest[len(rows) * width :]
+        settled |= dict(zip(rows, decision.settle(mine), strict=True))
+    return tokens, settled
 
 
 def _choose(logits: Tensor, rows: Sequence[Row]) -> Tensor:
@@ -207,8 +254,3 @@ def _choose(logits: Tensor, rows: Sequence[Row]) -> Tensor:
         top_p=[row.sampling.top_p for row in rows],
         draws=[row.draw() for row in rows],
     )
-
-
-def _tokens(chosen: Tensor) -> list[int]:
-    tokens: list[int] = chosen.tolist()
-    return tokens

@@ -15,7 +15,6 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from services.backbone.buckets import buckets
 from services.backbone.load import Backbone
 from services.crash import whereabouts
 from services.domain import Action, TextChunk
@@ -48,15 +47,19 @@ class EngineLimits:
     """Requests decoded together."""
     max_waiting: int = 256
     """More waiting requests than this are turned away."""
-    max_prefill_tokens: int = 8192
-    """Padded prompt tokens that join in one step; a longer prompt joins alone."""
+    max_prefill_tokens: int = 256
+    """Prompt tokens of one step, beside which running requests get their next token; a longer
+    prompt takes several."""
+    max_deciding_tokens: int = 1024
+    """An undecided prompt of up to so many tokens takes one step all the same, which decides and
+    treats it; a longer one is read before, by the blocks that decide."""
     max_cache_tokens: int = 1_048_576
     """Rows times the longest of them, prompt and answer: bounds the memory of keys and values."""
 
     def __post_init__(self) -> None:
-        for name in ("max_rows", "max_waiting", "max_prefill_tokens", "max_cache_tokens"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"`{name}` is {getattr(self, name)}; give at least 1")
+        for name, value in vars(self).items():
+            if value < 1:
+                raise ValueError(f"`{name}` is {value}; give at least 1")
 
 
 class _Outcome(NamedTuple):
@@ -128,7 +131,11 @@ class Engine:
         self._on_depth = on_depth
         self._waiting: deque[Request] = deque()
         self._running: list[Request] = []
-        self._batch = Batch(backbone)
+        self._batch = Batch(
+            backbone,
+            chunk_tokens=limits.max_prefill_tokens,
+            whole_tokens=limits.max_deciding_tokens,
+        )
         self._thread = thread or ThreadPoolExecutor(1, thread_name_prefix="generation-model")
         self._closes_thread = thread is None
         self._worker: asyncio.Task[None] | None = None
@@ -243,67 +250,48 @@ class Engine:
         return joining
 
     def _fits(self, first: Request, staying: Sequence[Request], joining: Sequence[Request]) -> bool:
-        prefilled = [first.row, *(request.row for request in joining)]
-        rows = [*prefilled, *(request.row for request in staying)]
-        n_prefill = len(prefilled) * max(len(row.prompt_ids) for row in prefilled)
+        rows = [first.row, *(request.row for request in (*joining, *staying))]
         n_cache = len(rows) * max(row.most_tokens for row in rows)
-        return (
-            len(rows) <= self._limits.max_rows
-            and (len(prefilled) == 1 or n_prefill <= self._limits.max_prefill_tokens)
-            and (len(rows) == 1 or n_cache <= self._limits.max_cache_tokens)
+        return len(rows) <= self._limits.max_rows and (
+            len(rows) == 1 or n_cache <= self._limits.max_cache_tokens
         )
 
     # In the model's thread:
 
     def _step(self, staying: list[Request], joining: list[Request]) -> list[_Outcome]:
-        outcomes = self._advance(staying) if staying else []
-        if not staying:
-            self._batch.clear()
-        for group in self._passes(joining):
-            outcomes += self._admit(group)
-        return outcomes
-
-    def _advance(self, staying: list[Request]) -> list[_Outcome]:
+        requests = {request.row: request for request in (*staying, *joining)}
+        self._batch.keep([request.row for request in staying])
+        self._batch.enter([request.row for request in joining])
         try:
-            self._batch.keep([request.row for request in staying])
-            tokens = dict(zip(self._batch.rows, self._batch.advance(), strict=True))
+            found = self._batch.step()
         except Exception as error:
-            self._batch.clear()
-            return _failed(staying, error)
-        return [_accept(request, tokens[request.row]) for request in staying]
+            found = self._apart(error)
+        pairs = ((requests[row], decided) for row, decided in found.items())
+        return [outcome for request, decided in pairs for outcome in _outcomes(request, decided)]
 
-    def _passes(self, joining: Sequence[Request]) -> list[list[Request]]:
-        """Those that share a prefill: of like length; decided, or undecided by one scorer."""
-        kinds: dict[int | None, list[Request]] = {}
-        for request in joining:
-            undecided = request.row.undecided
-            scorer = None if undecided is None else id(undecided.scorer)
-            kinds.setdefault(scorer, []).append(request)
-        return [
-            [requests[index] for index in bucket]
-            for requests in kinds.values()
-            for bucket in buckets(
-                [len(request.row.prompt_ids) for request in requests],
-                max_tokens=self._limits.max_prefill_tokens,
-            )
-        ]
+    def _apart(self, error: Exception) -> dict[Row, Decided]:
+        """A pass failed: those that decode without the prompts beside them, and each prompt alone.
 
-    def _admit(self, joining: list[Request]) -> list[_Outcome]:
-        """Prefill together; where that fails, each alone, so that one bad request fails alone."""
-        before, rows = self._batch.rows, [request.row for request in joining]
-        tokens: Sequence[Decided]
-        try:
-            if joining[0].row.undecided is None:
-                tokens = self._batch.admit(rows)
-            else:
-                tokens = self._batch.decide(rows)
-        except Exception as error:
-            self._batch.keep(before)
-            if len(joining) == 1:
-                return _failed(joining, error)
-            return [outcome for request in joining for outcome in self._admit([request])]
-        pairs = zip(joining, tokens, strict=True)
-        return [outcome for request, token in pairs for outcome in _first(request, token)]
+        So a prompt that cannot run fails alone, and so do those that decode where they are the
+        cause.
+        """
+        running, entering = self._batch.rows, self._batch.next_to_enter()
+        if not entering:
+            return self._failed(running, error)
+        found: dict[Row, Decided] = {}
+        for rows in (running, *([row] for row in entering)):
+            try:
+                alone = [] if rows is running else rows
+                found |= self._batch.step(alone, advancing=rows is running)
+            except Exception as again:
+                found |= self._failed(rows, again)
+        return found
+
+    def _failed(self, rows: Sequence[Row], error: Exception) -> dict[Row, Decided]:
+        log.error("generation failed for %d requests: %s", len(rows), whereabouts(error))
+        self._batch.drop(rows)
+        message = f"generation failed in the model ({type(error).__name__}); see its log"
+        return {row: ServiceError(message) for row in rows}
 
     # On the event loop again:
 
@@ -317,13 +305,13 @@ class Engine:
         self._batch.clear()
 
 
-def _first(request: Request, token: Decided) -> list[_Outcome]:
-    """What a prefill gave: a decision where there was none, and the first token."""
-    if isinstance(token, ServiceError):
-        return [_Outcome(request, token)]
-    settled = request.row.settled
+def _outcomes(request: Request, decided: Decided) -> list[_Outcome]:
+    """What a pass gave: a decision with the first token where there was none, and a token."""
+    if isinstance(decided, ServiceError):
+        return [_Outcome(request, decided)]
+    settled = request.row.settled if request.row.n_generated == 0 else None
     first = [] if settled is None else [_Outcome(request, Settled(settled))]
-    return first if token is None else [*first, _accept(request, token)]
+    return first if decided is None else [*first, _accept(request, decided)]
 
 
 def _accept(request: Request, token: int) -> _Outcome:
@@ -342,9 +330,3 @@ def _accept(request: Request, token: int) -> _Outcome:
         kind = type(error).__name__
         log.error("making text of a token failed: %s", whereabouts(error))
         return _Outcome(request, ServiceError(f"generation failed in the tokenizer ({kind})"))
-
-
-def _failed(requests: Sequence[Request], error: Exception) -> list[_Outcome]:
-    log.error("generation failed for %d requests: %s", len(requests), whereabouts(error))
-    message = f"generation failed in the model ({type(error).__name__}); see its log"
-    return [_Outcome(request, ServiceError(message)) for request in requests]

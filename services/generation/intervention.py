@@ -29,6 +29,23 @@ class Phase(Enum):
     """New tokens."""
 
 
+class Span(NamedTuple):
+    """Consecutive tokens of one row in a packed pass."""
+
+    n_tokens: int
+    phase: Phase
+    ends: bool = True
+    """The last one is the last of the prompt; of new tokens it does not matter."""
+
+    def inside(self, scope: Scope) -> list[bool]:
+        """Which of its tokens a scope is for."""
+        if self.phase is Phase.DECODE:
+            return [scope.decodes] * self.n_tokens
+        if scope.prompt == "last":
+            return [False] * (self.n_tokens - 1) + [self.ends]
+        return [scope.prompt == "all"] * self.n_tokens
+
+
 class Push(NamedTuple):
     """How far a token is moved along a direction: `clamp(shift + scale·p, low, high)`.
 

@@ -5,6 +5,7 @@ Beside texts, the distribution of the first new token, for what is measured befo
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Sequence
 
 import torch
@@ -60,16 +61,17 @@ def generate_texts(
     rows = _rows(backbone, prompts, treatments, sampling)
     texts = {id(row): "" for row in rows}
     places = {id(row): index for index, row in enumerate(rows)}
-    # longest prompts first: those that join later then need no padding of the others
-    waiting = sorted(rows, key=lambda row: len(row.prompt_ids))
+    waiting, running = deque(rows), set[Row]()
     batch = Batch(backbone)
-    while waiting or batch.rows:
-        n_free = max_rows - len(batch.rows)
-        for row, chunk in _step(batch, [waiting.pop() for _ in range(min(n_free, len(waiting)))]):
+    while waiting or running:
+        joining = [waiting.popleft() for _ in range(min(max_rows - len(running), len(waiting)))]
+        running.update(joining)
+        for row, chunk in _step(batch, joining):
             texts[id(row)] += chunk.text if chunk else ""
             if row.finish is not None:
                 ended(places[id(row)], texts[id(row)])
-        batch.keep([row for row in batch.rows if row.finish is None])
+        running = {row for row in running if row.finish is None}
+        batch.keep(running)
         report(sum(row.finish is not None for row in rows), len(rows))
     return [texts[id(row)] for row in rows]
 
@@ -106,16 +108,15 @@ def first_token_logits(
 
 
 def _step(batch: Batch, joining: Sequence[Row]) -> list[tuple[Row, TextChunk | None]]:
-    running = batch.rows
-    tokens = batch.advance() if running else []
-    tokens += batch.admit(joining) if joining else []
-    if NO_TOKEN in tokens:
+    batch.enter(joining)
+    found = batch.step()
+    if NO_TOKEN in found.values():
         raise ServiceError(
             "the model's logits are not finite; load it with another dtype, or choose a smaller "
             "steering coefficient"
         )
-    both = [*running, *joining]
-    return [(row, row.accept(token)) for row, token in zip(both, tokens, strict=True)]
+    # rows that came with their treatment get tokens, and nothing else
+    return [(row, row.accept(token)) for row, token in found.items() if isinstance(token, int)]
 
 
 def _rows(

@@ -69,8 +69,15 @@ class Row:
             RuntimeError: it is not decided. Whoever asks too early would leave the model alone.
         """
         if self._treatment is None:
-            raise RuntimeError("a row is to be treated before its verdict; it needs `Batch.decide`")
+            raise RuntimeError(
+                "a row is to be treated before its verdict; a `Decision` has to find it"
+            )
         return self._treatment
+
+    @property
+    def is_undecided(self) -> bool:
+        """True until its prompt was read for a verdict."""
+        return self._treatment is None
 
     def settle(self, action: Action, treatment: Treatment) -> None:
         """Take the verdict that its prefill has found, and what it does."""

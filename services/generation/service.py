@@ -100,7 +100,7 @@ class GenerationService:
         deadline = math.inf if timeout_s is None else started + timeout_s
         check_sampling(sampling)
         treatment = self._treatment(intervention)
-        prompt_ids = await self._encode(prompt, sampling)
+        prompt_ids = await self._encode(prompt, sampling, timeout_s)
         request = Request(
             Row(
                 prompt_ids,
@@ -144,7 +144,7 @@ class GenerationService:
         readout = self._readouts.readout(intervention.readout_version)
         return treatment_under(readout, action, self._backbone)
 
-    async def _encode(self, prompt: str, sampling: Sampling) -> list[int]:
-        encoded = await self._encoder.encode(prompt)
+    async def _encode(self, prompt: str, sampling: Sampling, timeout_s: float | None) -> list[int]:
+        encoded = await self._encoder.encode(prompt, timeout_s=timeout_s)
         check_room(encoded, sampling, self._backbone)
         return encoded.token_ids

@@ -20,6 +20,7 @@ from services.generation.intervention import (
     Coefficients,
     Phase,
     Push,
+    Span,
     ablation,
     add,
     check_push,
@@ -137,6 +138,39 @@ def edits_of(treatments: Sequence[Treatment], phase: Phase, tokens: Tensor) -> d
     return edits
 
 
+def packed_edits(
+    treatments: Sequence[Treatment], spans: Sequence[Span], device: torch.device
+) -> dict[int, Edit]:
+    """The edits of one packed pass, (1, tokens, d_model), in which every span is another row.
+
+    Args:
+        treatments: one for each span.
+        spans: the pass's tokens, in order.
+        device: the model's.
+
+    Returns:
+        As `edits_of`.
+    """
+    acting = [
+        [move for move in treatment.moves if any(span.inside(move.scope))]
+        for treatment, span in zip(treatments, spans, strict=True)
+    ]
+    edits: dict[int, Edit] = {}
+    for layer, slots in by_block(acting).items():
+        found = [_packed_edit(by_token(moves, spans), device) for moves in slots]
+        edits[layer] = one_after_another(found)
+    return edits
+
+
+def by_token(moves: Sequence[Move | None], spans: Sequence[Span]) -> list[Move | None]:
+    """The move of every token of a packed pass, from those of its spans."""
+    return [
+        move if is_inside else None
+        for move, span in zip(moves, spans, strict=True)
+        for is_inside in span.inside(Scope.DECODE if move is None else move.scope)
+    ]
+
+
 def by_block(acting: Sequence[Sequence[Move]]) -> dict[int, list[tuple[Move | None, ...]]]:
     """The moves of several treatments by decoder block, rising.
 
@@ -166,8 +200,26 @@ def numbers_of(moves: Sequence[Move | None], phase: Phase, tokens: Tensor) -> Co
     )
 
 
+def token_numbers(moves: Sequence[Move | None], device: torch.device) -> Coefficients:
+    """What the move of each token of a packed pass means, (tokens, 1) each; None moves nothing."""
+    pushes = [_STILL if move is None else move.push for move in moves]
+    table = torch.tensor(pushes, dtype=torch.float32, device=device)
+    return Coefficients(*table.unsqueeze(1).unbind(dim=2))
+
+
+def rank_one_by_token(residual: Tensor, direction: Tensor, coefficients: Coefficients) -> Tensor:
+    """`rank_one` of a packed pass, (1, tokens, d_model): every token is a row of its own there.
+
+    Args:
+        residual: is not modified.
+        direction: (d_model,), or (tokens, d_model).
+        coefficients: (tokens, 1) each.
+    """
+    return rank_one(residual.transpose(0, 1), direction, coefficients).transpose(0, 1)
+
+
 def directions_of(moves: Sequence[Move | None], device: torch.device) -> Tensor:
-    """(rows, d_model) float32, or (d_model,) where all are the same; of still rows any."""
+    """(moves, d_model) float32, or (d_model,) where all are the same; of those of none any."""
     known = {id(move.direction): move.direction for move in moves if move is not None}
     stacked = torch.stack([direction.float() for direction in known.values()]).to(device)
     if len(known) == 1:
@@ -182,6 +234,14 @@ def _edit(moves: Sequence[Move | None], phase: Phase, tokens: Tensor) -> Edit:
         rank_one,
         direction=directions_of(moves, tokens.device),
         coefficients=numbers_of(moves, phase, tokens),
+    )
+
+
+def _packed_edit(moves: Sequence[Move | None], device: torch.device) -> Edit:
+    return partial(
+        rank_one_by_token,
+        direction=directions_of(moves, device),
+        coefficients=token_numbers(moves, device),
     )
 
 

@@ -95,10 +95,12 @@ class GateHandle:
         )
         return reading
 
-    async def batch_check(self, requests: Sequence[GateRequest]) -> list[GateReading]:
+    async def batch_check(
+        self, requests: Sequence[GateRequest], *, timeout_s: float | None = None
+    ) -> list[GateReading]:
         """Decide on many prompts, in order."""
         readings: list[GateReading] = await self._answered(
-            self._handle.batch_check.remote(list(requests))
+            self._handle.batch_check.remote(list(requests), timeout_s=timeout_s)
         )
         return readings
 

@@ -144,9 +144,11 @@ class GateDeployment:
             self._gate.check(prompt, guess, hint=hint, tenant=tenant, timeout_s=timeout_s)
         )
 
-    async def batch_check(self, requests: Sequence[GateRequest]) -> list[GateReading]:
+    async def batch_check(
+        self, requests: Sequence[GateRequest], *, timeout_s: float | None = None
+    ) -> list[GateReading]:
         """Decide on many prompts, in order."""
-        return await guarded(self._gate.batch_check(requests))
+        return await guarded(self._gate.batch_check(requests, timeout_s=timeout_s))
 
     async def describe(self) -> GateDescription:
         """Say what is loaded."""

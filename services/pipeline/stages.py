@@ -23,6 +23,8 @@ class Stages:
         self._start = time.perf_counter()
         self._timeout_s = timeout_s
         self.timings_s: dict[str, float] = {}
+        self._at = ""
+        """The stage that runs."""
 
     @property
     def elapsed_s(self) -> float:
@@ -45,11 +47,16 @@ class Stages:
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:
         """Time a stage, also when it fails."""
+        self.at(stage)
         start = time.perf_counter()
         try:
             yield
         finally:
             self.took(stage, time.perf_counter() - start)
+
+    def at(self, stage: str) -> None:
+        """From now on this stage runs: a deadline that passes is told with its name."""
+        self._at = stage
 
     def took(self, stage: str, seconds: float) -> None:
         """Record a stage's time."""
@@ -95,8 +102,13 @@ class Stages:
             raise DeadlinePassed(self._passed()) from None
 
     def _passed(self) -> str:
-        done = ", ".join(self.timings_s) or "nothing"
+        done = ", ".join(
+            f"{stage} ({seconds * 1e3:.3g} ms)"
+            for stage, seconds in self.timings_s.items()
+            if stage != self._at
+        )
         return (
-            f"the deadline of {self._timeout_s:.3g} s passed; finished by then: {done}; "
-            "allow more time"
+            f"the deadline of {self._timeout_s:.3g} s passed "
+            f"{f'in `{self._at}`' if self._at else 'before any work'}; "
+            f"finished by then: {done or 'nothing'}; allow more time"
         )

@@ -89,6 +89,7 @@ async def _once(
     ask: Ask, reading: GateReading, sampling: Sampling, behind: Behind, stages: Stages
 ) -> AsyncGenerator[TextChunk, None]:
     start = time.perf_counter()
+    stages.at("generation")
     verdict = reading.verdict
     chunks = behind.generation.generate(
         ask.prompt,

@@ -23,6 +23,9 @@ VACUOUS_TAG = "vacuous"
 """`true` on a calibration whose bound was asked for and cannot be given."""
 OWN_READOUT_TAG = "own_readout"
 """How a calibration's own readout was fitted; not there where the frozen one scores."""
+DISAGREEMENT_TAG = "disagreement"
+"""Share of unlabelled prompts that frozen and direction readout decide differently, in [0, 1].
+A calibration's evidence has it under the same name; not there where nobody looked."""
 
 READOUT = "readout"
 """Value of the kind tag, and last part of the model's name."""

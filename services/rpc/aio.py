@@ -65,7 +65,7 @@ class Handlers(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # generic in 
     async def _unary(self, method: Method, request: bytes, context: Context) -> bytes:
         async with self._answering(method, request, context) as call:
             try:
-                async with asyncio.timeout(call.time_left_s()):
+                async with asyncio.timeout(call.patience_s()):
                     return await self._answerer.unary(method, request, call)
             except TimeoutError:
                 raise DeadlinePassed("the deadline passed before the answer was ready") from None

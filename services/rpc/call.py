@@ -32,7 +32,9 @@ class Call:
 
     request_id: str
     deadline: float | None = None
-    """On time.monotonic's clock; None: none."""
+    """When work must be done, on time.monotonic's clock; None: never."""
+    reserve_s: float = 0.0
+    """How long the caller listens after that: time for the words in which it failed."""
     debug: bool = False
     """The caller asks for scores; whether it gets them is another question."""
     tenant: str | None = None
@@ -50,6 +52,15 @@ class Call:
             raise DeadlinePassed("the deadline had passed before work began; give more time")
         return left
 
+    def patience_s(self) -> float | None:
+        """Seconds to wait for whoever works; a little more than they have, so that they say why.
+
+        Raises:
+            DeadlinePassed: there are none.
+        """
+        left = self.time_left_s()
+        return None if left is None else left + self.reserve_s / 2
+
 
 @dataclass(frozen=True, slots=True)
 class DeadlineLimits:
@@ -59,6 +70,8 @@ class DeadlineLimits:
     """For calls that set none."""
     max_s: float | None = None
     """Longer ones are cut to this."""
+    reserve_s: float = 0.0
+    """Kept back of each for the words on their way to the caller; a tenth of it at most."""
 
     def apply(self, time_left_s: float | None) -> float | None:
         """The deadline that counts, in seconds from now."""
@@ -93,10 +106,13 @@ def call_of(
     """
     metadata = tuple(metadata)
     lefts = [x for x in (time_left_s, _deadline_s(metadata)) if x is not None]
-    left = (limits or DeadlineLimits()).apply(min(lefts, default=None))
+    limits = limits or DeadlineLimits()
+    left = limits.apply(min(lefts, default=None))
+    reserve_s = 0.0 if left is None else max(0.0, min(limits.reserve_s, left / 10))
     call = Call(
         request_id=request_id,
-        deadline=None if left is None else time.monotonic() + left,
+        deadline=None if left is None else time.monotonic() + left - reserve_s,
+        reserve_s=reserve_s,
         debug=_value(metadata, DEBUG) == "1",
         tenant=_value(metadata, TENANT) or None,
     )

@@ -34,7 +34,9 @@ class Face(Protocol):
 class BatchGate(GateClient, Protocol):
     """A gate that also takes many prompts at once."""
 
-    async def batch_check(self, requests: Sequence[GateRequest]) -> list[GateReading]:
+    async def batch_check(
+        self, requests: Sequence[GateRequest], *, timeout_s: float | None = None
+    ) -> list[GateReading]:
         """Decide on many prompts, in order."""
 
 
@@ -97,7 +99,7 @@ class GateFace:
                 asked.append(self._asked(each, call))
             except InvalidRequest as error:
                 raise type(error)(f"`requests[{index}]`: {error}") from None
-        readings = await self.gate.batch_check(asked)
+        readings = await self.gate.batch_check(asked, timeout_s=call.time_left_s())
         return messages.GateBatchCheckResponse(
             responses=[verdicts.from_reading(reading) for reading in readings]
         )

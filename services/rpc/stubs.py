@@ -154,7 +154,9 @@ class GateStub:
         )
         return self._connection.read(verdicts.reading_of, response)
 
-    async def batch_check(self, requests: Sequence[GateRequest]) -> list[GateReading]:
+    async def batch_check(
+        self, requests: Sequence[GateRequest], *, timeout_s: float | None = None
+    ) -> list[GateReading]:
         """Decide on many prompts of one tenant, in order.
 
         Raises:
@@ -166,7 +168,7 @@ class GateStub:
         response = await self._connection.unary(
             "BatchCheck",
             messages.GateBatchCheckRequest(requests=[_gate_request(each) for each in requests]),
-            timeout_s=None,
+            timeout_s=timeout_s,
             tenant=tenants.pop() if tenants else None,
         )
         if len(response.responses) != len(requests):

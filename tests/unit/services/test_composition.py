@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from pathlib import Path
 
@@ -38,8 +39,8 @@ def of_two_places(backbone: Backbone, *layers: int) -> Readout:
     return replace(tiny_readout(backbone), parts=tuple(parts))
 
 
-async def test_the_gate_loads_the_blocks_up_to_the_deepest_that_is_read(
-    checkpoints: dict[str, Path], tmp_path: Path
+async def test_the_gate_loads_the_blocks_up_to_the_deepest_that_is_read_and_runs_them_once(
+    checkpoints: dict[str, Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ):
     whole = load_backbone(str(checkpoints["llama"]))
     saved = save_readout(of_two_places(whole, 2, 0), tmp_path / "readout")
@@ -48,7 +49,13 @@ async def test_the_gate_loads_the_blocks_up_to_the_deepest_that_is_read(
         backbone=BackboneSettings(name_or_path=str(checkpoints["llama"])),
         registry=RegistrySettings(source="directory", directory=tmp_path),
     )
-    gate = await load_gate(settings, PrometheusMeter())
+    with caplog.at_level(logging.INFO):
+        gate = await load_gate(settings, PrometheusMeter())
+    warmed = [r.getMessage() for r in caplog.records if r.getMessage().startswith("warm-up:")]
+    assert [words.split(" in ")[0] for words in warmed] == [
+        "warm-up: 1 prompts",
+        "warm-up: 16 prompts",
+    ]
     reading = await gate.service.check("jinsi ya kuoka mkate", LanguageGuess("sw", 0.9))
     await gate.service.close()
     assert reading.verdict.reason is Reason.SCORE

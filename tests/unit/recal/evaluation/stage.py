@@ -9,18 +9,21 @@ from functools import cache
 import numpy as np
 
 from recal.collect import Activations
+from recal.direction_readout import fit_direction
 from recal.evaluation.answers import Report, Watch
 from recal.evaluation.catalogue import Material, methods_of
 from recal.evaluation.judging import Judging
 from recal.evaluation.plan import EvaluationPlan
 from recal.evaluation.run import Evaluated, evaluate
 from recal.evaluation.tally import Context
+from recal.fit import Candidate
 from recal.method import Method
 from recal.prompts import Prompt, Split
 from services.domain import Action
 from services.generation.treatment import Treatment
 from services.readout.bundle import Readout
 from tests.unit.recal.synthetic import activations
+from tests.unit.recal.test_fit import PLAN as FIT
 from tests.unit.recal.test_fit import fitted
 from tests.unit.recal.treated import LiteralJudge
 
@@ -33,7 +36,10 @@ EVERY = ("untouched", "paper", "recal", "best", "oracle", "steer_all", "release_
 
 @cache
 def readout() -> Readout:
-    return replace(fitted(), digest="d" * 64, version="readout@1")
+    made = fitted()
+    chosen = [Candidate(place, 3) for place in made.places]
+    fallback = fit_direction(activations(FIT.source_languages), chosen, FIT)
+    return replace(made, fallback=fallback, digest="d" * 64, version="readout@1")
 
 
 CONTEXT = Context(backbone="synthetic", readout=readout(), split="test", notice="a fake")

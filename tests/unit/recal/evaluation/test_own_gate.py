@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from recal.collect import Activations
+from recal.direction_readout import DIRECTION, direction_of, fit_direction
 from recal.evaluation.arm import Arm
 from recal.evaluation.catalogue import Material, methods_of
 from recal.evaluation.gates import Saved
@@ -20,6 +21,7 @@ from recal.evaluation.plan import EvaluationPlan
 from recal.evaluation.report import Gate
 from recal.evaluation.run import Evaluated, evaluate
 from recal.evaluation.tally import Context
+from recal.fit import Candidate
 from recal.method import Method, Thresholded
 from recal.own_readout import fit_own
 from recal.prompts import Prompt, Split
@@ -27,7 +29,8 @@ from recal.recalibrate import calibrate_source, recalibrate
 from services.domain import Action
 from services.readout.bundle import Readout
 from tests.unit.recal.evaluation.stage import Writer, joined
-from tests.unit.recal.test_own_readout import SOURCES, readout, turned
+from tests.unit.recal.test_fit import PLAN
+from tests.unit.recal.test_own_readout import PLACES, SOURCES, readout, turned
 from tests.unit.recal.treated import LiteralJudge
 
 __all__ = ["readout"]  # the fixture
@@ -159,6 +162,50 @@ def test_too_few_translations_are_an_error_and_not_the_frozen_readout(
     few = replace(material, translations=known(20, 7, "train", ("sw", "en")))
     with pytest.raises(ValueError, match="20 harmful and 20 harmless translations of `sw`"):
         methods_of(("translate_train",), few)
+
+
+@pytest.fixture(scope="module")
+def kept(material: Material) -> Material:
+    """The same, with a direction readout of axis 3 beside a frozen one of axis 0."""
+    known_along = joined([turned(SOURCES, n=100, gap=4.0, axis=3)])
+    chosen = [Candidate(place, 3) for place in PLACES]
+    fallback = fit_direction(known_along, chosen, PLAN)
+    return replace(material, readout=replace(material.readout, fallback=fallback))
+
+
+def test_the_direction_readout_scores_every_language_but_its_sources_better_or_not(
+    kept: Material, parts: dict[str, HeldOut]
+) -> None:
+    (_, ours, method) = methods_of(("recal", DIRECTION), kept)
+    assert isinstance(method, OwnGate)
+    assert [method.is_frozen(language) for language in LANGUAGES] == [False, False, True]
+    gained = {
+        la: gate(method, parts[la], kept).j.mean - gate(ours, parts[la], kept).j.mean
+        for la in LANGUAGES
+    }
+    assert gained["sw"] > 40
+    assert gained["yo"] < -40
+    assert gained["en"] == 0
+
+
+def test_the_direction_readout_is_gated_as_its_saved_calibration_would(
+    kept: Material, parts: dict[str, HeldOut]
+) -> None:
+    (_, method) = methods_of((DIRECTION,), kept)
+    examples = Deck(kept.pool, LANGUAGES).deal(4, 2)
+    own = direction_of(kept.readout, "sw")
+    made = recalibrate(kept.readout, examples.activations, "sw", own=own).calibration
+    actions = [
+        [t.action for t in each.treat(parts["sw"].questions(each), examples)]
+        for each in (method, Saved(kept.readout, {"sw": made}))
+    ]
+    assert actions[0] == actions[1]
+    assert {Action.STEER, Action.RELEASE} <= set(actions[0])
+
+
+def test_a_readout_that_keeps_no_direction_cannot_be_compared(material: Material) -> None:
+    with pytest.raises(ValueError, match="keeps no direction readout"):
+        methods_of((DIRECTION,), material)
 
 
 def prompt(language: str, split: Split, number: int, harmful: bool = True) -> Prompt:

@@ -91,3 +91,42 @@ def test_there_is_no_such_block(layer: int):
     with pytest.raises(ValueError, match=f"no block {layer}; this"), capture(BLOCKS, [layer]):
         pass
     assert n_hooks(BLOCKS) == 0
+
+
+def test_a_pass_may_end_behind_the_deepest_block_that_is_read(backbone: Backbone):
+    ids = torch.tensor([[5, 6, 7, 8]])
+    with torch.no_grad(), capture(backbone.blocks, [0, 2]) as whole:
+        backbone.model(ids)
+    watched = {
+        **{f"block {index}": block for index, block in enumerate(backbone.blocks)},
+        "norm": backbone.model.get_decoder().norm,
+        "head": backbone.model.get_output_embeddings(),
+    }
+    n_before = n_hooks(backbone.blocks)  # transformers has some of its own
+    ran: list[str] = []
+    looks = [
+        module.register_forward_pre_hook(lambda *_, name=name: ran.append(name))
+        for name, module in watched.items()
+    ]
+    with torch.no_grad(), capture(backbone.blocks, [2, 0], stops=True) as found:
+        backbone.model(ids)
+        pytest.fail("the pass went on")
+    for look in looks:
+        look.remove()
+    assert all(torch.equal(found[layer], whole[layer]) for layer in (0, 2))
+    assert ran == ["block 0", "block 1", "block 2"]
+    assert n_hooks(backbone.blocks) == n_before
+
+
+def test_an_error_of_a_pass_that_may_end_early_is_an_error():
+    with pytest.raises(ZeroDivisionError), capture(BLOCKS, [1], stops=True):
+        raise ZeroDivisionError
+
+
+def test_a_pass_that_may_end_early_ends_only_there():
+    with capture(BLOCKS, [0, 1], stops=True) as found:
+        BLOCKS[0](RESIDUAL)
+        assert set(found) == {0}
+        BLOCKS[1](RESIDUAL)
+        pytest.fail("the pass went on")
+    assert set(found) == {0, 1}

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import grpc
 import grpc.aio
@@ -15,9 +17,11 @@ from services.edge.server import EdgeServer
 from services.errors import Overloaded, ServiceUnavailable, UnknownBackbone, VersionMismatch
 from services.pb import recal_pb2 as pb
 from services.pb import recal_pb2_grpc as pb_grpc
+from services.rpc.call import Call
 from services.rpc.stubs import open_channel
 from services.settings import EdgeSettings, Settings, SettingsError
 from services.telemetry import PrometheusMeter
+from services.wire.methods import RECAL, method_of
 from tests.behind import FakeGate, FakeGeneration
 from tests.unit.services.edge.line import Fakes, dialled, edge_settings, serving
 
@@ -83,12 +87,102 @@ async def test_a_serve_that_is_away_is_unavailable_without_its_address():
     assert "127.0.0.1" not in error.details()
 
 
-async def test_invalid_utf8_is_named_before_it_is_forwarded():
-    async with edge_over("127.0.0.1:1") as edge, dialled(edge) as channel:
+@asynccontextmanager
+async def serving_messages_only() -> AsyncIterator[str]:
+    """A server as Serve has it: gRPC itself reads the requests, and says nothing of ours."""
+    server = grpc.aio.server()
+    pb_grpc.add_RecalServicer_to_server(pb_grpc.RecalServicer(), server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    yield f"127.0.0.1:{port}"
+    await server.stop(None)
+
+
+async def test_invalid_utf8_is_named_though_it_fails_behind():
+    async with (
+        serving_messages_only() as address,
+        edge_over(address) as edge,
+        dialled(edge) as channel,
+    ):
         unary = channel.unary_unary("/recal.v1.Recal/Check")(b"\x0a\x02\xff\xfe")
         stream = channel.unary_stream("/recal.v1.Recal/Generate")(b"\x0a\x02\xff\xfe")
         for call in (unary, stream.read()):
             assert (await failure_of(call)).code() is Code.INVALID_ARGUMENT
+
+
+class Unread:
+    """Stands for a message, and may not be read."""
+
+    FromString = DESCRIPTOR = None
+
+
+@asynccontextmanager
+async def saying(
+    *answers: bytes, hears: list[bytes], waits: list[tuple[float, str]]
+) -> AsyncIterator[str]:
+    """A server that answers any call with any bytes."""
+
+    class Anything(grpc.GenericRpcHandler):
+        def service(self, details):
+            async def unary(request: bytes, context) -> bytes:
+                hears.append(request)
+                metadata = dict(context.invocation_metadata())
+                waits.append((context.time_remaining(), metadata.get("x-deadline-ms")))
+                return answers[0]
+
+            async def stream(request: bytes, context: object):
+                hears.append(request)
+                for answer in answers:
+                    yield answer
+
+            if details.method.endswith("Generate"):
+                return grpc.unary_stream_rpc_method_handler(stream)
+            return grpc.unary_unary_rpc_method_handler(unary)
+
+    server = grpc.aio.server()
+    server.add_generic_rpc_handlers((Anything(),))
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    yield f"127.0.0.1:{port}"
+    await server.stop(None)
+
+
+async def test_what_passes_through_the_edge_is_not_read():
+    heard: list[bytes] = []
+    request, answers = b"\xff no message", (b"\xfe nor", b"this")
+    call = Call(request_id="id-1")
+    async with saying(*answers, hears=heard, waits=[]) as address, open_channel(address) as channel:
+        edge = ForwardAnswerer(channel)
+        unary = replace(method_of(RECAL, "Check"), request=Unread, response=Unread)
+        assert await edge.unary(unary, request, call) == answers[0]
+        stream = replace(method_of(RECAL, "Generate"), request=Unread, response=Unread)
+        assert [frame async for frame in edge.stream(stream, request, call)] == list(answers)
+    assert heard == [request, request]
+
+
+async def test_the_edge_waits_a_little_longer_than_whoever_works_has():
+    waited: list[tuple[float, str]] = []
+    call = Call(request_id="id-1", deadline=time.monotonic() + 20, reserve_s=8.0)
+    async with (
+        saying(b"", hears=[], waits=waited) as address,
+        open_channel(address) as channel,
+    ):
+        await ForwardAnswerer(channel).unary(method_of(RECAL, "Check"), b"", call)
+    [(transport_s, work_ms)] = waited
+    assert 10_000 < int(work_ms) <= 20_000
+    assert 22 < transport_s < 24.5
+
+
+@pytest.mark.parametrize("slow", ["gate", "generation"])
+async def test_the_stage_of_a_passed_deadline_is_told_through_the_edge(slow):
+    fakes = Fakes(
+        gate=FakeGate(delay_s=60.0 if slow == "gate" else 0.0),
+        generation=FakeGeneration(pause_s=60.0 if slow == "generation" else 0.0),
+    )
+    async with through_the_edge(fakes, default_deadline_s=0.6) as channel:
+        error = await failure_of(generate(channel))
+    assert error.code() is Code.DEADLINE_EXCEEDED
+    assert f"passed in `{slow}`" in error.details()
 
 
 async def test_the_deadline_is_handed_on():

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import urllib.request
 from dataclasses import replace
 
@@ -24,6 +25,7 @@ from tests.unit.services.edge.line import Fakes, connected, dialled, edge_settin
 
 CANARY = "canary-7f3a"
 Code = grpc.StatusCode
+CHECKED = pb.RecalCheckRequest(prompt="habari yako")
 
 
 async def generate(channel, request=None, **options):
@@ -144,6 +146,24 @@ async def test_a_long_deadline_is_cut():
     async with connected(fakes, max_deadline_s=40.0) as channel:
         await generate(channel, timeout=1000)
     assert fakes.gate.timeouts_s[-1] <= 40
+
+
+@pytest.mark.parametrize("slow", ["gate", "generation"])
+async def test_a_deadline_that_passes_is_told_in_words_with_the_stage(slow):
+    fakes = Fakes(
+        gate=FakeGate(delay_s=60.0 if slow == "gate" else 0.0),
+        generation=FakeGeneration(pause_s=60.0 if slow == "generation" else 0.0),
+    )
+    async with connected(fakes, default_deadline_s=0.3) as channel:
+        error = await failure_of(generate(channel))
+    assert error.code() is Code.DEADLINE_EXCEEDED
+    assert re.search(rf"s passed in `{slow}`; finished by then: language_id", error.details())
+
+
+async def test_a_slow_check_is_told_in_words_with_the_stage_too():
+    async with connected(Fakes(gate=FakeGate(delay_s=60.0)), default_deadline_s=0.3) as channel:
+        error = await failure_of(pb_grpc.RecalStub(channel).Check(CHECKED))
+    assert "passed in `gate`" in error.details()
 
 
 @pytest.mark.parametrize("seconds", [0.2])

@@ -132,7 +132,7 @@ async def test_a_request_whose_deadline_passes_in_the_queue_never_runs():
     squarer = Squarer()
     async with batching(squarer) as batcher:
         async with held_up(squarer, batcher):
-            with pytest.raises(DeadlinePassed, match=r"within the 0\.02 s"):
+            with pytest.raises(DeadlinePassed, match=r"the 0\.02 s that were left.* in the queue"):
                 await batcher.submit(2, timeout_s=0.02)
         assert await batcher.submit(3, timeout_s=5) == 9
     assert squarer.batches == [[99], [3]]
@@ -142,7 +142,7 @@ async def test_a_deadline_that_passes_while_the_batch_runs_is_told_at_once():
     squarer = Squarer()
     squarer.may_go_on.clear()
     async with batching(squarer) as batcher:
-        with pytest.raises(DeadlinePassed):
+        with pytest.raises(DeadlinePassed, match="while its batch ran"):
             await batcher.submit(2, timeout_s=0.05)
         squarer.may_go_on.set()
 
@@ -162,6 +162,33 @@ async def test_one_bad_item_fails_alone():
     assert results[0] == 4
     assert isinstance(results[1], ZeroDivisionError)
     assert results[2] == 9
+
+
+async def test_an_item_whose_time_has_run_out_is_not_run_again_when_its_batch_has_failed():
+    squarer = Squarer()
+    async with batching(squarer) as batcher:
+        squarer.may_go_on.clear()
+        late = asyncio.create_task(batcher.submit(2, timeout_s=0.05))
+        others = [asyncio.create_task(batcher.submit(n)) for n in (-1, 3)]
+        with pytest.raises(DeadlinePassed):
+            await late
+        squarer.may_go_on.set()
+        await asyncio.gather(*others, return_exceptions=True)
+    assert squarer.batches[0] == [2, -1, 3]
+    assert squarer.batches[1:] == [[-1], [3]]
+
+
+async def test_the_time_of_a_batch_is_told_to_all_of_it():
+    squarer = Squarer()
+    squarer.may_go_on.clear()
+    async with batching(squarer) as batcher:
+        timed = [asyncio.create_task(batcher.timed(n)) for n in (2, 3)]
+        await asyncio.to_thread(squarer.running.wait)
+        await asyncio.sleep(0.05)
+        squarer.may_go_on.set()
+        one, other = await asyncio.gather(*timed)
+    assert (one.result, other.result) == (4, 9)
+    assert one.run_s == other.run_s > 0.04
 
 
 async def test_the_batcher_lives_on_after_a_failure():

@@ -152,3 +152,15 @@ def test_what_is_not_there_cannot_be_read(qwen2: Backbone, places: list[Place], 
 def test_an_instruction_that_ends_outside_of_its_prompt_is_refused(qwen2: Backbone, end: int):
     with pytest.raises(ValueError, match=f"2 tokens cannot end at {end}"):
         residuals(qwen2, [EncodedPrompt([5, 6], end)], places=[Place(0, "instruction")])
+
+
+def test_nothing_behind_the_deepest_place_is_run(backbone: Backbone, reading: Reading):
+    ran: list[int] = []
+    watched = [
+        block.register_forward_pre_hook(lambda *_, index=index: ran.append(index))
+        for index, block in enumerate(backbone.blocks)
+    ]
+    residuals(backbone, TWO, places=[Place(1, reading), Place(0, reading)])
+    for hook in watched:
+        hook.remove()
+    assert ran == [0, 1]

@@ -1,5 +1,4 @@
 import asyncio
-import dataclasses
 import logging
 import threading
 
@@ -7,7 +6,6 @@ import pytest
 import torch
 
 from services.backbone.chat import encode_prompt
-from services.backbone.load import Backbone
 from services.domain import Abstention, Action, GateRequest, LanguageGuess, Reason
 from services.errors import (
     DeadlinePassed,
@@ -22,56 +20,12 @@ from services.gate.batcher import BatchLimits
 from services.gate.extract import residuals
 from services.gate.policy import Outcome, Override, Policy
 from services.gate.service import GateService
-from services.readout.bundle import Bundle, Readout
+from services.readout.bundle import Bundle
 from services.readout.linear import LinearReadout
-from services.telemetry import PrometheusMeter
+from tests.unit.services.gate.gates import PROMPT, SW, Held, counted, with_linear
 from tests.unit.services.tiny import tiny_bundle, tiny_calibration, tiny_own, tiny_readout
 
-SW = LanguageGuess("sw", 0.9)
 UNKNOWN = LanguageGuess(None, 0.1, Abstention.LOW_CONFIDENCE)
-PROMPT = "jinsi ya kuoka mkate"
-
-
-class Held:
-    """A store that holds what it is given."""
-
-    def __init__(self, bundle: Bundle | None) -> None:
-        self.bundle = bundle
-        self.n_reads = 0
-
-    @property
-    def current(self) -> Bundle:
-        self.n_reads += 1
-        if self.bundle is None:
-            raise NotReady("no readout is loaded yet")
-        return self.bundle
-
-
-@pytest.fixture
-def bundle(qwen2: Backbone) -> Bundle:
-    readout = tiny_readout(qwen2)
-    return tiny_bundle(readout, tiny_calibration(readout, "sw"), tiny_calibration(readout, "en"))
-
-
-@pytest.fixture
-def meter() -> PrometheusMeter:
-    return PrometheusMeter()
-
-
-@pytest.fixture
-async def gate(qwen2, bundle, meter):
-    service = GateService(qwen2, Held(bundle), Policy(min_time_left_s=0.001), meter, notice="tiny")
-    yield service
-    await service.close()
-
-
-def with_linear(readout: Readout, linear: LinearReadout) -> Readout:
-    parts = (dataclasses.replace(readout.parts[0], linear=linear),)
-    return dataclasses.replace(readout, parts=parts)
-
-
-def counted(meter: PrometheusMeter, name: str, **labels: str) -> float | None:
-    return meter.registry.get_sample_value(name, labels)
 
 
 async def test_a_verdict_comes_from_the_readouts_score_of_the_prompt(gate, qwen2, bundle):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import nn
@@ -90,15 +91,13 @@ def tokens_of(batch: Batch, joins: Sequence[Sequence[Row]]) -> dict[Row, list[in
     """Run to the end; `joins[i]` joins before step i. Rows leave as soon as they end."""
     tokens: dict[Row, list[int]] = {row: [] for rows in joins for row in rows}
     queue = list(joins)
-    while queue or batch.rows:
-        running = batch.rows
-        found = batch.advance() if running else []
-        joining = list(queue.pop(0)) if queue else []
-        found += batch.admit(joining) if joining else []
-        for row, token in zip([*running, *joining], found, strict=True):
+    while queue or batch.rows or batch.next_to_enter():
+        batch.enter(queue.pop(0) if queue else [])
+        for row, token in batch.step().items():
+            assert isinstance(token, int)
             tokens[row].append(token)
             row.accept(token)
-        batch.keep([row for row in batch.rows if row.finish is None])
+        batch.drop([row for row in batch.rows if row.finish is not None])
     return tokens
 
 
@@ -107,22 +106,27 @@ def tokens_alone(backbone: Backbone, row: Row) -> list[int]:
 
 
 class Gate:
-    """Holds up, breaks or spoils the forward passes of a model; counts their rows."""
+    """Holds up, breaks or spoils the packed passes of a model; counts their rows and tokens."""
 
     def __init__(self, backbone: Backbone) -> None:
         self.n_rows: list[int] = []
+        self.n_tokens: list[int] = []
         self.is_open = threading.Event()
         self.is_open.set()
         self.entered = threading.Event()
         self.fails_at_rows: set[int] = set()
-        self._handle = backbone.blocks[0].register_forward_hook(self._pass)
+        self._handle = backbone.blocks[0].register_forward_hook(self._pass, with_kwargs=True)
 
-    def _pass(self, module: nn.Module, args: tuple[torch.Tensor], output: torch.Tensor) -> None:
-        self.n_rows.append(output.shape[0])
+    def _pass(
+        self, module: nn.Module, args: object, kwargs: dict[str, Any], output: torch.Tensor
+    ) -> None:
+        packed = kwargs.get("packed")
+        self.n_rows.append(packed.n_rows if packed else output.shape[0])
+        self.n_tokens.append(output.shape[1])
         self.entered.set()
         if not self.is_open.wait(5):
             raise TimeoutError("the test forgot to open the gate")
-        if output.shape[0] in self.fails_at_rows:
+        if self.n_rows[-1] in self.fails_at_rows:
             raise RuntimeError("secret out of memory")
 
     def remove(self) -> None:

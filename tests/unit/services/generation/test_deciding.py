@@ -9,7 +9,9 @@ from services.domain import Action
 from services.errors import ServiceError, ServiceUnavailable
 from services.generation.decode import Batch
 from services.generation.intervention import add
+from services.generation.packed import Chunk, PackedPass
 from services.generation.row import Row
+from services.generation.slabs import Held
 from services.generation.treatment import UNTOUCHED, Move, Treatment
 from services.readout.bundle import Scope
 from tests.unit.services.generation.deciders import REFUSE, STEER, Decider, choices_of
@@ -19,7 +21,7 @@ from tests.unit.services.tiny import tiny_readout
 
 def fused_tokens(batch: Batch, rows: list[Row]) -> dict[Row, list[int]]:
     """Decide, then run to the end."""
-    tokens = dict(zip(rows, ([token] for token in batch.decide(rows)), strict=True))
+    tokens = dict(zip(rows, ([token] for token in batch.admit(rows)), strict=True))
     for row, (first,) in tokens.items():
         assert isinstance(first, int)
         row.accept(first)
@@ -80,10 +82,11 @@ def test_a_row_decided_alone_gets_the_tokens_that_it_gets_in_a_batch(backbone: B
 
 def test_an_undecided_row_is_never_run_untouched(qwen2: Backbone):
     decider = Decider(qwen2, tiny_readout(qwen2))
-    batch, row = Batch(qwen2), decider.row(0, choices_of(UNTOUCHED, UNTOUCHED))
+    row = decider.row(0, choices_of(UNTOUCHED, UNTOUCHED))
+    n_prompt = len(row.prompt_ids)
+    undecided = PackedPass(qwen2, None, [Chunk(row, Held(n_prompt), 0, n_prompt)])
     with pytest.raises(RuntimeError, match="before its verdict"):
-        batch.admit([row])
-    assert batch.rows == ()
+        undecided.edits({})
 
 
 def test_a_refused_row_does_not_join_and_one_whose_call_fails_says_why(qwen2: Backbone):
@@ -99,7 +102,7 @@ def test_a_refused_row_does_not_join_and_one_whose_call_fails_says_why(qwen2: Ba
         decider.row(2, choices, settle=fail),
     ]
     batch = Batch(qwen2)
-    refused, token, failed = batch.decide(rows)
+    refused, token, failed = batch.admit(rows)
     assert (refused, batch.rows) == (None, (rows[1],))
     assert isinstance(token, int)
     assert isinstance(failed, ServiceUnavailable)
@@ -113,7 +116,7 @@ def test_a_verdict_that_differs_from_what_the_pass_did_generates_nothing_and_is_
         0, choices_of(UNTOUCHED, UNTOUCHED), fixed=STEER, settle=lambda _: Action.NONE
     )
     batch = Batch(qwen2)
-    (found,) = batch.decide([row])
+    (found,) = batch.admit([row])
     assert isinstance(found, ServiceError)
     assert "a verdict is `none`" in caplog.text
     assert batch.rows == ()
@@ -124,4 +127,4 @@ def test_a_score_that_is_not_finite_takes_the_row_of_that_case(qwen2: Backbone, 
     decider = Decider(qwen2, tiny_readout(qwen2))
     decider.scorer.table = lambda read: torch.full((len(read), 1), spoilt)
     row = decider.row(0, choices_of(UNTOUCHED, UNTOUCHED), settle=lambda scores: Action.REFUSE)
-    assert Batch(qwen2).decide([row]) == [None]
+    assert Batch(qwen2).admit([row]) == [None]

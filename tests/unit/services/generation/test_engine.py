@@ -53,18 +53,29 @@ async def test_rows_that_wait_join_as_soon_as_there_is_room(end_free, gate):
     rows = [a_row(end_free, prompt, max_tokens=2 + i) for i, prompt in enumerate(PROMPTS[:3])]
     async with engine_with(end_free, max_rows=2) as engine:
         results = await run(engine, *rows)
-    prefill_two, advance_two, advance_one, prefill_one = 2, 2, 1, 1
-    assert gate.n_rows == [prefill_two, advance_two, advance_one, prefill_one, 1, 1, 1]
+    prefill_two, advance_two, advance_one_and_prefill_one = 2, 2, 2
+    assert gate.n_rows == [prefill_two, advance_two, advance_one_and_prefill_one, 1, 1, 1]
     assert [sum(chunk.n_tokens for chunk in result) for result in results] == [2, 3, 4]
 
 
-async def test_short_prompts_are_not_padded_to_a_long_one_that_joins_with_them(end_free, gate):
-    short, long = PROMPTS[1], " ".join([PROMPTS[0]] * 4)
+async def test_prompts_of_all_lengths_share_a_pass_and_none_is_padded(end_free, gate):
+    short, long = PROMPTS[1], " ".join([PROMPTS[0]] * 2)
     rows = [a_row(end_free, prompt, max_tokens=2) for prompt in (short, long, short)]
     async with engine_with(end_free) as engine:
         await run(engine, *rows)
-    shorts, alone, together = 2, 1, 3
-    assert gate.n_rows == [shorts, alone, together]
+    assert gate.n_tokens == [sum(len(row.prompt_ids) for row in rows), len(rows)]
+
+
+async def test_a_prompt_joins_in_the_pass_that_gives_the_others_their_next_token(end_free, gate):
+    first, second = a_row(end_free, max_tokens=9), a_row(end_free, max_tokens=2)
+    async with engine_with(end_free) as engine:
+        running = Request(first)
+        engine.submit(running)
+        await running.answers.get()
+        await run(engine, second)
+        await end_of(running)
+    assert gate.n_tokens.count(1 + len(second.prompt_ids)) == 1
+    assert sum(gate.n_rows) == 9 + 2
 
 
 async def test_first_come_first_served(end_free):
@@ -127,10 +138,12 @@ async def test_a_row_that_breaks_the_choice_of_tokens_fails_alone(end_free):
 
 
 async def test_logits_that_are_not_finite_fail_their_own_row_alone(end_free):
+    n_prompt = len(a_row(end_free).prompt_ids)
+
     def spoil(module: nn.Module, args: object, output: torch.Tensor) -> torch.Tensor:
         spoiled = output.clone()
-        spoiled[0] = float("nan")
-        return spoiled if len(output) == 2 else output
+        spoiled[0, :n_prompt] = float("nan")
+        return spoiled if output.shape[1] == 2 * n_prompt else output
 
     handle = end_free.blocks[-1].register_forward_hook(spoil)
     try:
@@ -217,7 +230,14 @@ async def test_an_engine_that_stops_fails_its_requests_and_starts_again(end_free
 
 
 @pytest.mark.parametrize(
-    "name", ["max_rows", "max_waiting", "max_prefill_tokens", "max_cache_tokens"]
+    "name",
+    [
+        "max_rows",
+        "max_waiting",
+        "max_prefill_tokens",
+        "max_deciding_tokens",
+        "max_cache_tokens",
+    ],
 )
 def test_limits_that_make_no_sense_are_refused(name: str):
     with pytest.raises(ValueError, match=f"`{name}` is 0"):

@@ -25,6 +25,7 @@ from services.generation.service import GenerationService
 from services.readout.bundle import Readout, Release
 from services.telemetry import PrometheusMeter
 from tests.unit.services.generation.rows import PROMPTS, Gate, a_row, mixed, tokens_alone
+from tests.unit.services.held_tokenizer import HeldTokenizer
 from tests.unit.services.tiny import tiny_readout
 
 NONE = Intervention(Action.NONE)
@@ -211,6 +212,19 @@ async def test_a_deadline_that_passes_in_the_queue_costs_no_prefill(service, gat
         await late
     await running
     assert max(gate.n_rows) == 1
+
+
+async def test_a_deadline_that_passes_at_the_tokenizer_costs_no_prefill(end_free, gate):
+    held = HeldTokenizer()
+    service = GenerationService(replace(end_free, tokenizer=held), Held(), PrometheusMeter())
+    first = asyncio.create_task(collect(service.generate("hi", NONE, Sampling(max_tokens=1))))
+    await asyncio.to_thread(held.began.wait)
+    with pytest.raises(DeadlinePassed, match="not tokenised"):
+        await collect(service.generate("late", NONE, LONG, timeout_s=0.02))
+    held.may_go_on.set()
+    await first
+    await service.close()
+    assert gate.n_rows == [1]
 
 
 async def test_a_deadline_in_the_past_is_told_at_once(service):

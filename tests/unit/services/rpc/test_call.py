@@ -42,3 +42,19 @@ def test_a_deadline_that_is_no_number_of_milliseconds_is_refused(text):
 @pytest.mark.parametrize(("wish", "debug"), [("1", True), ("0", False), ("true", False)])
 def test_debug_is_asked_for_by_a_one_and_nothing_else(wish, debug):
     assert call_of((("x-recal-debug", wish),), request_id="id-1").debug is debug
+
+
+@pytest.mark.parametrize(("given_s", "kept_s"), [(10.0, 0.02), (0.1, 0.01)])
+def test_a_little_of_a_deadline_is_kept_for_the_words_of_a_late_answer(given_s, kept_s):
+    limits = DeadlineLimits(reserve_s=0.02)
+    call = call_of((), request_id="id-1", time_left_s=given_s, limits=limits)
+    assert call.reserve_s == pytest.approx(kept_s)
+    left, patience = call.time_left_s(), call.patience_s()
+    assert given_s - kept_s - 0.01 < left <= given_s - kept_s
+    assert left < patience <= given_s - kept_s / 2
+
+
+def test_without_a_deadline_there_is_patience_for_ever():
+    assert (
+        call_of((), request_id="id-1", limits=DeadlineLimits(reserve_s=0.02)).patience_s() is None
+    )

@@ -49,9 +49,12 @@ async def test_check_gives_what_the_service_gives_and_hands_on_hint_and_tenant()
 
 
 async def test_batch_check_keeps_order_and_refuses_to_mix_tenants():
-    async with connected(Fakes()) as channel:
+    fakes = Fakes()
+    async with connected(fakes) as channel:
         asked = [GateRequest(f"prompt {i}", SWAHILI) for i in range(3)]
-        assert await GateStub(channel).batch_check(asked) == [GateReading(STEER, 12)] * 3
+        found = await GateStub(channel).batch_check(asked, timeout_s=5)
+        assert found == [GateReading(STEER, 12)] * 3
+        assert 4 < fakes.gate.timeouts_s[-1] <= 5
         with pytest.raises(ValueError, match="2 tenants"):
             await GateStub(channel).batch_check([asked[0], GateRequest("x", SWAHILI, tenant="b")])
 
