@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import copy
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -13,14 +17,15 @@ import torch
 from services.backbone.load import Backbone, load_backbone
 from services.domain import Reason
 from services.errors import ArtefactRefused, ServiceError
+from services.fused.service import FusedService
 from services.gate.batcher import BatchLimits
 from services.gate.policy import Outcome, Override, Policy
 from services.gate.service import GateService
 from services.generation.engine import EngineLimits
 from services.generation.service import GenerationService
 from services.language_id.identifier import LanguageIdService
-from services.pipeline.ask import Behind
-from services.pipeline.clients import GateClient, GenerationClient, LanguageIdClient
+from services.pipeline.ask import Behind, Mode
+from services.pipeline.clients import GateClient, LanguageIdClient
 from services.pipeline.service import PipelineService
 from services.readout.bundle import BackboneIdentity, Bundle
 from services.readout.directory_source import DirectorySource
@@ -43,6 +48,16 @@ class LoadedGate(NamedTuple):
 
     service: GateService
     store: BundleStore
+
+
+class LoadedFused(NamedTuple):
+    """Gate and generation in one, and the store that both read from, which somebody must poll."""
+
+    fused: FusedService
+    gate: GateService
+    store: BundleStore
+    close: Callable[[], Awaitable[None]]
+    """Of both, and of the thread that they share."""
 
 
 class LoadedGeneration(NamedTuple):
@@ -124,26 +139,53 @@ async def load_generation(
     backbone = await asyncio.to_thread(_load_whole, settings)
     if store is None:
         store = await _filled_store(settings, backbone, meter)
-    section = settings.generation
-    limits = EngineLimits(max_rows=section.max_batch, max_waiting=section.max_queue)
+    section, limits = settings.generation, _engine_limits(settings)
     service = GenerationService(
         backbone, store, meter, limits=limits, frame_s=section.frame_ms / 1000
     )
     return LoadedGeneration(service, store)
 
 
+async def load_fused(settings: Settings, meter: Meter) -> LoadedFused:
+    """Gate and generation over one whole backbone, whose passes take turns in one thread."""
+    policy = policy_of(settings)
+    backbone = await asyncio.to_thread(_load_whole, settings)
+    store = await _filled_store(settings, backbone, meter)
+    thread = ThreadPoolExecutor(1, thread_name_prefix="fused-model")
+    fused = FusedService(
+        backbone, store, policy, meter, limits=_engine_limits(settings), thread=thread
+    )
+    gate = GateService(
+        # each encodes in a thread of its own, and a fast tokenizer is not shared by two
+        replace(backbone, tokenizer=copy.deepcopy(backbone.tokenizer)),
+        store,
+        policy,
+        meter,
+        limits=_batch_limits(settings),
+        notice=notice_of(settings),
+        thread=thread,
+    )
+
+    async def close() -> None:
+        await gate.close()
+        await fused.close()
+        thread.shutdown(wait=False)
+
+    return LoadedFused(fused, gate, store, close)
+
+
 def recal_face(
     language_id: LanguageIdClient,
     gate: GateClient,
-    generation: GenerationClient,
+    mode: Mode,
     settings: Settings,
     meter: Meter,
 ) -> RecalFace:
-    """The front door over the three services, wherever they are."""
+    """The front door over the services, wherever they are."""
     behind = Behind(
         language_id,
         gate,
-        generation,
+        mode,
         RefusalPhrases(),
         policy_of(settings),
         meter,
@@ -247,3 +289,8 @@ def _batch_limits(settings: Settings) -> BatchLimits:
         max_tokens=section.token_budget,
         max_waiting=section.max_queue,
     )
+
+
+def _engine_limits(settings: Settings) -> EngineLimits:
+    section = settings.generation
+    return EngineLimits(max_rows=section.max_batch, max_waiting=section.max_queue)

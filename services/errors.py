@@ -7,6 +7,7 @@ ServiceError
 ├── NoCalibration        FAILED_PRECONDITION   an operator must recalibrate or promote
 ├── ArtefactRefused      FAILED_PRECONDITION   an artefact is corrupt or does not belong here
 ├── VersionMismatch      FAILED_PRECONDITION   a verdict names a readout that is not loaded
+├── NotOffered           UNIMPLEMENTED         this deployment does not do that; see its mode
 ├── NotReady             UNAVAILABLE           model or calibrations are not loaded yet; retry
 ├── ServiceUnavailable   UNAVAILABLE           a service behind is away; retry
 │   └── RegistryUnreachable                   the registry does not answer; the last good set serves
@@ -59,6 +60,12 @@ class VersionMismatch(ServiceError):
     """A verdict names a readout version that generation does not hold."""
 
     status = "FAILED_PRECONDITION"
+
+
+class NotOffered(ServiceError):
+    """This deployment does not do what is asked; another mode of deployment would."""
+
+    status = "UNIMPLEMENTED"
 
 
 class NotReady(ServiceError):

@@ -34,6 +34,7 @@ def _absolute(path: Path) -> Path:
     return path.expanduser().absolute()
 
 
+ServingMode = Literal["split", "fused", "sidecar"]
 LocalPath = Annotated[Path, AfterValidator(_absolute)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 Count = Annotated[int, Field(ge=1)]
@@ -234,6 +235,9 @@ class Settings(BaseSettings):
         env_nested_delimiter="__",
     )
 
+    mode: ServingMode = "split"
+    """`split`: gate and generation are services of their own. `fused`: one service decides inside
+    the answer's own prefill. `sidecar`: no generation; Check alone, beside somebody else's."""
     backbone: BackboneSettings = BackboneSettings()
     registry: RegistrySettings = RegistrySettings()
     language_id: LanguageIdSettings = LanguageIdSettings()

@@ -27,7 +27,12 @@ class Edge:
             SettingsError: a port is taken.
         """
         self._channel = open_channel(self._settings.backend)
-        self.server = EdgeServer(ForwardAnswerer(self._channel), self._settings.edge, self._meter)
+        self.server = EdgeServer(
+            ForwardAnswerer(self._channel),
+            self._settings.edge,
+            self._meter,
+            mode=self._settings.mode,
+        )
         try:
             await self.server.start()
         except BaseException:

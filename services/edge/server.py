@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 
 import grpc.aio
@@ -17,9 +17,9 @@ from services.rpc.aio import Handlers
 from services.rpc.answerer import Answerer
 from services.rpc.call import DeadlineLimits
 from services.rpc.ledger import Ledger
-from services.settings import EdgeSettings, SettingsError
+from services.settings import EdgeSettings, ServingMode, SettingsError
 from services.telemetry import PrometheusMeter
-from services.wire.methods import GATE, GENERATION, LANGUAGE_ID, RECAL
+from services.wire.methods import FUSED, GATE, GENERATION, LANGUAGE_ID, RECAL
 
 log = logging.getLogger(__name__)
 
@@ -30,10 +30,18 @@ _HARD_LIMIT = 16
 own words are said."""
 
 
-def exposed(settings: EdgeSettings) -> tuple[str, ...]:
-    """The services that callers may reach."""
-    internal = (LANGUAGE_ID, GATE, GENERATION) if settings.internal_services else ()
-    return (RECAL, *internal)
+_GENERATES: Mapping[ServingMode, tuple[str, ...]] = {
+    "split": (GENERATION,),
+    "fused": (FUSED,),
+    "sidecar": (),
+}
+
+
+def exposed(settings: EdgeSettings, mode: ServingMode) -> tuple[str, ...]:
+    """The services that callers may reach, of those that a mode deploys."""
+    if not settings.internal_services:
+        return (RECAL,)
+    return (RECAL, LANGUAGE_ID, GATE, *_GENERATES[mode])
 
 
 class EdgeServer:
@@ -45,7 +53,7 @@ class EdgeServer:
         settings: EdgeSettings,
         meter: PrometheusMeter,
         *,
-        services: Sequence[str] | None = None,
+        mode: ServingMode = "split",
     ) -> None:
         """Put `answerer` on the wire.
 
@@ -53,12 +61,12 @@ class EdgeServer:
             answerer: answers the calls.
             settings: addresses and limits.
             meter: what the metrics endpoint shows.
-            services: full names of what is answered; None: as the settings say.
+            mode: which services there are.
         """
         self._settings = settings
         self._meter = meter
         self._answerer = answerer
-        self._services = tuple(services) if services is not None else exposed(settings)
+        self._services = exposed(settings, mode)
         self.readiness = Readiness(
             self._services, SelfTest(answerer), interval_s=settings.probe_interval_s
         )

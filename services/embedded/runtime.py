@@ -1,4 +1,4 @@
-"""Everything in one process, without Ray: the four services behind one gRPC server."""
+"""Everything in one process, without Ray: the services of a mode behind one gRPC server."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from services.composition import (
+    load_fused,
     load_gate,
     load_generation,
     load_language_id,
@@ -16,8 +17,12 @@ from services.composition import (
 )
 from services.edge.main import signalled
 from services.edge.server import EdgeServer
+from services.language_id.identifier import LanguageIdService
+from services.pipeline.fused import Fused
+from services.pipeline.sidecar import Sidecar
+from services.pipeline.split import Split
 from services.rpc.answerer import FaceAnswerer
-from services.rpc.faces import Face, GateFace, GenerationFace, LanguageIdFace
+from services.rpc.faces import Face, FusedFace, GateFace, GenerationFace, LanguageIdFace
 from services.settings import Settings
 from services.telemetry import Meter, PrometheusMeter
 
@@ -36,22 +41,53 @@ Load = Callable[[Settings, Meter], Awaitable[Line]]
 
 
 async def load_line(settings: Settings, meter: Meter) -> Line:
-    """Load all four services.
+    """Load the services of the mode that the settings name."""
+    language_id = await asyncio.to_thread(load_language_id, settings)
+    return await _LOADS[settings.mode](settings, meter, language_id)
 
-    Gate and generation each hold their own backbone: hooks sit on the model, and one thread at a
-    time may run it. The gate's ends at the block that is read.
+
+async def _split(settings: Settings, meter: Meter, language_id: LanguageIdService) -> Line:
+    """Gate and generation each hold their own backbone.
+
+    Hooks sit on the model, and one thread at a time may run it. The gate's ends at the last block
+    that is read.
     """
     limits = request_limits(settings)
-    language_id = await asyncio.to_thread(load_language_id, settings)
     gate = await load_gate(settings, meter)
     generation = await load_generation(settings, meter, store=gate.store)
     faces = (
         LanguageIdFace(language_id, limits),
         GateFace(gate.service, limits),
         GenerationFace(generation.service, limits),
-        recal_face(language_id, gate.service, generation.service, settings, meter),
+        recal_face(language_id, gate.service, Split(generation.service), settings, meter),
     )
     return Line(faces, (gate.store.poll,), (gate.service.close, generation.service.close))
+
+
+async def _fused(settings: Settings, meter: Meter, language_id: LanguageIdService) -> Line:
+    limits = request_limits(settings)
+    loaded = await load_fused(settings, meter)
+    faces = (
+        LanguageIdFace(language_id, limits),
+        GateFace(loaded.gate, limits),
+        FusedFace(loaded.fused, limits),
+        recal_face(language_id, loaded.gate, Fused(loaded.fused), settings, meter),
+    )
+    return Line(faces, (loaded.store.poll,), (loaded.close,))
+
+
+async def _sidecar(settings: Settings, meter: Meter, language_id: LanguageIdService) -> Line:
+    limits = request_limits(settings)
+    gate = await load_gate(settings, meter)
+    faces = (
+        LanguageIdFace(language_id, limits),
+        GateFace(gate.service, limits),
+        recal_face(language_id, gate.service, Sidecar(), settings, meter),
+    )
+    return Line(faces, (gate.store.poll,), (gate.service.close,))
+
+
+_LOADS = {"split": _split, "fused": _fused, "sidecar": _sidecar}
 
 
 class EmbeddedRuntime:
@@ -65,7 +101,9 @@ class EmbeddedRuntime:
         self._beside: list[asyncio.Task[None]] = []
         self._line: Line | None = None
         self.meter = PrometheusMeter()
-        self.server = EdgeServer(FaceAnswerer(self._faces), settings.edge, self.meter)
+        self.server = EdgeServer(
+            FaceAnswerer(self._faces), settings.edge, self.meter, mode=settings.mode
+        )
 
     @property
     def address(self) -> str:

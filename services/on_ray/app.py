@@ -1,8 +1,10 @@
 """Serve applications, one for each service, by import path: for `serve deploy`, KubeRay and `run`.
 
-Four applications and not one, because Serve routes an RPC by its bare method name to the
-application's ingress, and `Check` and `Generate` exist in two services each. A client picks one
-with the `application` metadata; each is deployed, scaled and replaced by itself.
+Which there are, the settings' `mode` says: `split` has four; `fused` has no `generation`, because
+its `gate` answers, too; `sidecar` has none either. They are applications of their own and not one
+for all, because Serve routes an RPC by its bare method name to the application's ingress, and
+`Check` and `Generate` exist in two services each. A client picks one with the `application`
+metadata; each is deployed, scaled and replaced by itself.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from functools import partial
 from ray.serve import Application
 
 from services.composition import (
+    load_fused,
     load_gate,
     load_generation,
     load_language_id,
@@ -21,19 +24,31 @@ from services.composition import (
 )
 from services.on_ray.application import application
 from services.on_ray.catching_up import CatchingUp
-from services.on_ray.clients import GateHandle, GenerationHandle, LanguageIdHandle, handle_of
+from services.on_ray.clients import (
+    FusedHandle,
+    GateHandle,
+    GenerationHandle,
+    LanguageIdHandle,
+    handle_of,
+)
 from services.on_ray.deployments import (
+    FusedDeployment,
     GateDeployment,
     GenerationDeployment,
     LanguageIdDeployment,
     Loaded,
+    LoadedFused,
     RecalDeployment,
 )
+from services.pipeline.ask import Mode
 from services.pipeline.clients import GenerationClient, LanguageIdClient
+from services.pipeline.fused import Fused
+from services.pipeline.sidecar import Sidecar
+from services.pipeline.split import Split
 from services.rpc.faces import BatchGate, RecalFace
-from services.settings import Settings, load_settings
+from services.settings import Settings, SettingsError, load_settings
 from services.telemetry import Meter
-from services.wire.methods import GATE, GENERATION, LANGUAGE_ID, RECAL
+from services.wire.methods import FUSED, GATE, GENERATION, LANGUAGE_ID, RECAL
 
 Args = Mapping[str, str]
 """`config`: path of the settings file; without it RECAL_CONFIG or defaults, as everywhere."""
@@ -67,15 +82,27 @@ def language_id_application(settings: Settings) -> Application:
 
 
 def gate_application(settings: Settings) -> Application:
-    """The gate."""
+    """The gate; in mode `fused` the service that is gate and generation in one."""
     section = settings.serve
-    load = partial(load_gate_here, settings)
     replicas, gpus = section.gate_replicas, section.gpus_per_model_replica
+    if settings.mode == "fused":
+        load_both = partial(load_fused_here, settings)
+        return application(GATE, FusedDeployment, load_both, settings, replicas=replicas, gpus=gpus)
+    load = partial(load_gate_here, settings)
     return application(GATE, GateDeployment, load, settings, replicas=replicas, gpus=gpus)
 
 
 def generation_application(settings: Settings) -> Application:
-    """Generation."""
+    """Generation.
+
+    Raises:
+        SettingsError: the mode has none.
+    """
+    if settings.mode != "split":
+        raise SettingsError(
+            f"mode `{settings.mode}` has no application `generation`; leave it out, or set `mode` "
+            "to `split`"
+        )
     section = settings.serve
     load = partial(load_generation_here, settings)
     replicas, gpus = section.generation_replicas, section.gpus_per_model_replica
@@ -85,7 +112,7 @@ def generation_application(settings: Settings) -> Application:
 
 
 def recal_application(settings: Settings) -> Application:
-    """The front door; it finds the other three by name."""
+    """The front door; it finds the others by name."""
     replicas = settings.serve.recal_replicas
     load = partial(load_recal_here, settings)
     return application(RECAL, RecalDeployment, load, settings, replicas=replicas)
@@ -102,6 +129,12 @@ async def load_gate_here(settings: Settings, meter: Meter) -> Loaded[BatchGate]:
     return Loaded(loaded.service, request_limits(settings), loaded.store.poll)
 
 
+async def load_fused_here(settings: Settings, meter: Meter) -> LoadedFused:
+    """Load gate and generation over one model in this replica."""
+    loaded = await load_fused(settings, meter)
+    return LoadedFused(loaded.gate, request_limits(settings), loaded.store.poll, fused=loaded.fused)
+
+
 async def load_generation_here(settings: Settings, meter: Meter) -> Loaded[GenerationClient]:
     """Load generation in this replica."""
     service, store = await load_generation(settings, meter)
@@ -109,11 +142,17 @@ async def load_generation_here(settings: Settings, meter: Meter) -> Loaded[Gener
 
 
 async def load_recal_here(settings: Settings, meter: Meter) -> RecalFace:
-    """The front door over the handles of the other three."""
+    """The front door over the handles of the others."""
     return recal_face(
         LanguageIdHandle(handle_of(LANGUAGE_ID)),
         GateHandle(handle_of(GATE)),
-        GenerationHandle(handle_of(GENERATION)),
+        _mode(settings),
         settings,
         meter,
     )
+
+
+def _mode(settings: Settings) -> Mode:
+    if settings.mode == "split":
+        return Split(GenerationHandle(handle_of(GENERATION)))
+    return Fused(FusedHandle(handle_of(FUSED))) if settings.mode == "fused" else Sidecar()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from typing import Any
 
 from ray import serve
@@ -21,7 +22,7 @@ from services.domain import (
     TextChunk,
 )
 from services.errors import Overloaded, ServiceError, ServiceUnavailable
-from services.wire.methods import APPLICATIONS, GATE, GENERATION, LANGUAGE_ID
+from services.wire.methods import APPLICATIONS, FUSED, GATE, GENERATION, LANGUAGE_ID
 from services.wire.status import known
 
 
@@ -56,6 +57,25 @@ async def answered(application: str, response: Any) -> Any:
         raise
     except Exception as error:
         raise error_of_ray(error, application) from None
+
+
+async def streamed(application: str, responses: Any) -> AsyncGenerator[Any, None]:
+    """What a handle's stream gives; cancel it there when it is left before its end.
+
+    Raises:
+        ServiceError: the call failed.
+    """
+    finished = False
+    try:
+        async for response in responses:
+            yield response
+        finished = True
+    except Exception as error:
+        finished = True
+        raise error_of_ray(error, application) from None
+    finally:
+        if not finished:
+            responses.cancel()
 
 
 class LanguageIdHandle:
@@ -132,14 +152,23 @@ class GenerationHandle:
         responses: Any = self._handle.generate.remote(
             prompt, intervention, sampling, timeout_s=timeout_s
         )
-        finished = False
-        try:
-            async for chunk in responses:
+        async with aclosing(streamed(APPLICATIONS[GENERATION], responses)) as chunks:
+            async for chunk in chunks:
                 yield chunk
-            finished = True
-        except Exception as error:
-            finished = True
-            raise error_of_ray(error, APPLICATIONS[GENERATION]) from None
-        finally:
-            if not finished:
-                responses.cancel()
+
+
+class FusedHandle:
+    """Gate and generation in one, through their handle."""
+
+    def __init__(self, handle: DeploymentHandle) -> None:
+        """Call the given deployment."""
+        self._handle = handle.options(stream=True)
+
+    async def generate(
+        self, request: GateRequest, sampling: Sampling, *, timeout_s: float | None = None
+    ) -> AsyncGenerator[GateReading | TextChunk, None]:
+        """Decide and answer; closing the iterator cancels it."""
+        responses: Any = self._handle.generate.remote(request, sampling, timeout_s=timeout_s)
+        async with aclosing(streamed(APPLICATIONS[FUSED], responses)) as frames:
+            async for frame in frames:
+                yield frame

@@ -1,4 +1,4 @@
-"""The four deployment classes, plain and undecorated: a handle face and a gRPC face each.
+"""The deployment classes, plain and undecorated: a handle face and a gRPC face each.
 
 The handle face takes and gives domain objects, the gRPC face (methods named as the RPCs) messages.
 Models run in threads of the services' own, never on the replica's event loop, which also answers
@@ -11,7 +11,7 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from services.crash import whereabouts
@@ -26,8 +26,15 @@ from services.domain import (
 )
 from services.errors import ServiceError
 from services.on_ray.meter import RayMeter
-from services.pipeline.clients import GenerationClient, LanguageIdClient
-from services.rpc.faces import BatchGate, GateFace, GenerationFace, LanguageIdFace, RecalFace
+from services.pipeline.clients import FusedClient, GenerationClient, LanguageIdClient, closing
+from services.rpc.faces import (
+    BatchGate,
+    FusedFace,
+    GateFace,
+    GenerationFace,
+    LanguageIdFace,
+    RecalFace,
+)
 from services.rpc.ledger import log
 from services.rpc.serve import ServeContext, ServeFace
 from services.telemetry import Meter
@@ -47,6 +54,13 @@ class Loaded(Generic[S]):
     limits: RequestLimits
     beside: Callable[[], Coroutine[Any, Any, None]] | None = None
     """The poll of the registry."""
+
+
+@dataclass(frozen=True)
+class LoadedFused(Loaded[BatchGate]):
+    """A gate, and the generation that shares its model."""
+
+    fused: FusedClient = field(kw_only=True)
 
 
 Load = Callable[[Meter], Awaitable[Loaded[S]]]
@@ -69,6 +83,19 @@ async def guarded(work: Awaitable[T]) -> T:
     except Exception as error:
         failure = safe(error)
     raise failure
+
+
+async def guarded_stream(items: AsyncIterator[T]) -> AsyncGenerator[T, None]:
+    """A stream, closed when it is left; whatever it raises leaves as an error of ours."""
+    failure = None
+    try:
+        async with closing(items):
+            async for item in items:
+                yield item
+    except Exception as error:
+        failure = safe(error)
+    if failure is not None:
+        raise failure
 
 
 def log_to_serve() -> None:
@@ -125,7 +152,9 @@ class GateDeployment:
         """Load in the replica."""
         log_to_serve()
         meter = RayMeter()
-        loaded = await load(meter)
+        self._hold(await load(meter), meter)
+
+    def _hold(self, loaded: Loaded[BatchGate], meter: Meter) -> None:
         self._gate = loaded.service
         self._beside = _Beside(loaded.beside)
         self._face = ServeFace(GateFace(loaded.service, loaded.limits), meter)
@@ -186,6 +215,37 @@ class GateDeployment:
         self._beside.check()
 
 
+class FusedDeployment(GateDeployment):
+    """Gate and generation in one on Serve: everything that the gate does, and answers beside."""
+
+    async def __init__(self, load: Callable[[Meter], Awaitable[LoadedFused]]) -> None:  # type: ignore[misc]
+        """Load in the replica."""
+        log_to_serve()
+        meter = RayMeter()
+        loaded = await load(meter)
+        self._hold(loaded, meter)
+        self._fused = loaded.fused
+        self._fused_face = ServeFace(FusedFace(loaded.fused, loaded.limits), meter)
+
+    async def generate(
+        self, request: GateRequest, sampling: Sampling, *, timeout_s: float | None = None
+    ) -> AsyncGenerator[GateReading | TextChunk, None]:
+        """Decide and answer: the reading, then text."""
+        frames = self._fused.generate(request, sampling, timeout_s=timeout_s)
+        async with aclosing(guarded_stream(frames)) as guarded_frames:
+            async for frame in guarded_frames:
+                yield frame
+
+    async def Generate(  # noqa: N802
+        self, request: messages.FusedGenerateRequest, grpc_context: ServeContext
+    ) -> AsyncIterator[messages.FusedGenerateResponse]:
+        """The RPC."""
+        stream = self._fused_face.stream("Generate", request, grpc_context)
+        async with aclosing(stream) as responses:
+            async for response in responses:
+                yield response
+
+
 class GenerationDeployment:
     """Generation on Serve."""
 
@@ -207,18 +267,10 @@ class GenerationDeployment:
         timeout_s: float | None = None,
     ) -> AsyncGenerator[TextChunk, None]:
         """Generate; the last chunk carries `finish`."""
-        failure = None
-        try:
-            chunks: Any = self._generation.generate(
-                prompt, intervention, sampling, timeout_s=timeout_s
-            )
-            async with aclosing(chunks):
-                async for chunk in chunks:
-                    yield chunk
-        except Exception as error:
-            failure = safe(error)
-        if failure is not None:
-            raise failure
+        chunks = self._generation.generate(prompt, intervention, sampling, timeout_s=timeout_s)
+        async with aclosing(guarded_stream(chunks)) as guarded_chunks:
+            async for chunk in guarded_chunks:
+                yield chunk
 
     async def Generate(  # noqa: N802
         self, request: messages.GenerationGenerateRequest, grpc_context: ServeContext

@@ -1,4 +1,4 @@
-"""A local Ray cluster with the four applications, from start to shutdown.
+"""A local Ray cluster with the applications of a mode, from start to shutdown.
 
 Ray reads its environment when it is imported: nothing here imports it before that is set.
 """
@@ -15,11 +15,11 @@ from typing import Any
 from services.edge.main import serve_edge
 from services.on_ray.muted import Muted
 from services.settings import Settings, SettingsError
-from services.wire.methods import APPLICATIONS, GATE, GENERATION, LANGUAGE_ID, RECAL
+from services.wire.methods import APPLICATIONS, FUSED, GATE, GENERATION, LANGUAGE_ID, RECAL
 
 SERVICER_FUNCTIONS = tuple(
     f"services.pb.recal_pb2_grpc.add_{service.rpartition('.')[2]}Servicer_to_server"
-    for service in (RECAL, LANGUAGE_ID, GATE, GENERATION)
+    for service in (RECAL, LANGUAGE_ID, GATE, GENERATION, FUSED)
 )
 """What Serve's gRPC proxy learns the services from."""
 
@@ -55,19 +55,18 @@ def prepare(settings: Settings, environ: MutableMapping[str, str] = os.environ) 
 
 
 def default_applications(settings: Settings) -> dict[str, Any]:
-    """The four applications of the services."""
+    """The applications of the mode that the settings name."""
     from services.on_ray import app
 
-    return {
-        APPLICATIONS[LANGUAGE_ID]: app.language_id_application(settings),
-        APPLICATIONS[GATE]: app.gate_application(settings),
-        APPLICATIONS[GENERATION]: app.generation_application(settings),
-        APPLICATIONS[RECAL]: app.recal_application(settings),
-    }
+    builders = {LANGUAGE_ID: app.language_id_application, GATE: app.gate_application}
+    if settings.mode == "split":
+        builders[GENERATION] = app.generation_application
+    builders[RECAL] = app.recal_application
+    return {APPLICATIONS[service]: build(settings) for service, build in builders.items()}
 
 
 def run(settings: Settings, *, applications: Applications = default_applications) -> None:
-    """Start a cluster on this machine and wait until all four applications run.
+    """Start a cluster on this machine and wait until all applications run.
 
     Raises:
         SettingsError: Ray Serve was imported already, with another environment.

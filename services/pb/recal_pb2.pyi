@@ -319,3 +319,21 @@ class GenerationGenerateResponse(_message.Message):
     text: str
     usage: Usage
     def __init__(self, text: _Optional[str] = ..., usage: _Optional[_Union[Usage, _Mapping]] = ...) -> None: ...
+
+class FusedGenerateRequest(_message.Message):
+    __slots__ = ("check", "sampling")
+    CHECK_FIELD_NUMBER: _ClassVar[int]
+    SAMPLING_FIELD_NUMBER: _ClassVar[int]
+    check: GateCheckRequest
+    sampling: Sampling
+    def __init__(self, check: _Optional[_Union[GateCheckRequest, _Mapping]] = ..., sampling: _Optional[_Union[Sampling, _Mapping]] = ...) -> None: ...
+
+class FusedGenerateResponse(_message.Message):
+    __slots__ = ("reading", "text", "usage")
+    READING_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    USAGE_FIELD_NUMBER: _ClassVar[int]
+    reading: GateCheckResponse
+    text: str
+    usage: Usage
+    def __init__(self, reading: _Optional[_Union[GateCheckResponse, _Mapping]] = ..., text: _Optional[str] = ..., usage: _Optional[_Union[Usage, _Mapping]] = ...) -> None: ...

@@ -547,3 +547,82 @@ class Generation(object):
             timeout,
             metadata,
             _registered_method=True)
+
+
+class FusedStub(object):
+    """Gate and generation in one: the verdict is found inside the answer's own prefill. Internal: its
+    responses carry scores. It is deployed with a Gate, which shares its model.
+    """
+
+    def __init__(self, channel):
+        """Constructor.
+
+        Args:
+            channel: A grpc.Channel.
+        """
+        self.Generate = channel.unary_stream(
+                '/recal.v1.Fused/Generate',
+                request_serializer=services_dot_pb_dot_recal__pb2.FusedGenerateRequest.SerializeToString,
+                response_deserializer=services_dot_pb_dot_recal__pb2.FusedGenerateResponse.FromString,
+                _registered_method=True)
+
+
+class FusedServicer(object):
+    """Gate and generation in one: the verdict is found inside the answer's own prefill. Internal: its
+    responses carry scores. It is deployed with a Gate, which shares its model.
+    """
+
+    def Generate(self, request, context):
+        """Decides on one prompt and answers it: the gate's decision, then text, last the usage.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+
+def add_FusedServicer_to_server(servicer, server):
+    rpc_method_handlers = {
+            'Generate': grpc.unary_stream_rpc_method_handler(
+                    servicer.Generate,
+                    request_deserializer=services_dot_pb_dot_recal__pb2.FusedGenerateRequest.FromString,
+                    response_serializer=services_dot_pb_dot_recal__pb2.FusedGenerateResponse.SerializeToString,
+            ),
+    }
+    generic_handler = grpc.method_handlers_generic_handler(
+            'recal.v1.Fused', rpc_method_handlers)
+    server.add_generic_rpc_handlers((generic_handler,))
+    server.add_registered_method_handlers('recal.v1.Fused', rpc_method_handlers)
+
+
+ # This class is part of an EXPERIMENTAL API.
+class Fused(object):
+    """Gate and generation in one: the verdict is found inside the answer's own prefill. Internal: its
+    responses carry scores. It is deployed with a Gate, which shares its model.
+    """
+
+    @staticmethod
+    def Generate(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/recal.v1.Fused/Generate',
+            services_dot_pb_dot_recal__pb2.FusedGenerateRequest.SerializeToString,
+            services_dot_pb_dot_recal__pb2.FusedGenerateResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)

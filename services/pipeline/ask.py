@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
+from typing import Protocol
 
-from services.domain import TextChunk, Usage, Verdict
+from services.domain import Sampling, TextChunk, Usage, Verdict
 from services.gate.policy import Policy
-from services.pipeline.clients import GateClient, GenerationClient, LanguageIdClient, Refusals
+from services.pipeline.clients import GateClient, LanguageIdClient, Refusals
+from services.pipeline.stages import Stages
 from services.telemetry import Meter
 
 Frame = Verdict | TextChunk | Usage
@@ -25,17 +28,32 @@ class Ask:
     tenant: str | None = None
 
 
+class Mode(Protocol):
+    """How an answer comes about: which services decide and generate, and in which order."""
+
+    @property
+    def name(self) -> str:
+        """As settings and GetInfo say it."""
+
+    def answer(
+        self, ask: Ask, sampling: Sampling, behind: Behind, stages: Stages
+    ) -> AsyncGenerator[Frame, None]:
+        """Answer one prompt: the verdict, then text, last the usage.
+
+        A refusal is an answer, not an error. No text comes without a verdict before it: whatever
+        fails before there is one ends the call, or is a row of the policy table.
+        """
+
+
 @dataclass(frozen=True)
 class Behind:
     """What stands behind the pipeline, and how it reacts when that fails."""
 
     language_id: LanguageIdClient
     gate: GateClient
-    generation: GenerationClient
+    mode: Mode
     refusals: Refusals
     policy: Policy
     meter: Meter
     language_id_timeout_s: float = 2.0
     """Longer than this, and the language is unknown."""
-    retry_pause_s: float = 0.5
-    """Wait before generation is asked again for a readout that it does not hold yet."""

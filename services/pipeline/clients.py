@@ -9,6 +9,7 @@ from typing import Protocol
 from services.domain import (
     GateDescription,
     GateReading,
+    GateRequest,
     Intervention,
     LanguageGuess,
     Sampling,
@@ -55,6 +56,18 @@ class GenerationClient(Protocol):
         """Generate; the last chunk carries `finish`."""
 
 
+class FusedClient(Protocol):
+    """Verdict and text from one pass."""
+
+    def generate(
+        self, request: GateRequest, sampling: Sampling, *, timeout_s: float | None = None
+    ) -> AsyncIterator[GateReading | TextChunk]:
+        """Decide and answer: the reading, then text; the last chunk carries `finish`.
+
+        After the action `refuse` nothing comes.
+        """
+
+
 class Refusals(Protocol):
     """Refusals as written: to say one, and to know one."""
 
@@ -66,7 +79,7 @@ class Refusals(Protocol):
 
 
 @asynccontextmanager
-async def closing(chunks: AsyncIterator[TextChunk]) -> AsyncIterator[None]:
+async def closing(chunks: AsyncIterator[object]) -> AsyncIterator[None]:
     """Close a stream at the end where it can be closed, so that a cancel reaches the engine."""
     try:
         yield

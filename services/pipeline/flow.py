@@ -1,10 +1,8 @@
-"""The request flow: identify, check, generate. Start reading here."""
+"""The steps of the request flow that every mode shares: identify, check."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
 
 from services.domain import (
     Abstention,
@@ -12,7 +10,6 @@ from services.domain import (
     GateReading,
     LanguageGuess,
     Reason,
-    Sampling,
     Verdict,
 )
 from services.errors import (
@@ -24,32 +21,11 @@ from services.errors import (
     ServiceUnavailable,
 )
 from services.gate.policy import Outcome
-from services.pipeline.ask import Ask, Behind, Frame
+from services.pipeline.ask import Ask, Behind
 from services.pipeline.stages import Stages
-from services.pipeline.text import generate, refuse
 from services.telemetry import ABSTENTIONS, BYPASSES, OTHER_LANGUAGE
 
 log = logging.getLogger(__name__)
-
-
-async def answer(
-    ask: Ask, sampling: Sampling, behind: Behind, stages: Stages
-) -> AsyncGenerator[Frame, None]:
-    """Answer one prompt: the verdict, then text, last the usage.
-
-    A refusal is an answer, not an error. Generation is called with the gate's verdict and never
-    without one: whatever fails before it ends the call, or is a row of the policy table.
-    """
-    guess = await identify(ask, behind, stages)
-    reading = await check(ask, guess, behind, stages)
-    yield reading.verdict
-    if reading.verdict.action is Action.REFUSE:
-        text = refuse(reading, behind, stages)
-    else:
-        text = generate(ask, reading, sampling, behind, stages)
-    async with aclosing(text) as frames:
-        async for frame in frames:
-            yield frame
 
 
 async def identify(ask: Ask, behind: Behind, stages: Stages) -> LanguageGuess:

@@ -8,7 +8,7 @@ from contextlib import aclosing
 from services.domain import GateDescription, Sampling, Verdict
 from services.errors import UnknownBackbone
 from services.pipeline.ask import Ask, Behind, Frame
-from services.pipeline.flow import answer, check, identify
+from services.pipeline.flow import check, identify
 from services.pipeline.stages import Stages
 
 
@@ -19,13 +19,19 @@ class PipelineService:
         """Answer over the given services."""
         self._behind = behind
 
+    @property
+    def mode(self) -> str:
+        """How it is deployed: `split`, `fused` or `sidecar`."""
+        return self._behind.mode.name
+
     async def generate(
         self, ask: Ask, sampling: Sampling, *, timeout_s: float | None = None
     ) -> AsyncGenerator[Frame, None]:
         """Answer one prompt: the verdict, then text, last the usage."""
         stages = Stages(self._behind.meter, timeout_s)
         await self._expect_backbone(ask.model, stages)
-        async with aclosing(answer(ask, sampling, self._behind, stages)) as frames:
+        answer = self._behind.mode.answer(ask, sampling, self._behind, stages)
+        async with aclosing(answer) as frames:
             async for frame in frames:
                 yield frame
 

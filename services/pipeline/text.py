@@ -1,18 +1,19 @@
-"""The text of an answer: generated under a verdict, or a fixed refusal. Last comes the usage."""
+"""The text of an answer: told as it comes, or a fixed refusal. Last comes the usage."""
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
+from typing import TypeVar
 
-from services.domain import FinishReason, GateReading, Intervention, Sampling, TextChunk, Usage
-from services.errors import ServiceUnavailable, VersionMismatch
-from services.pipeline.ask import Ask, Behind
-from services.pipeline.clients import closing
+from services.domain import FinishReason, GateReading, TextChunk, Usage
+from services.errors import ServiceUnavailable
+from services.pipeline.ask import Behind
 from services.pipeline.stages import Stages
 from services.telemetry import OTHER_LANGUAGE, REFUSALS_OBSERVED
+
+T = TypeVar("T")
 
 
 async def refuse(
@@ -24,19 +25,18 @@ async def refuse(
     yield Usage(reading.n_prompt_tokens, 0, FinishReason.REFUSED, dict(stages.timings_s))
 
 
-async def generate(
-    ask: Ask, reading: GateReading, sampling: Sampling, behind: Behind, stages: Stages
+async def tell(
+    chunks: AsyncGenerator[TextChunk, None], reading: GateReading, behind: Behind, stages: Stages
 ) -> AsyncGenerator[TextChunk | Usage, None]:
-    """Generate under the verdict, and count whether the text is a refusal.
+    """Hand generated text on, and count whether it is a refusal.
 
     Raises:
         ServiceUnavailable: the text broke off.
-        VersionMismatch: generation does not hold the verdict's readout, also when asked again.
     """
     text: list[str] = []
     n_tokens = 0
     last: TextChunk | None = None
-    async with aclosing(_patiently(ask, reading, sampling, behind, stages)) as chunks:
+    async with aclosing(chunks):
         async for last in chunks:
             n_tokens += last.n_tokens
             text.append(last.text)
@@ -63,53 +63,31 @@ def _count_refusal(text: str, reading: GateReading, behind: Behind) -> None:
         )
 
 
-async def _patiently(
-    ask: Ask, reading: GateReading, sampling: Sampling, behind: Behind, stages: Stages
+async def timed(
+    chunks: AsyncIterator[TextChunk], stages: Stages, *, start: float
 ) -> AsyncGenerator[TextChunk, None]:
-    """Ask generation, and once more when it does not hold the verdict's readout yet.
+    """Generated text as it comes, with the stages that end by it, and never past the deadline.
 
-    Gate and generation look at the registry each by itself, so during a swap one is ahead.
+    Args:
+        chunks: of one generation.
+        stages: the request's clock.
+        start: when generation was asked, by time.perf_counter.
     """
-    for is_last_try in (False, True):
-        n_sent = 0
-        try:
-            async with aclosing(_once(ask, reading, sampling, behind, stages)) as chunks:
-                async for chunk in chunks:
-                    n_sent += 1
-                    yield chunk
-        except VersionMismatch:
-            if n_sent or is_last_try:
-                raise
-            await stages.within(lambda: asyncio.sleep(behind.retry_pause_s))
-        else:
-            return
-
-
-async def _once(
-    ask: Ask, reading: GateReading, sampling: Sampling, behind: Behind, stages: Stages
-) -> AsyncGenerator[TextChunk, None]:
-    start = time.perf_counter()
-    stages.at("generation")
-    verdict = reading.verdict
-    chunks = behind.generation.generate(
-        ask.prompt,
-        Intervention(verdict.action, verdict.readout_version, verdict.calibration_version),
-        sampling,
-        timeout_s=stages.time_left_s(),
-    )
-    async with closing(chunks):
-        async for chunk in _before_the_deadline(chunks, stages):
-            if "first_token" not in stages.timings_s:
-                stages.took("first_token", time.perf_counter() - start)
-            yield chunk
+    async for chunk in before_the_deadline(chunks, stages):
+        if "first_token" not in stages.timings_s:
+            stages.took("first_token", time.perf_counter() - start)
+        yield chunk
     stages.took("generation", time.perf_counter() - start)
 
 
-async def _before_the_deadline(
-    chunks: AsyncIterator[TextChunk], stages: Stages
-) -> AsyncGenerator[TextChunk, None]:
+async def before_the_deadline(items: AsyncIterator[T], stages: Stages) -> AsyncGenerator[T, None]:
+    """What a stream gives, as long as there is time.
+
+    Raises:
+        DeadlinePassed: the deadline came first.
+    """
     while True:
         try:
-            yield await stages.within(lambda: anext(chunks))
+            yield await stages.within(lambda: anext(items))
         except StopAsyncIteration:
             return

@@ -1,4 +1,4 @@
-"""The four services' RPCs: wire → service → wire. Knows no transport."""
+"""The services' RPCs: wire → service → wire. Knows no transport."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Protocol
 
-from services.domain import GateReading, GateRequest, Usage
+from services.domain import Action, GateReading, GateRequest, Usage
 from services.errors import InvalidRequest, ServiceUnavailable
 from services.pipeline.ask import Ask
 from services.pipeline.clients import (
+    FusedClient,
     GateClient,
     GenerationClient,
     LanguageIdClient,
@@ -19,7 +20,7 @@ from services.pipeline.clients import (
 from services.pipeline.service import PipelineService
 from services.rpc.call import Call
 from services.wire import answers, messages, verdicts
-from services.wire.methods import GATE, GENERATION, LANGUAGE_ID, RECAL
+from services.wire.methods import FUSED, GATE, GENERATION, LANGUAGE_ID, RECAL
 from services.wire.prompts import RequestLimits, hint_of, prompt_of, sampling_of
 
 
@@ -74,7 +75,7 @@ class GateFace:
         self, request: messages.GateCheckRequest, call: Call
     ) -> messages.GateCheckResponse:
         """Decide on one prompt."""
-        asked = self._asked(request, call)
+        asked = request_of(request, call, self.limits)
         reading = await self.gate.check(
             asked.prompt,
             asked.guess,
@@ -96,7 +97,7 @@ class GateFace:
         asked = []
         for index, each in enumerate(request.requests):
             try:
-                asked.append(self._asked(each, call))
+                asked.append(request_of(each, call, self.limits))
             except InvalidRequest as error:
                 raise type(error)(f"`requests[{index}]`: {error}") from None
         readings = await self.gate.batch_check(asked, timeout_s=call.time_left_s())
@@ -110,15 +111,58 @@ class GateFace:
         """Say what is loaded."""
         return answers.from_description(await self.gate.describe())
 
-    def _asked(self, request: messages.GateCheckRequest, call: Call) -> GateRequest:
-        if not request.HasField("guess"):
-            raise InvalidRequest("`guess` is not set; the gate decides under a language")
-        return GateRequest(
-            prompt=prompt_of(request.prompt, self.limits),
-            guess=verdicts.guess_of(request.guess),
-            hint=hint_of(request.language_hint),
-            tenant=call.tenant,
+
+def request_of(
+    request: messages.GateCheckRequest, call: Call, limits: RequestLimits
+) -> GateRequest:
+    """What the gate is to decide on.
+
+    Raises:
+        InvalidRequest: the prompt or the hint makes no sense, or no guess is set.
+    """
+    if not request.HasField("guess"):
+        raise InvalidRequest("`guess` is not set; the gate decides under a language")
+    return GateRequest(
+        prompt=prompt_of(request.prompt, limits),
+        guess=verdicts.guess_of(request.guess),
+        hint=hint_of(request.language_hint),
+        tenant=call.tenant,
+    )
+
+
+@dataclass(frozen=True)
+class FusedFace:
+    """Fused on the wire. Its answers carry scores: it is for our own services."""
+
+    fused: FusedClient
+    limits: RequestLimits
+    service: str = FUSED
+
+    async def Generate(  # noqa: N802
+        self, request: messages.FusedGenerateRequest, call: Call
+    ) -> AsyncIterator[messages.FusedGenerateResponse]:
+        """Decide on one prompt and answer it: the reading, then text, last the usage."""
+        frames = self.fused.generate(
+            request_of(request.check, call, self.limits),
+            sampling_of(request.sampling, self.limits),
+            timeout_s=call.time_left_s(),
         )
+        n_tokens, is_refused = 0, False
+        async with closing(frames):
+            async for frame in frames:
+                if isinstance(frame, GateReading):
+                    is_refused = frame.verdict.action is Action.REFUSE
+                    yield answers.from_fused_frame(frame)
+                    continue
+                n_tokens += frame.n_tokens
+                if frame.text:
+                    yield answers.from_fused_frame(frame)
+                if frame.finish is not None:
+                    usage = Usage(frame.n_prompt_tokens, n_tokens, frame.finish)
+                    yield answers.from_fused_frame(usage)
+                    return
+        if not is_refused:
+            raise ServiceUnavailable(f"generation broke off after {n_tokens} tokens; retry")
 
 
 @dataclass(frozen=True)
@@ -159,7 +203,6 @@ class RecalFace:
     pipeline: PipelineService
     limits: RequestLimits
     software_version: str
-    mode: str = "split"
     debug_scores: bool = False
     """An operator lets callers who ask for it see scores."""
     service: str = RECAL
@@ -201,7 +244,7 @@ class RecalFace:
         return answers.from_info(
             await self.pipeline.describe(timeout_s=call.time_left_s()),
             software_version=self.software_version,
-            mode=self.mode,
+            mode=self.pipeline.mode,
         )
 
     def _ask(

@@ -22,7 +22,15 @@ from services.domain import (
 from services.errors import InvalidRequest, ServiceError
 from services.rpc.call import DEADLINE_MS, REQUEST_ID, TENANT, current_request_id
 from services.wire import answers, messages, verdicts
-from services.wire.methods import APPLICATIONS, GATE, GENERATION, LANGUAGE_ID, Method, method_of
+from services.wire.methods import (
+    APPLICATIONS,
+    FUSED,
+    GATE,
+    GENERATION,
+    LANGUAGE_ID,
+    Method,
+    method_of,
+)
 from services.wire.prompts import from_sampling
 from services.wire.status import error_of
 
@@ -68,12 +76,12 @@ class Connection:
             raise self._error(error) from None
 
     async def stream(
-        self, name: str, request: Message, *, timeout_s: float | None
+        self, name: str, request: Message, *, timeout_s: float | None, tenant: str | None = None
     ) -> AsyncGenerator[Any, None]:
         """Call a streaming RPC; closing the iterator cancels the call."""
         method = method_of(self._service, name)
         call = self._channel.unary_stream(method.path, *_serialisers(method))(
-            request, **self._with(timeout_s, None)
+            request, **self._with(timeout_s, tenant)
         )
         try:
             async for response in call:
@@ -217,3 +225,25 @@ class GenerationStub:
         async with aclosing(stream) as responses:
             async for response in responses:
                 yield self._connection.read(answers.chunk_of, response)
+
+
+class FusedStub:
+    """The fused service over gRPC."""
+
+    def __init__(self, channel: grpc.aio.Channel, *, application: str | None = None) -> None:
+        """Call over the given channel; on Serve, an application of another name where given."""
+        self._connection = Connection(channel, FUSED, application)
+
+    async def generate(
+        self, request: GateRequest, sampling: Sampling, *, timeout_s: float | None = None
+    ) -> AsyncIterator[GateReading | TextChunk]:
+        """Decide and answer; the last chunk carries `finish` and all tokens."""
+        message = messages.FusedGenerateRequest(
+            check=_gate_request(request), sampling=from_sampling(sampling)
+        )
+        stream = self._connection.stream(
+            "Generate", message, timeout_s=timeout_s, tenant=request.tenant
+        )
+        async with aclosing(stream) as responses:
+            async for response in responses:
+                yield self._connection.read(answers.fused_frame_of, response)

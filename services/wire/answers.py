@@ -6,6 +6,7 @@ from services.domain import (
     CalibrationSummary,
     FinishReason,
     GateDescription,
+    GateReading,
     TextChunk,
     Usage,
     Verdict,
@@ -13,7 +14,7 @@ from services.domain import (
 from services.errors import InvalidRequest
 from services.pb import recal_pb2 as pb
 from services.wire.enums import from_wire, to_wire
-from services.wire.verdicts import from_verdict, verdict_of
+from services.wire.verdicts import from_reading, from_verdict, reading_of, verdict_of
 
 
 def from_usage(usage: Usage) -> pb.Usage:
@@ -81,15 +82,40 @@ def chunk_of(response: pb.GenerationGenerateResponse) -> TextChunk:
         case "text":
             return TextChunk(response.text, n_tokens=0)
         case "usage":
-            usage = usage_of(response.usage)
-            return TextChunk(
-                "",
-                usage.n_generated_tokens,
-                usage.finish,
-                usage.n_prompt_tokens,
-                usage.timings_s,
-            )
+            return _last_chunk(response.usage)
     raise InvalidRequest("`frame` is not set; give text or usage")
+
+
+def from_fused_frame(frame: GateReading | TextChunk | Usage) -> pb.FusedGenerateResponse:
+    """One frame as the fused service sends it, scores included: its callers are ours."""
+    if isinstance(frame, GateReading):
+        return pb.FusedGenerateResponse(reading=from_reading(frame))
+    if isinstance(frame, TextChunk):
+        return pb.FusedGenerateResponse(text=frame.text)
+    return pb.FusedGenerateResponse(usage=from_usage(frame))
+
+
+def fused_frame_of(response: pb.FusedGenerateResponse) -> GateReading | TextChunk:
+    """A frame of the fused service; tokens are counted on the last one.
+
+    Raises:
+        InvalidRequest: the frame is empty, or holds a reading without a verdict.
+    """
+    match response.WhichOneof("frame"):
+        case "reading":
+            return reading_of(response.reading)
+        case "text":
+            return TextChunk(response.text, n_tokens=0)
+        case "usage":
+            return _last_chunk(response.usage)
+    raise InvalidRequest("`frame` is not set; give a reading, text or usage")
+
+
+def _last_chunk(usage: pb.Usage) -> TextChunk:
+    told = usage_of(usage)
+    return TextChunk(
+        "", told.n_generated_tokens, told.finish, told.n_prompt_tokens, told.timings_s
+    )
 
 
 def from_calibration(summary: CalibrationSummary) -> pb.CalibrationSummary:

@@ -1,6 +1,8 @@
 """The generated messages under their own names, for signatures above this package."""
 
 from services.pb.recal_pb2 import (
+    FusedGenerateRequest,
+    FusedGenerateResponse,
     GateBatchCheckRequest,
     GateBatchCheckResponse,
     GateCheckRequest,
@@ -22,6 +24,8 @@ from services.pb.recal_pb2 import (
 )
 
 __all__ = [
+    "FusedGenerateRequest",
+    "FusedGenerateResponse",
     "GateBatchCheckRequest",
     "GateBatchCheckResponse",
     "GateCheckRequest",

@@ -15,10 +15,17 @@ from services.pb import recal_pb2 as pb
 LANGUAGE_ID = "recal.v1.LanguageId"
 GATE = "recal.v1.Gate"
 GENERATION = "recal.v1.Generation"
+FUSED = "recal.v1.Fused"
 RECAL = "recal.v1.Recal"
 
 APPLICATIONS: Mapping[str, str] = MappingProxyType(
-    {LANGUAGE_ID: "language-id", GATE: "gate", GENERATION: "generation", RECAL: "recal"}
+    {
+        LANGUAGE_ID: "language-id",
+        GATE: "gate",
+        FUSED: "gate",  # one application holds both: no method name is in both
+        GENERATION: "generation",
+        RECAL: "recal",
+    }
 )
 """Service to Serve application: Serve routes by application, then by the method's bare name."""
 

@@ -97,13 +97,14 @@ async def load_recal(meter: Any) -> Any:
     from services.on_ray.clients import GateHandle, GenerationHandle, LanguageIdHandle, handle_of
     from services.pipeline.ask import Behind
     from services.pipeline.service import PipelineService
+    from services.pipeline.split import Split
     from services.rpc.faces import RecalFace
     from tests.behind import FakeRefusals
 
     behind = Behind(
         LanguageIdHandle(handle_of(LANGUAGE_ID)),
         GateHandle(handle_of(GATE)),
-        GenerationHandle(handle_of(GENERATION)),
+        Split(GenerationHandle(handle_of(GENERATION))),
         FakeRefusals(),
         Policy(),
         meter,

@@ -14,6 +14,7 @@ from services.edge.server import EdgeServer
 from services.gate.policy import Policy
 from services.pipeline.ask import Behind
 from services.pipeline.service import PipelineService
+from services.pipeline.split import Split
 from services.rpc.answerer import FaceAnswerer
 from services.rpc.faces import Face, GateFace, GenerationFace, LanguageIdFace, RecalFace
 from services.settings import EdgeSettings
@@ -35,7 +36,7 @@ class Fakes:
 
     def faces(self, meter: PrometheusMeter, *, debug_scores: bool = False) -> dict[str, Face]:
         behind = Behind(
-            self.language_id, self.gate, self.generation, FakeRefusals(), Policy(), meter
+            self.language_id, self.gate, Split(self.generation), FakeRefusals(), Policy(), meter
         )
         return {
             LANGUAGE_ID: LanguageIdFace(self.language_id, LIMITS),

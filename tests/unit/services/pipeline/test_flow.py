@@ -30,6 +30,7 @@ from services.errors import (
 from services.gate.policy import Outcome, Override, Policy
 from services.pipeline.ask import Ask, Behind
 from services.pipeline.service import PipelineService
+from services.pipeline.split import Split
 from services.telemetry import (
     ABSTENTIONS,
     BYPASSES,
@@ -68,12 +69,11 @@ class Line:
         behind = Behind(
             self.language_id,
             self.gate,
-            self.generation,
+            Split(self.generation, retry_pause_s=0.01),
             FakeRefusals(),
             self.policy,
             self.meter,
             language_id_timeout_s=0.05,
-            retry_pause_s=0.01,
         )
         return PipelineService(behind)
 

@@ -1,0 +1,177 @@
+"""The fused service: a prompt to its verdict and its text, by one prefill of one model."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import math
+from collections.abc import AsyncGenerator, Callable
+from concurrent.futures import Executor
+from contextlib import aclosing
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+from services.backbone.chat import EncodedPrompt
+from services.backbone.encoder import PromptEncoder
+from services.backbone.load import Backbone
+from services.domain import Action, GateReading, GateRequest, Sampling, TextChunk, Verdict
+from services.fused.deciding import Deciding, DecidingBundle
+from services.gate.counted import count_verdict
+from services.gate.decide import decide_without_time
+from services.gate.law import Case
+from services.gate.policy import Policy
+from services.gate.service import CurrentBundle
+from services.generation.engine import Engine, EngineLimits, Request, Settled
+from services.generation.intake import check_room, check_sampling, end_tokens
+from services.generation.row import Row
+from services.generation.treatment import Treatment
+from services.generation.undecided import Undecided
+from services.readout.bundle import Bundle
+from services.telemetry import QUEUE_DEPTH, Meter
+
+
+class _Asked(NamedTuple):
+    """One request, ready for the engine."""
+
+    case: Case
+    prompt: EncodedPrompt
+    sampling: Sampling
+    deadline: float
+    """By the event loop's clock."""
+
+
+class FusedService:
+    """Knows neither Ray nor gRPC. Lives in one event loop; the model runs in its own thread."""
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        store: CurrentBundle,
+        policy: Policy,
+        meter: Meter,
+        *,
+        limits: EngineLimits | None = None,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        thread: Executor | None = None,
+    ) -> None:
+        """Decide and generate with the given backbone.
+
+        Args:
+            backbone: the whole model.
+            store: holds the current bundle.
+            policy: what happens where there is no score to go by.
+            meter: where verdicts are counted and the queue's depth is written.
+            limits: how much is generated at once.
+            clock: the time that a calibration's age is counted to.
+            thread: the one that runs the model, where others run it too, who close it; None: one of
+                its own, and nothing else may run the model.
+        """
+        self._backbone = backbone
+        self._store = store
+        self._policy = policy
+        self._meter = meter
+        self._clock = clock
+        # decoding runs in another thread than encoding, and a fast tokenizer is not shared by two
+        self._decoder = copy.deepcopy(backbone.tokenizer)
+        self._ends = end_tokens(backbone)
+        self._encoder = PromptEncoder(backbone.tokenizer, name="fused-tokenizer")
+        self._engine = Engine(
+            backbone,
+            limits=limits or EngineLimits(),
+            on_depth=lambda depth: meter.gauge(QUEUE_DEPTH, depth, service="generation"),
+            thread=thread,
+        )
+        self._prepared: DecidingBundle | None = None
+
+    async def generate(
+        self, request: GateRequest, sampling: Sampling, *, timeout_s: float | None = None
+    ) -> AsyncGenerator[GateReading | TextChunk, None]:
+        """Decide on a prompt and answer it: the reading, then text; the last chunk has `finish`.
+
+        After the action `refuse` nothing comes: the fixed refusal is somebody else's to say. The
+        bundle that serves when the request comes is the one that decides and acts, to its end.
+
+        Args:
+            request: prompt, language and hint, and whose policy rows count.
+            sampling: how tokens are chosen.
+            timeout_s: time that is left of the caller's deadline.
+
+        Raises:
+            InvalidRequest: the sampling makes no sense.
+            PromptTooLong: prompt and answer do not fit the context.
+            NotReady: no bundle is loaded.
+            Overloaded: too many requests wait already.
+            DeadlinePassed: time ran out, perhaps in the middle of the text.
+            ServiceError: a row of the policy table says that the call fails, or the model failed.
+        """
+        now = asyncio.get_running_loop().time()
+        deadline = math.inf if timeout_s is None else now + timeout_s
+        check_sampling(sampling)
+        case = self._case(request)
+        prompt = await self._encoder.encode(request.prompt)
+        check_room(prompt, sampling, self._backbone)
+        left_s = deadline - asyncio.get_running_loop().time()
+        run = self._undecided if left_s >= self._policy.min_time_left_s else self._without_time
+        async with aclosing(run(_Asked(case, prompt, sampling, deadline))) as frames:
+            async for frame in frames:
+                yield frame
+
+    async def close(self) -> None:
+        """End the step that runs; every request that has not ended fails."""
+        self._encoder.close()
+        await self._engine.close()
+
+    def _case(self, request: GateRequest) -> Case:
+        return Case(
+            guess=request.guess,
+            bundle=self._store.current,
+            policy=self._policy,
+            now=self._clock(),
+            hint=request.hint,
+            tenant=request.tenant,
+        )
+
+    async def _undecided(self, asked: _Asked) -> AsyncGenerator[GateReading | TextChunk, None]:
+        """Let the prefill decide."""
+        deciding = Deciding(asked.case, asked.prompt, self._by(asked.case.bundle))
+        async with aclosing(self._run(asked, deciding.undecided)) as answers:
+            async for answer in answers:
+                if isinstance(answer, Settled):
+                    yield self._reading(deciding.verdict, asked)
+                else:
+                    yield answer
+
+    async def _without_time(self, asked: _Asked) -> AsyncGenerator[GateReading | TextChunk, None]:
+        """What the policy says where there is too little time to read a score."""
+        verdict = decide_without_time(asked.case)
+        treatment = self._by(asked.case.bundle).choices[verdict.action.strictness]
+        yield self._reading(verdict, asked)
+        if verdict.action is Action.REFUSE:
+            return
+        async with aclosing(self._run(asked, treatment)) as answers:
+            async for answer in answers:
+                assert isinstance(answer, TextChunk), "what is decided is not decided again"
+                yield answer
+
+    def _run(
+        self, asked: _Asked, treatment: Treatment | Undecided
+    ) -> AsyncGenerator[Settled | TextChunk, None]:
+        row = Row(
+            asked.prompt.token_ids,
+            treatment,
+            asked.sampling,
+            tokenizer=self._decoder,
+            ends=self._ends,
+            deadline=asked.deadline,
+        )
+        return self._engine.answers(Request(row))
+
+    def _by(self, bundle: Bundle) -> DecidingBundle:
+        """The bundle, prepared once: requests that share it share a pass."""
+        if self._prepared is None or self._prepared.bundle is not bundle:
+            self._prepared = DecidingBundle(bundle, self._backbone)
+        return self._prepared
+
+    def _reading(self, verdict: Verdict, asked: _Asked) -> GateReading:
+        count_verdict(self._meter, verdict, asked.case.bundle)
+        return GateReading(verdict, len(asked.prompt.token_ids))
