@@ -131,6 +131,37 @@ class FakeGeneration:
             self.n_closed += 1
 
 
+@dataclass
+class FakeFused:
+    """Gives one verdict and says one text; fails before either as often as there are failures."""
+
+    verdict: Verdict = STEER
+    chunks: tuple[TextChunk, ...] = TEXT
+    failure: Exception | None = None
+    pause_s: float = 0.0
+    asked: list[tuple[GateRequest, Sampling]] = field(default_factory=list)
+    timeouts_s: list[float | None] = field(default_factory=list)
+    n_closed: int = 0
+
+    async def generate(
+        self, request: GateRequest, sampling: Sampling, *, timeout_s: float | None = None
+    ) -> AsyncIterator[GateReading | TextChunk]:
+        self.asked.append((request, sampling))
+        self.timeouts_s.append(timeout_s)
+        try:
+            await asyncio.sleep(self.pause_s)
+            if self.failure is not None:
+                raise self.failure
+            yield GateReading(self.verdict, 12)
+            if self.verdict.action is Action.REFUSE:
+                return
+            for chunk in self.chunks:
+                await asyncio.sleep(self.pause_s)
+                yield chunk
+        finally:
+            self.n_closed += 1
+
+
 class FakeRefusals:
     """One refusal a language."""
 

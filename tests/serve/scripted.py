@@ -11,7 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from services import errors
-from services.domain import Action, FinishReason, GateReading, Reason, TextChunk
+from services.domain import (
+    Action,
+    FinishReason,
+    GateReading,
+    LanguageGuess,
+    Reason,
+    TextChunk,
+)
 from services.on_ray.application import application
 from services.on_ray.deployments import (
     GateDeployment,
@@ -109,6 +116,25 @@ async def load_recal(meter: Any) -> Any:
         Policy(),
         meter,
     )
+    return RecalFace(PipelineService(behind), LIMITS, "0.1")
+
+
+async def load_fused_front(meter: Any) -> Any:
+    """A front door over the real fused service, that `test_real_services` deploys beside it."""
+    from ray import serve
+
+    from services.gate.policy import Policy
+    from services.on_ray.clients import FusedHandle, GateHandle
+    from services.pipeline.ask import Behind
+    from services.pipeline.fused import Fused
+    from services.pipeline.service import PipelineService
+    from services.rpc.faces import RecalFace
+    from tests.behind import FakeRefusals
+
+    handle = serve.get_deployment_handle("gate", "real-fused")
+    guess = FakeLanguageId(LanguageGuess("en", 0.9))
+    mode = Fused(FusedHandle(handle))
+    behind = Behind(guess, GateHandle(handle), mode, FakeRefusals(), Policy(), meter)
     return RecalFace(PipelineService(behind), LIMITS, "0.1")
 
 

@@ -2,14 +2,26 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import grpc
+import grpc.aio
 import pytest
 
 from services.backbone.load import load_backbone
 from services.domain import Action, GateRequest, Intervention, LanguageGuess, Reason, Sampling
 from services.errors import PromptTooLong
+from services.pb import recal_pb2 as pb
+from services.pb import recal_pb2_grpc as pb_grpc
 from services.readout.artefact import save_calibration, save_readout
-from services.rpc.stubs import GateStub, GenerationStub, LanguageIdStub
-from services.settings import BackboneSettings, RegistrySettings, ServeSettings, Settings
+from services.rpc.stubs import FusedStub, GateStub, GenerationStub, LanguageIdStub
+from services.settings import (
+    BackboneSettings,
+    RegistrySettings,
+    ServeSettings,
+    Settings,
+    SettingsError,
+)
+from services.wire.methods import RECAL
+from tests.serve.scripted import load_fused_front
 from tests.unit.services.tiny import build_checkpoint, tiny_calibration, tiny_readout
 
 pytestmark = pytest.mark.serve
@@ -37,11 +49,15 @@ def deployed(cluster, settings: Settings):
     from ray import serve
 
     from services.on_ray import app
+    from services.on_ray.application import application
+    from services.on_ray.deployments import RecalDeployment
 
     applications = {
         "language-id": app.language_id_application(settings),
         "gate": app.gate_application(settings),
         "generation": app.generation_application(settings),
+        "fused": app.gate_application(settings.model_copy(update={"mode": "fused"})),
+        "front": application(RECAL, RecalDeployment, load_fused_front, settings, replicas=1),
     }
     serve.run_many(
         [
@@ -71,10 +87,63 @@ async def test_language_id_gate_and_generation_work_in_replicas(deployed, channe
     assert chunks[-1].n_prompt_tokens == reading.n_prompt_tokens
 
 
+async def test_gate_and_generation_in_one_replica_decide_and_answer_as_two_do(deployed, channel):
+    fused, gate = (kind(channel, application="real-fused") for kind in (FusedStub, GateStub))
+    generation = GenerationStub(channel, application="real-generation")
+    asked, sampling = GateRequest(PROMPT, ENGLISH), Sampling(max_tokens=8)
+    reading, *chunks = [frame async for frame in fused.generate(asked, sampling)]
+    apart = await GateStub(channel, application="real-gate").check(PROMPT, ENGLISH)
+    assert reading.verdict.score == pytest.approx(apart.verdict.score, rel=1e-5)
+    assert reading.verdict.action is apart.verdict.action is Action.STEER
+    assert (await gate.check(PROMPT, ENGLISH)).verdict.score == pytest.approx(
+        reading.verdict.score, rel=1e-5
+    )
+    edit = Intervention(Action.STEER, reading.verdict.readout_version)
+    told = [c async for c in generation.generate(PROMPT, edit, sampling)]
+    assert "".join(c.text for c in chunks) == "".join(c.text for c in told)
+    assert chunks[-1].finish is told[-1].finish
+
+
+async def test_a_front_door_over_the_fused_handle_answers_and_errors_keep_their_class(
+    deployed, channel
+):
+    def frames(prompt: str):
+        request = pb.RecalGenerateRequest(prompt=prompt, sampling=pb.Sampling(max_tokens=4))
+        metadata = (("application", "real-front"),)
+        return pb_grpc.RecalStub(channel).Generate(request, metadata=metadata, timeout=30)
+
+    verdict, *_, usage = [frame async for frame in frames(PROMPT)]
+    assert verdict.verdict.action == pb.ACTION_STEER
+    assert usage.usage.n_generated_tokens > 0
+    with pytest.raises(grpc.aio.AioRpcError) as raised:
+        _ = [frame async for frame in frames(PROMPT * 40)]
+    assert raised.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert "PromptTooLong" in (raised.value.details() or "")
+
+
 async def test_a_prompt_over_the_context_is_refused_by_tokens(deployed, channel):
     gate = GateStub(channel, application="real-gate")
     with pytest.raises(PromptTooLong, match="tokens"):
         await gate.check(PROMPT * 40, ENGLISH)
+
+
+@pytest.mark.parametrize(
+    ("mode", "names"),
+    [
+        ("split", ["language-id", "gate", "generation", "recal"]),
+        ("fused", ["language-id", "gate", "recal"]),
+        ("sidecar", ["language-id", "gate", "recal"]),
+    ],
+)
+def test_each_mode_has_its_applications(cluster, mode, names):
+    from services.on_ray import app
+    from services.on_ray.launch import default_applications
+
+    settings = Settings(mode=mode)
+    assert list(default_applications(settings)) == names
+    if mode != "split":
+        with pytest.raises(SettingsError, match=f"mode `{mode}` has no application `generation`"):
+            app.generation_application(settings)
 
 
 def test_every_application_is_built_from_a_config_file_by_its_import_path(cluster, tmp_path):

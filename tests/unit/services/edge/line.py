@@ -16,12 +16,12 @@ from services.pipeline.ask import Behind
 from services.pipeline.service import PipelineService
 from services.pipeline.split import Split
 from services.rpc.answerer import FaceAnswerer
-from services.rpc.faces import Face, GateFace, GenerationFace, LanguageIdFace, RecalFace
-from services.settings import EdgeSettings
+from services.rpc.faces import Face, FusedFace, GateFace, GenerationFace, LanguageIdFace, RecalFace
+from services.settings import EdgeSettings, ServingMode
 from services.telemetry import PrometheusMeter
-from services.wire.methods import GATE, GENERATION, LANGUAGE_ID, RECAL
+from services.wire.methods import FUSED, GATE, GENERATION, LANGUAGE_ID, RECAL
 from services.wire.prompts import RequestLimits
-from tests.behind import FakeGate, FakeGeneration, FakeLanguageId, FakeRefusals
+from tests.behind import FakeFused, FakeGate, FakeGeneration, FakeLanguageId, FakeRefusals
 
 LIMITS = RequestLimits(max_prompt_bytes=20_000, max_tokens=64)
 
@@ -33,6 +33,7 @@ class Fakes:
     language_id: FakeLanguageId = field(default_factory=FakeLanguageId)
     gate: FakeGate = field(default_factory=FakeGate)
     generation: FakeGeneration = field(default_factory=FakeGeneration)
+    fused: FakeFused = field(default_factory=FakeFused)
 
     def faces(self, meter: PrometheusMeter, *, debug_scores: bool = False) -> dict[str, Face]:
         behind = Behind(
@@ -42,6 +43,7 @@ class Fakes:
             LANGUAGE_ID: LanguageIdFace(self.language_id, LIMITS),
             GATE: GateFace(self.gate, LIMITS),
             GENERATION: GenerationFace(self.generation, LIMITS),
+            FUSED: FusedFace(self.fused, LIMITS),
             RECAL: RecalFace(PipelineService(behind), LIMITS, "0.1", debug_scores=debug_scores),
         }
 
@@ -53,12 +55,16 @@ def edge_settings(**changes: Any) -> EdgeSettings:
 
 @asynccontextmanager
 async def serving(
-    fakes: Fakes, *, debug_scores: bool = False, **changes: Any
+    fakes: Fakes,
+    *,
+    debug_scores: bool = False,
+    mode: ServingMode = "split",
+    **changes: Any,
 ) -> AsyncIterator[EdgeServer]:
     """Serve the fakes."""
     meter = PrometheusMeter()
     faces = fakes.faces(meter, debug_scores=debug_scores)
-    server = EdgeServer(FaceAnswerer(faces), edge_settings(**changes), meter)
+    server = EdgeServer(FaceAnswerer(faces), edge_settings(**changes), meter, mode=mode)
     await server.start()
     try:
         yield server

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import asyncio
 
+import grpc
+import grpc.aio
 import pytest
 
 from services.domain import (
@@ -15,13 +17,26 @@ from services.domain import (
     TextChunk,
 )
 from services.errors import NoCalibration, ServiceError, ServiceUnavailable, VersionMismatch
+from services.pb import recal_pb2 as pb
+from services.pb import recal_pb2_grpc as pb_grpc
 from services.rpc.call import current_request_id
-from services.rpc.stubs import GateStub, GenerationStub, LanguageIdStub, open_channel
+from services.rpc.stubs import FusedStub, GateStub, GenerationStub, LanguageIdStub, open_channel
 from services.wire.methods import GATE
-from tests.behind import DESCRIPTION, STEER, SWAHILI, TEXT, FakeGate, FakeGeneration, FakeLanguageId
+from tests.behind import (
+    DESCRIPTION,
+    REFUSE,
+    STEER,
+    SWAHILI,
+    TEXT,
+    FakeFused,
+    FakeGate,
+    FakeGeneration,
+    FakeLanguageId,
+)
 from tests.unit.services.edge.line import Fakes, connected, serving
 from tests.unit.services.rpc.mute import mute_gate
 
+ASKED = GateRequest("habari", SWAHILI, "sw", "acme")
 EDIT = Intervention(Action.STEER, "readout@3", "sw@7")
 
 
@@ -71,6 +86,54 @@ async def test_generate_gives_text_and_last_all_tokens():
     assert "".join(chunk.text for chunk in pieces) == "Sawa, karibu"
     assert (last.n_tokens, last.finish, last.n_prompt_tokens) == (3, TEXT[-1].finish, 12)
     assert fakes.generation.asked == [("habari", EDIT, Sampling())]
+
+
+async def fused(stub: FusedStub, request: GateRequest = ASKED) -> list[GateReading | TextChunk]:
+    return [frame async for frame in stub.generate(request, Sampling(), timeout_s=5)]
+
+
+async def test_the_fused_service_gives_its_reading_then_text_and_last_all_tokens():
+    fakes = Fakes()
+    async with connected(fakes, mode="fused") as channel:
+        reading, *pieces, last = await fused(FusedStub(channel))
+    assert reading == GateReading(STEER, 12)
+    assert "".join(chunk.text for chunk in pieces) == "Sawa, karibu"
+    assert (last.n_tokens, last.finish, last.n_prompt_tokens) == (3, TEXT[-1].finish, 12)
+    assert fakes.fused.asked == [(ASKED, Sampling())]
+    assert 4 < fakes.fused.timeouts_s[-1] <= 5
+
+
+async def test_of_a_refusal_the_fused_service_sends_the_reading_alone():
+    async with connected(Fakes(fused=FakeFused(REFUSE)), mode="fused") as channel:
+        assert await fused(FusedStub(channel)) == [GateReading(REFUSE, 12)]
+
+
+async def test_fused_text_that_breaks_off_is_an_error():
+    cut = FakeFused(chunks=(TextChunk("Sawa", 1),))
+    async with connected(Fakes(fused=cut), mode="fused") as channel:
+        with pytest.raises(ServiceUnavailable, match="broke off after 1 tokens"):
+            await fused(FusedStub(channel))
+
+
+async def test_the_fused_service_is_asked_under_a_guess_or_refuses():
+    async with connected(Fakes(), mode="fused") as channel:
+        request = pb.FusedGenerateRequest(check=pb.GateCheckRequest(prompt="habari"))
+        frames = pb_grpc.FusedStub(channel).Generate(request)
+        with pytest.raises(grpc.aio.AioRpcError) as raised:
+            _ = [frame async for frame in frames]
+    assert raised.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert "`guess` is not set" in (raised.value.details() or "")
+
+
+async def test_a_fused_call_that_is_left_is_cancelled_behind():
+    fakes = Fakes(fused=FakeFused(pause_s=0.05))
+    async with connected(fakes, mode="fused") as channel:
+        stream = FusedStub(channel).generate(ASKED, Sampling(), timeout_s=5)
+        await anext(stream)
+        await stream.aclose()
+        async with asyncio.timeout(5):
+            while not fakes.fused.n_closed:
+                await asyncio.sleep(0.01)
 
 
 async def test_errors_arrive_as_the_class_they_were():

@@ -176,6 +176,27 @@ def test_generation_frames_come_back_with_all_tokens_on_the_last():
     assert last.timings_s == usage.timings_s  # no part of what makes two chunks equal
 
 
+def test_fused_frames_come_back_with_the_score_first_and_all_tokens_on_the_last():
+    reading = GateReading(STEER, 12)
+    assert answers.fused_frame_of(answers.from_fused_frame(reading)) == reading
+    chunk = TextChunk("sawa", 0)
+    assert answers.fused_frame_of(answers.from_fused_frame(chunk)) == chunk
+    last = answers.from_fused_frame(Usage(12, 3, FinishReason.MAX_TOKENS))
+    assert answers.fused_frame_of(last) == TextChunk("", 3, FinishReason.MAX_TOKENS, 12)
+
+
+@pytest.mark.parametrize(
+    ("frame", "words"),
+    [
+        (pb.FusedGenerateResponse(), "`frame` is not set"),
+        (pb.FusedGenerateResponse(reading=pb.GateCheckResponse()), "`verdict` is not set"),
+    ],
+)
+def test_a_fused_frame_that_says_nothing_is_refused(frame, words):
+    with pytest.raises(InvalidRequest, match=words):
+        answers.fused_frame_of(frame)
+
+
 def test_a_description_comes_back():
     assert answers.description_of(answers.from_description(DESCRIPTION)) == DESCRIPTION
 
