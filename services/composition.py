@@ -153,7 +153,13 @@ async def load_fused(settings: Settings, meter: Meter) -> LoadedFused:
     store = await _filled_store(settings, backbone, meter)
     thread = ThreadPoolExecutor(1, thread_name_prefix="fused-model")
     fused = FusedService(
-        backbone, store, policy, meter, limits=_engine_limits(settings), thread=thread
+        backbone,
+        store,
+        policy,
+        meter,
+        limits=_engine_limits(settings),
+        frame_s=settings.generation.frame_ms / 1000,
+        thread=thread,
     )
     gate = GateService(
         # each encodes in a thread of its own, and a fast tokenizer is not shared by two

@@ -24,6 +24,7 @@ from services.gate.service import CurrentBundle
 from services.generation.engine import Engine, EngineLimits, Request, Settled
 from services.generation.intake import check_room, check_sampling, end_tokens
 from services.generation.row import Row
+from services.generation.timings import timed
 from services.generation.treatment import Treatment
 from services.generation.undecided import Undecided
 from services.readout.bundle import Bundle
@@ -36,8 +37,9 @@ class _Asked(NamedTuple):
     case: Case
     prompt: EncodedPrompt
     sampling: Sampling
+    started: float
     deadline: float
-    """By the event loop's clock."""
+    """Both by the event loop's clock."""
 
 
 class FusedService:
@@ -51,6 +53,7 @@ class FusedService:
         meter: Meter,
         *,
         limits: EngineLimits | None = None,
+        frame_s: float = 0.0,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         thread: Executor | None = None,
     ) -> None:
@@ -60,8 +63,10 @@ class FusedService:
             backbone: the whole model.
             store: holds the current bundle.
             policy: what happens where there is no score to go by.
-            meter: where verdicts are counted and the queue's depth is written.
+            meter: where verdicts are counted, and the queue's depth and each stage are written.
             limits: how much is generated at once.
+            frame_s: seconds between two pieces of a text, its first and last left out; 0: each goes
+                as it comes.
             clock: the time that a calibration's age is counted to.
             thread: the one that runs the model, where others run it too, who close it; None: one of
                 its own, and nothing else may run the model.
@@ -71,6 +76,7 @@ class FusedService:
         self._policy = policy
         self._meter = meter
         self._clock = clock
+        self._frame_s = frame_s
         # decoding runs in another thread than encoding, and a fast tokenizer is not shared by two
         self._decoder = copy.deepcopy(backbone.tokenizer)
         self._ends = end_tokens(backbone)
@@ -104,15 +110,15 @@ class FusedService:
             DeadlinePassed: time ran out, perhaps in the middle of the text.
             ServiceError: a row of the policy table says that the call fails, or the model failed.
         """
-        now = asyncio.get_running_loop().time()
-        deadline = math.inf if timeout_s is None else now + timeout_s
+        started = asyncio.get_running_loop().time()
+        deadline = math.inf if timeout_s is None else started + timeout_s
         check_sampling(sampling)
         case = self._case(request)
         prompt = await self._encoder.encode(request.prompt)
         check_room(prompt, sampling, self._backbone)
         left_s = deadline - asyncio.get_running_loop().time()
         run = self._undecided if left_s >= self._policy.min_time_left_s else self._without_time
-        async with aclosing(run(_Asked(case, prompt, sampling, deadline))) as frames:
+        async with aclosing(run(_Asked(case, prompt, sampling, started, deadline))) as frames:
             async for frame in frames:
                 yield frame
 
@@ -153,7 +159,7 @@ class FusedService:
                 assert isinstance(answer, TextChunk), "what is decided is not decided again"
                 yield answer
 
-    def _run(
+    async def _run(
         self, asked: _Asked, treatment: Treatment | Undecided
     ) -> AsyncGenerator[Settled | TextChunk, None]:
         row = Row(
@@ -164,7 +170,13 @@ class FusedService:
             ends=self._ends,
             deadline=asked.deadline,
         )
-        return self._engine.answers(Request(row))
+        request = Request(row)
+        async with aclosing(self._engine.answers(request, every_s=self._frame_s)) as answers:
+            async for answer in answers:
+                if isinstance(answer, Settled):
+                    yield answer
+                else:
+                    yield timed(answer, request, asked.started, self._meter)
 
     def _by(self, bundle: Bundle) -> DecidingBundle:
         """The bundle, prepared once: requests that share it share a pass."""

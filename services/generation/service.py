@@ -7,7 +7,6 @@ import copy
 import math
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import replace
 from typing import Protocol
 
 from services.backbone.encoder import PromptEncoder
@@ -17,9 +16,10 @@ from services.errors import DeadlinePassed, InvalidRequest, ServiceError
 from services.generation.engine import Engine, EngineLimits, Request, Settled
 from services.generation.intake import check_room, check_sampling, end_tokens, treatment_under
 from services.generation.row import Row
+from services.generation.timings import timed
 from services.generation.treatment import UNTOUCHED, Treatment
 from services.readout.bundle import Readout
-from services.telemetry import QUEUE_DEPTH, STAGE_SECONDS, Meter
+from services.telemetry import QUEUE_DEPTH, Meter
 
 
 class HeldReadouts(Protocol):
@@ -117,14 +117,7 @@ class GenerationService:
                     raise ServiceError(
                         "a request that came with its verdict was decided again; nothing is sent"
                     )
-                yield answer if answer.finish is None else self._last(answer, request, started)
-
-    def _last(self, chunk: TextChunk, request: Request, started: float) -> TextChunk:
-        """The last chunk, with the time of each stage."""
-        timings_s = request.timings_s(started, asyncio.get_running_loop().time())
-        for stage, seconds in timings_s.items():
-            self._meter.observe(STAGE_SECONDS, seconds, stage=stage)
-        return replace(chunk, timings_s=timings_s)
+                yield timed(answer, request, started, self._meter)
 
     async def close(self) -> None:
         """End the step that runs; every request that has not ended fails."""

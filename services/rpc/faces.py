@@ -158,7 +158,7 @@ class FusedFace:
                 if frame.text:
                     yield answers.from_fused_frame(frame)
                 if frame.finish is not None:
-                    usage = Usage(frame.n_prompt_tokens, n_tokens, frame.finish)
+                    usage = Usage(frame.n_prompt_tokens, n_tokens, frame.finish, frame.timings_s)
                     yield answers.from_fused_frame(usage)
                     return
         if not is_refused:

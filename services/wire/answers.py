@@ -113,9 +113,7 @@ def fused_frame_of(response: pb.FusedGenerateResponse) -> GateReading | TextChun
 
 def _last_chunk(usage: pb.Usage) -> TextChunk:
     told = usage_of(usage)
-    return TextChunk(
-        "", told.n_generated_tokens, told.finish, told.n_prompt_tokens, told.timings_s
-    )
+    return TextChunk("", told.n_generated_tokens, told.finish, told.n_prompt_tokens, told.timings_s)
 
 
 def from_calibration(summary: CalibrationSummary) -> pb.CalibrationSummary:

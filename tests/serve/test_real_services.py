@@ -21,7 +21,6 @@ from services.settings import (
     SettingsError,
 )
 from services.wire.methods import RECAL
-from tests.serve.scripted import load_fused_front
 from tests.unit.services.tiny import build_checkpoint, tiny_calibration, tiny_readout
 
 pytestmark = pytest.mark.serve
@@ -51,6 +50,7 @@ def deployed(cluster, settings: Settings):
     from services.on_ray import app
     from services.on_ray.application import application
     from services.on_ray.deployments import RecalDeployment
+    from tests.serve.scripted import load_fused_front
 
     applications = {
         "language-id": app.language_id_application(settings),

@@ -122,12 +122,18 @@ class Both:
 
 
 @asynccontextmanager
-async def both(backbone: Backbone, bundle: Bundle | None, policy: Policy | None = None):
+async def both(
+    backbone: Backbone,
+    bundle: Bundle | None,
+    policy: Policy | None = None,
+    *,
+    frame_s: float = 0.0,
+):
     """All three, over one model, whose passes take turns."""
     store, meter, policy = Held(bundle), PrometheusMeter(), policy or Policy()
     with ThreadPoolExecutor(1) as thread:
         gate = GateService(backbone, store, policy, PrometheusMeter(), thread=thread)
-        fused = FusedService(backbone, store, policy, meter, thread=thread)
+        fused = FusedService(backbone, store, policy, meter, frame_s=frame_s, thread=thread)
         # never at the same time as the other two: it has a thread of its own
         generation = GenerationService(backbone, store, PrometheusMeter())
         yield Both(gate, generation, fused, store, meter)

@@ -43,6 +43,19 @@ async def test_the_reading_comes_before_any_text(qwen2):
     assert [type(each) for each in frames[:2]] == [GateReading, TextChunk]
     assert [type(each) for each in frames].count(GateReading) == 1
     assert frames[-1].finish is not None
+    assert set(frames[-1].timings_s) == {"generation_queue", "prefill", "decode"}
+
+
+async def test_text_is_gathered_into_frames_after_the_first(end_free):
+    texts = []
+    for frame_s in (0.0, 60.0):
+        async with both(end_free, bundle_of(end_free), frame_s=frame_s) as services:
+            frames = [
+                each async for each in services.fused.generate(ASKED, Sampling(max_tokens=30))
+            ]
+        texts.append([each.text for each in frames[1:]])
+    assert "".join(texts[0]) == "".join(texts[1])
+    assert len(texts[1]) == 2 < len(texts[0])
 
 
 async def test_a_refusal_is_a_reading_and_nothing_else(qwen2):
