@@ -147,7 +147,11 @@ async def load_generation(
 
 
 async def load_fused(settings: Settings, meter: Meter) -> LoadedFused:
-    """Gate and generation over one whole backbone, whose passes take turns in one thread."""
+    """Gate and generation over one whole backbone, whose passes take turns in one thread.
+
+    Raises:
+        ServiceError: the model cannot run.
+    """
     policy = policy_of(settings)
     backbone = await asyncio.to_thread(_load_whole, settings)
     store = await _filled_store(settings, backbone, meter)
@@ -171,6 +175,9 @@ async def load_fused(settings: Settings, meter: Meter) -> LoadedFused:
         notice=notice_of(settings),
         thread=thread,
     )
+
+    await gate.warm_up()
+    await fused.warm_up()
 
     async def close() -> None:
         await gate.close()

@@ -25,10 +25,12 @@ from services.generation.engine import Engine, EngineLimits, Request, Settled
 from services.generation.intake import check_room, check_sampling, end_tokens
 from services.generation.row import Row
 from services.generation.timings import timed
-from services.generation.treatment import Treatment
+from services.generation.treatment import UNTOUCHED, Treatment
 from services.generation.undecided import Undecided
 from services.readout.bundle import Bundle
 from services.telemetry import QUEUE_DEPTH, Meter
+
+_WARM_UP = "How do I bake a loaf of bread at home without an oven?"
 
 
 class _Asked(NamedTuple):
@@ -114,13 +116,31 @@ class FusedService:
         deadline = math.inf if timeout_s is None else started + timeout_s
         check_sampling(sampling)
         case = self._case(request)
-        prompt = await self._encoder.encode(request.prompt)
+        prompt = await self._encoder.encode(request.prompt, timeout_s=timeout_s)
         check_room(prompt, sampling, self._backbone)
         left_s = deadline - asyncio.get_running_loop().time()
         run = self._undecided if left_s >= self._policy.min_time_left_s else self._without_time
         async with aclosing(run(_Asked(case, prompt, sampling, started, deadline))) as frames:
             async for frame in frames:
                 yield frame
+
+    async def warm_up(self) -> None:
+        """Let the model prefill and decode once, untouched; nothing of it is sent or counted.
+
+        Raises:
+            ServiceError: the model cannot run.
+        """
+        prompt = await self._encoder.encode(_WARM_UP)
+        row = Row(
+            prompt.token_ids,
+            UNTOUCHED,
+            Sampling(max_tokens=2),
+            tokenizer=self._decoder,
+            ends=frozenset(),
+        )
+        async with aclosing(self._engine.answers(Request(row))) as answers:
+            async for _ in answers:
+                pass
 
     async def close(self) -> None:
         """End the step that runs; every request that has not ended fails."""

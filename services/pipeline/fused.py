@@ -50,6 +50,7 @@ class Fused:
         )
         async with closing(frames):
             reading = await _reading(frames, ask, guess, behind, stages)
+            stages.at("generation")
             yield reading.verdict
             if reading.verdict.action is Action.REFUSE:
                 text = refuse(reading, behind, stages)

@@ -72,6 +72,7 @@ class Split:
         self, ask: Ask, reading: GateReading, sampling: Sampling, stages: Stages
     ) -> AsyncGenerator[TextChunk, None]:
         start = time.perf_counter()
+        stages.at("generation")
         verdict = reading.verdict
         chunks = self.generation.generate(
             ask.prompt,

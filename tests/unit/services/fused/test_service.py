@@ -203,3 +203,16 @@ async def test_checks_are_answered_between_the_steps_of_a_long_text(end_free):
         reading = await services.gate.check(PROMPT, SW)
         assert not long.done()
         assert (await long).reading.verdict.score == pytest.approx(reading.verdict.score, rel=1e-5)
+
+
+async def test_it_warms_up_by_a_prefill_and_a_step_that_nobody_counts(end_free, gate):
+    async with both(end_free, bundle_of(end_free)) as services:
+        await services.fused.warm_up()
+        assert gate.n_rows == [1, 1]
+        assert services.counted("recal_stage_seconds_count", stage="prefill") == 0
+
+
+async def test_a_prompt_is_not_tokenised_when_its_time_is_over(qwen2):
+    async with both(qwen2, bundle_of(qwen2)) as services:
+        with pytest.raises(DeadlinePassed, match="before the prompt was tokenised"):
+            await fused_answer(services.fused, ASKED, FEW, timeout_s=0.0)
