@@ -92,8 +92,8 @@ async def test_requests_of_one_bundle_share_a_pass(end_free, gate):
                 await asyncio.sleep(0.01)
         gate.is_open.set()
         await asyncio.gather(first, *others)
-    prefill_one, advance_one, prefill_three = 1, 1, 3
-    assert gate.n_rows[:3] == [prefill_one, advance_one, prefill_three]
+    alone, beside_its_next_token = 1, 3
+    assert gate.n_rows[:2] == [alone, 1 + beside_its_next_token]
 
 
 async def test_a_request_ends_under_the_bundle_it_began_with(end_free, gate):
