@@ -54,11 +54,11 @@ class FastTextModel:
         """
         labels, values = self._model.predict(text, k=_CANDIDATES, threshold=0.0)
         found: dict[str, float] = {}
+        tags = self._tags
         for label, value in zip(labels, values, strict=True):
-            if label not in self._tags:
-                self._tags[label] = tag_of(label, wikipedia_codes=self._is_lid176)
-            tag = self._tags[label]
-            if tag is not None:
+            if label not in tags:
+                tags[label] = tag_of(label, wikipedia_codes=self._is_lid176)
+            if (tag := tags[label]) is not None:
                 found[tag] = found.get(tag, 0.0) + value
         return settle(text, found) if self._is_lid176 else found
 

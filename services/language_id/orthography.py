@@ -35,6 +35,8 @@ def settle(text: str, probabilities: Mapping[str, float]) -> dict[str, float]:
 
 
 def _is_yoruba(text: str) -> bool:
+    if text.isascii():
+        return False
     dotted = len(_DOTTED.findall(text))
     if dotted < _LEAST_DOTTED:
         return False

@@ -14,6 +14,7 @@ KANA = "KANA"
 
 _WEIGHTS = {HAN: 2.5, KANA: 2.0, "HANGUL": 2.5, "ETHIOPIC": 2.0}
 """Latin letters that one letter stands for in parallel text, where they are several."""
+_NO_ASCII_LETTER = {code: None for code in range(128) if not chr(code).isalpha()}
 _KANA_NAMES = frozenset({"HIRAGANA", "KATAKANA", "KATAKANA-HIRAGANA"})
 _NO_SCRIPT = frozenset({"COMBINING", "MODIFIER", "FEMININE", "MASCULINE", "ZERO", ""})
 _KANA_SHARE = 0.1
@@ -65,6 +66,9 @@ def writing_of(text: str) -> Writing:
 
 
 def _weights(text: str) -> dict[str, float]:
+    if text.isascii():  # most text is, and counting characters is what takes the time
+        n_letters = len(text.translate(_NO_ASCII_LETTER))
+        return {LATIN: float(n_letters)} if n_letters else {}
     weights: dict[str, float] = {}
     for character, count in Counter(text).items():
         script = _script_of(character)

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import threading
 from collections import defaultdict
 from pathlib import Path
 
@@ -28,8 +29,10 @@ class OneReading:
 
     def __init__(self, **probabilities: float) -> None:
         self.reading = probabilities
+        self.threads: set[str] = set()
 
     def probabilities(self, text: str) -> dict[str, float]:
+        self.threads.add(threading.current_thread().name)
         return dict(self.reading)
 
 
@@ -45,6 +48,17 @@ async def test_a_sentence_is_recognised(language: str, sentence: str) -> None:
     guess = await SERVICE.identify(sentence)
     assert (guess.language, guess.abstention) == (language, None)
     assert guess.candidates == (language,)
+
+
+@pytest.mark.parametrize(("times", "aside"), [(40, False), (4000, True)])
+async def test_only_a_long_text_is_read_beside_the_event_loop(times: int, aside: bool) -> None:
+    model = OneReading(en=0.9)
+    text = "bread " * times
+    guess = await LanguageIdService(model=model).identify(text)
+    assert guess.language == "en"
+    here = threading.current_thread().name
+    assert all((name != here) is aside for name in model.threads)
+    assert all(name.startswith("language-id") for name in model.threads if aside)
 
 
 async def test_a_long_text_is_recognised() -> None:

@@ -49,3 +49,12 @@ def test_a_lone_symbol_of_another_script_is_not_foreign() -> None:
 
 def test_a_han_character_counts_as_several_letters() -> None:
     assert writing_of("面包").n_letters > writing_of("ab").n_letters
+
+
+@pytest.mark.parametrize("text", ["how's it go-ing", "a", "' - '", "plain words only"])
+def test_ascii_text_weighs_what_its_letters_do(text: str) -> None:
+    letters = sum(map(str.isalpha, text))
+    assert writing_of(text).n_letters == letters
+    accented = writing_of(text + "é")  # not ASCII, so that it is counted letter by letter
+    assert accented.n_letters == letters + 1
+    assert writing_of(text).script == ("LATIN" if letters else None)
