@@ -35,6 +35,7 @@ from services.refusals.phrases import RefusalPhrases
 from services.rpc.faces import RecalFace
 from services.settings import ORGANISM, OverrideSettings, Settings, SettingsError
 from services.telemetry import Meter
+from services.threads import report_threads, set_threads
 from services.wire.prompts import RequestLimits
 
 _SECONDS_A_DAY = 86_400.0
@@ -116,12 +117,14 @@ async def load_gate(settings: Settings, meter: Meter) -> LoadedGate:
         ServiceError: the model cannot run.
     """
     policy = policy_of(settings)
+    set_threads(settings.threads)
     backbone = await asyncio.to_thread(_load_read_part, settings)
     store = await _filled_store(settings, backbone, meter)
     service = GateService(
         backbone, store, policy, meter, limits=_batch_limits(settings), notice=notice_of(settings)
     )
     await service.warm_up()
+    report_threads(meter)
     return LoadedGate(service, store)
 
 
@@ -136,6 +139,7 @@ async def load_generation(
         store: what the gate of the same process reads from; None: one of its own, after a first
             look at the registry.
     """
+    set_threads(settings.threads)
     backbone = await asyncio.to_thread(_load_whole, settings)
     if store is None:
         store = await _filled_store(settings, backbone, meter)
@@ -143,6 +147,7 @@ async def load_generation(
     service = GenerationService(
         backbone, store, meter, limits=limits, frame_s=section.frame_ms / 1000
     )
+    report_threads(meter)
     return LoadedGeneration(service, store)
 
 
@@ -153,6 +158,7 @@ async def load_fused(settings: Settings, meter: Meter) -> LoadedFused:
         ServiceError: the model cannot run.
     """
     policy = policy_of(settings)
+    set_threads(settings.threads)
     backbone = await asyncio.to_thread(_load_whole, settings)
     store = await _filled_store(settings, backbone, meter)
     thread = ThreadPoolExecutor(1, thread_name_prefix="fused-model")
@@ -178,6 +184,7 @@ async def load_fused(settings: Settings, meter: Meter) -> LoadedFused:
 
     await gate.warm_up()
     await fused.warm_up()
+    report_threads(meter)
 
     async def close() -> None:
         await gate.close()
@@ -257,7 +264,6 @@ def _load_whole(settings: Settings) -> Backbone:
 
 
 def _load_backbone(settings: Settings, *, n_blocks: int | None) -> Backbone:
-    torch.set_num_threads(settings.threads)
     section = settings.backbone
     return load_backbone(
         section.name_or_path,

@@ -251,7 +251,7 @@ class Settings(BaseSettings):
     debug_scores: bool = False
     """Lets callers who send `x-recal-debug: 1` see scores. A score oracle is a jailbreak recipe."""
     threads: Count = 1
-    """Torch threads of each process."""
+    """Of torch, BLAS and OpenMP in each process; see `services/threads.py`."""
 
     @classmethod
     def settings_customise_sources(

@@ -132,6 +132,13 @@ REGISTRY_AGE_SECONDS = Metric(
     "Time since the registry last answered; the last good set serves meanwhile.",
 )
 
+THREADS = Metric(
+    "recal_threads",
+    Kind.GAUGE,
+    "Threads that the process computes with, as its libraries say, by pool.",
+    ("pool",),
+)
+
 OTHER_LANGUAGE = "other"
 """The label `language` where none is named, and at the gate where the named one is not loaded."""
 
@@ -149,6 +156,7 @@ CATALOGUE: tuple[Metric, ...] = (
     CALIBRATION_INFO,
     RELOADS,
     REGISTRY_AGE_SECONDS,
+    THREADS,
 )
 
 

@@ -10,6 +10,7 @@ from services.edge.server import EdgeServer
 from services.rpc.stubs import open_channel
 from services.settings import Settings
 from services.telemetry import PrometheusMeter
+from services.threads import use_threads
 
 
 class Edge:
@@ -26,6 +27,7 @@ class Edge:
         Raises:
             SettingsError: a port is taken.
         """
+        use_threads(self._settings.threads, self._meter)
         self._channel = open_channel(self._settings.backend)
         self.server = EdgeServer(
             ForwardAnswerer(self._channel),

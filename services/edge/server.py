@@ -124,7 +124,7 @@ class EdgeServer:
             options=(
                 ("grpc.max_receive_message_length", _HARD_LIMIT * settings.max_request_bytes),
                 ("grpc.so_reuseport", 0),  # or a second server would silently share the port
-            )
+            ),
         )
         handlers = Handlers(
             self._answerer,

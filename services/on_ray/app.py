@@ -48,6 +48,7 @@ from services.pipeline.split import Split
 from services.rpc.faces import BatchGate, RecalFace
 from services.settings import Settings, SettingsError, load_settings
 from services.telemetry import Meter
+from services.threads import use_threads
 from services.wire.methods import FUSED, GATE, GENERATION, LANGUAGE_ID, RECAL
 
 Args = Mapping[str, str]
@@ -120,6 +121,7 @@ def recal_application(settings: Settings) -> Application:
 
 async def load_language_id_here(settings: Settings, meter: Meter) -> Loaded[LanguageIdClient]:
     """Load language identification in this replica."""
+    use_threads(settings.threads, meter)
     return Loaded(load_language_id(settings), request_limits(settings))
 
 
@@ -143,6 +145,7 @@ async def load_generation_here(settings: Settings, meter: Meter) -> Loaded[Gener
 
 async def load_recal_here(settings: Settings, meter: Meter) -> RecalFace:
     """The front door over the handles of the others."""
+    use_threads(settings.threads, meter)
     return recal_face(
         LanguageIdHandle(handle_of(LANGUAGE_ID)),
         GateHandle(handle_of(GATE)),

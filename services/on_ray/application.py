@@ -8,6 +8,7 @@ from ray import serve
 from ray.serve import Application
 
 from services.settings import Settings
+from services.threads import thread_environment
 from services.wire.methods import APPLICATIONS
 
 
@@ -31,7 +32,6 @@ def application(
         gpus: of each replica.
     """
     section = settings.serve
-    threads = str(settings.threads)
     return serve.deployment(
         deployment,
         name=APPLICATIONS[service],
@@ -42,6 +42,6 @@ def application(
         ray_actor_options={
             "num_cpus": section.cpus_per_replica,
             "num_gpus": gpus,
-            "runtime_env": {"env_vars": {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}},
+            "runtime_env": {"env_vars": thread_environment(settings.threads)},
         },
     ).bind(load)
