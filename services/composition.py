@@ -110,6 +110,13 @@ def load_language_id(settings: Settings) -> LanguageIdService:
     )
 
 
+def front_door_language_id(
+    settings: Settings, elsewhere: Callable[[], LanguageIdClient]
+) -> LanguageIdClient:
+    """What names languages for a front door on Serve: a model of its own, or whoever is asked."""
+    return load_language_id(settings) if settings.serve.language_id_inside else elsewhere()
+
+
 async def load_gate(settings: Settings, meter: Meter) -> LoadedGate:
     """The gate with its truncated backbone, after a first look at the registry and a first pass.
 

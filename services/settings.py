@@ -206,6 +206,9 @@ class ServeSettings(Section):
     host: str = "127.0.0.1"
     """Address of Serve's HTTP and, in high-throughput mode, gRPC ports."""
     language_id_replicas: Count = 1
+    language_id_inside: bool = True
+    """The front door names languages itself, in its own process: a hop fewer for every request.
+    False: it asks the application `language-id`, as it should for a model of gigabytes."""
     gate_replicas: Count = 1
     generation_replicas: Count = 1
     recal_replicas: Count = 1

@@ -8,11 +8,16 @@ failure: exit status 1 where a part fails.
 
 from __future__ import annotations
 
-from benchmarks.serving import checking, generation, languages
+from benchmarks.serving import checking, generation, languages, transport
 from benchmarks.serving.options import add_options
 from benchmarks.together import Together
 
-ALL = (generation.BENCHMARK, checking.BENCHMARK, languages.BENCHMARK)
+ALL = (
+    generation.BENCHMARK,
+    checking.BENCHMARK,
+    languages.BENCHMARK,
+    transport.BENCHMARK,
+)
 TOGETHER = Together(__package__, __doc__, ALL, add_options, sharing=ALL)
 main = TOGETHER.main
 

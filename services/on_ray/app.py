@@ -15,6 +15,7 @@ from functools import partial
 from ray.serve import Application
 
 from services.composition import (
+    front_door_language_id,
     load_fused,
     load_gate,
     load_generation,
@@ -147,7 +148,7 @@ async def load_recal_here(settings: Settings, meter: Meter) -> RecalFace:
     """The front door over the handles of the others."""
     use_threads(settings.threads, meter)
     return recal_face(
-        LanguageIdHandle(handle_of(LANGUAGE_ID)),
+        front_door_language_id(settings, lambda: LanguageIdHandle(handle_of(LANGUAGE_ID))),
         GateHandle(handle_of(GATE)),
         _mode(settings),
         settings,

@@ -8,7 +8,8 @@ import grpc.aio
 import pytest
 
 from services import errors
-from services.domain import Action, Intervention, Sampling
+from services.domain import Action, GateRequest, Intervention, Sampling
+from services.edge.main import Edge
 from services.pb import recal_pb2 as pb
 from services.pb import recal_pb2_grpc as pb_grpc
 from services.rpc.stubs import GateStub, GenerationStub, LanguageIdStub
@@ -163,8 +164,13 @@ async def test_a_crash_of_language_id_leaves_the_language_unknown_and_the_gate_d
 
 
 async def test_invalid_utf8_is_the_callers_mistake(edge):
-    call = edge.unary_unary("/recal.v1.Recal/Check")(b"\x0a\x02\xff\xfe")
-    assert (await failure_of(call)).code() is Code.INVALID_ARGUMENT
+    broken = b"\x0a\x02\xff\xfe" + CANARY.encode()
+    unary = edge.unary_unary("/recal.v1.Recal/Check")(broken, timeout=30)
+    stream = edge.unary_stream("/recal.v1.Recal/Generate")(broken, timeout=30)
+    for call in (unary, stream.read()):
+        error = await failure_of(call)
+        assert error.code() is Code.INVALID_ARGUMENT
+        assert "are no valid `recal.v1.Recal" in error.details()
 
 
 async def test_a_message_over_the_limit_is_refused(edge):
@@ -187,6 +193,24 @@ async def test_a_deadline_ends_the_call_in_time(edge, prompt):
     error = await failure_of(generate(edge, prompt, timeout=1.0))
     assert error.code() is Code.DEADLINE_EXCEEDED
     assert time.monotonic() - start < 3.0
+
+
+@pytest.mark.parametrize(("prompt", "stage"), [("slow", "generation"), ("slow gate", "gate")])
+async def test_a_deadline_that_the_edge_sets_is_told_with_its_stage(cluster, prompt, stage):
+    hasty = cluster.settings.edge.model_copy(update={"default_deadline_s": 1.0})
+    front = Edge(cluster.settings.model_copy(update={"edge": hasty}))
+    await front.start()
+    async with grpc.aio.insecure_channel(front.server.address) as channel:
+        error = await failure_of(generate(channel, prompt))
+    await front.stop()
+    assert error.code() is Code.DEADLINE_EXCEEDED
+    assert f"passed in `{stage}`; finished by then: language_id" in error.details()
+
+
+async def test_a_cancelled_batch_is_dropped_behind_the_handle_too(channel):
+    asked = [GateRequest("slow gate", SWAHILI)] * 3
+    with pytest.raises(errors.DeadlinePassed):
+        await GateStub(channel).batch_check(asked, timeout_s=0.5)
 
 
 async def test_concurrent_requests_do_not_leak_into_each_other(edge):

@@ -8,6 +8,7 @@ import pytest
 
 from services.backbone.load import Backbone, load_backbone
 from services.composition import (
+    front_door_language_id,
     load_gate,
     notice_of,
     policy_of,
@@ -26,10 +27,12 @@ from services.settings import (
     OverrideSettings,
     PolicySettings,
     RegistrySettings,
+    ServeSettings,
     Settings,
     SettingsError,
 )
 from services.telemetry import PrometheusMeter
+from tests.behind import FakeLanguageId
 from tests.unit.services.tiny import tiny_bundle, tiny_calibration, tiny_readout
 
 
@@ -119,3 +122,11 @@ def test_the_organism_never_goes_without_its_notice():
     assert "not a production model" in notice_of(Settings())
     real = BackboneSettings(name_or_path="Qwen/Qwen2.5-7B-Instruct")
     assert notice_of(Settings(backbone=real)) == ""
+
+
+async def test_the_front_door_names_languages_itself_unless_it_is_told_to_ask():
+    asked = FakeLanguageId()
+    inside = front_door_language_id(Settings(), lambda: pytest.fail("it asked"))
+    assert (await inside.identify("How do I bake a loaf of bread at home?")).language == "en"
+    outside = Settings(serve=ServeSettings(language_id_inside=False))
+    assert front_door_language_id(outside, lambda: asked) is asked
