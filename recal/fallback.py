@@ -49,13 +49,27 @@ class Either(NamedTuple):
             f"{apart.second_only} only the other"
         )
 
+    @property
+    def _warnings(self) -> tuple[str, ...]:
+        """What follows for somebody who has chosen without the comparison."""
+        if self.apart.share <= MOST_APART:
+            return ()
+        return (
+            f"the frozen and the direction readout decide differently on {self.apart.share:.0%} of "
+            f"{self.apart.n} unlabelled prompts, so one of them is wrong on at least "
+            f"{self.apart.share / 2:.0%}; which, only labels tell: compare both on labelled "
+            "prompts, by `--held-out` or `recal evaluate --methods recal,direction`",
+        )
+
     def frozen_signed(self) -> Recalibrated:
-        """By the frozen readout, whatever the comparison says."""
-        return self._signed(self.frozen, self.in_words)
+        """By the frozen readout, whatever the comparison says; with a warning if it says much."""
+        made = self._signed(self.frozen, self.in_words)
+        return made._replace(warnings=(*made.warnings, *self._warnings))
 
     def direction_signed(self) -> Recalibrated:
-        """By the direction readout, whatever the comparison says."""
-        return self._signed(self.direction, self.in_words)
+        """By the direction readout, whatever the comparison says; warnings as above."""
+        made = self._signed(self.direction, self.in_words)
+        return made._replace(warnings=(*made.warnings, *self._warnings))
 
     def chosen(self) -> Recalibrated:
         """By the direction readout where they decide differently too often, else by the frozen one.

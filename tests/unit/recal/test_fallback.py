@@ -109,6 +109,20 @@ def test_where_the_frozen_readout_is_broken_the_direction_scores_and_it_helps(
     assert by_other > 0.95
 
 
+def test_whoever_chose_without_the_comparison_is_warned_where_it_says_much(
+    readout: Readout, broken: Readout
+) -> None:
+    found = either(broken)
+    for made in (found.frozen_signed(), found.direction_signed()):
+        warned = made.warnings[-1]
+        assert f"decide differently on {found.apart.share:.0%} of 100 unlabelled prompts" in warned
+        assert f"wrong on at least {found.apart.share / 2:.0%}; which, only labels tell" in warned
+    assert "only labels tell" not in " ".join(found.chosen().warnings)
+    agreed = either(readout)
+    for made in (agreed.frozen_signed(), agreed.direction_signed()):
+        assert "only labels tell" not in " ".join(made.warnings)
+
+
 def test_it_cannot_tell_which_of_the_two_is_broken(broken: Readout, readout: Readout) -> None:
     """Why the rule is no proof: a broken fallback fires it as well, and is then chosen."""
     swapped = replace(readout, fallback=replace(readout.fallback, parts=_as_own(broken)))  # type: ignore[type-var]
