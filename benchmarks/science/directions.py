@@ -24,6 +24,7 @@ from benchmarks.science.grounds import (
     SEED,
     SHIPPED,
     Ground,
+    at_place_on_learned,
     fallback_broken,
     frozen_broken,
     in_languages,
@@ -74,6 +75,7 @@ CASES: Mapping[str, Callable[[Ground], Readout]] = MappingProxyType(
     }
 )
 """Readouts by the name that tables show."""
+EVERY_PLACE = "every place in turn, full rank, on learned prompts"
 FROZEN_BROKEN, FALLBACK_BROKEN = "control: frozen of shuffled labels", "control: fallback of these"
 CONTROLS: Mapping[str, Callable[[Ground, int], Readout]] = MappingProxyType(
     {FROZEN_BROKEN: frozen_broken, FALLBACK_BROKEN: fallback_broken}
@@ -261,7 +263,23 @@ def to_markdown(ground: Ground, rows: Sequence[Row], draws: int) -> str:
             f"| {100 * r.apart:.1f} | {100 * r.fired:.0f} ({100 * r.fired_surely:.0f}) "
             f"| {' | '.join(js)} | {_percent(r.right)} | {_percent(r.seen)} |"
         )
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, "", *_by_share(rows)]) + "\n"
+
+
+def _by_share(rows: Sequence[Row]) -> list[str]:
+    """What the rule would reach, were it to fire above another share."""
+    few = [row for row in rows if row.k == max(KS)]
+    names = " | ".join(f"{100 * share:.0f} %" for share in SHARES)
+    lines = [
+        f"J × 100 of the rule at k = {max(KS)}, were it to fire above",
+        "",
+        f"| readout | prompts | {names} | never |",
+        f"|---|---|{'---|' * len(SHARES)}---|",
+    ]
+    for row in few:
+        js = " | ".join(f"{each:.1f}" for each in row.j_at.values())
+        lines.append(f"| {row.case} | {row.split} | {js} | {row.j_frozen.mean:.1f} |")
+    return lines
 
 
 def _percent(share: float | None) -> str:
@@ -269,8 +287,11 @@ def _percent(share: float | None) -> str:
 
 
 def measure_ground(ground: Ground, *, draws: int, shuffles: int) -> Part:
-    """Every readout of one organism; shuffles share the draws among them."""
+    """Every readout of one organism; places and shuffles share the draws among them."""
     makers = {name: [partial(make, ground)] for name, make in CASES.items()}
+    makers[EVERY_PLACE] = [
+        partial(at_place_on_learned, ground, place) for place in ground.plan.places(ground.learned)
+    ]
     makers |= {
         name: [partial(make, ground, seed) for seed in range(SEED, SEED + shuffles)]
         for name, make in CONTROLS.items()

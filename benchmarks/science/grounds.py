@@ -23,6 +23,7 @@ from recal.organism.corpus import corpus_prompts
 from recal.prompts import Split, fewest, select, spread
 from services.backbone.load import Backbone, load_backbone
 from services.readout.bundle import BackboneIdentity, Readout, Steering
+from services.readout.place import Place
 from services.settings import ORGANISM
 
 N_LEARNED = 96
@@ -113,6 +114,11 @@ def searched_on_learned(ground: Ground) -> Readout:
 def whole_span_on_learned(ground: Ground) -> Readout:
     """The best single place at full rank, of prompts that the organism knows by heart."""
     return ground.readout(ground.learned, [ground.single])
+
+
+def at_place_on_learned(ground: Ground, place: Place) -> Readout:
+    """One place, chosen by nothing, at full rank, of prompts that the organism knows by heart."""
+    return ground.readout(ground.learned, [Candidate(place, len(ground.plan.source_languages))])
 
 
 def frozen_broken(ground: Ground, seed: int = SEED) -> Readout:

@@ -10,6 +10,7 @@ import pytest
 from benchmarks.science.directions import (
     CASES,
     CONTROLS,
+    EVERY_PLACE,
     FALLBACK_BROKEN,
     FROZEN_BROKEN,
     KS,
@@ -22,6 +23,7 @@ from benchmarks.science.directions import (
 )
 from benchmarks.science.grounds import (
     Ground,
+    at_place_on_learned,
     frozen_broken,
     in_languages,
     in_memory,
@@ -31,6 +33,8 @@ from benchmarks.science.grounds import (
 )
 from recal.collect import Activations
 from recal.fallback import MOST_APART
+from recal.fit import by_language
+from recal.maths.direction import pooled_direction
 from recal.prompts import Split
 from tests.unit.recal.synthetic import IDENTITY
 from tests.unit.recal.test_fit import PLAN
@@ -130,10 +134,26 @@ def test_prompts_are_chosen_without_touching_their_residuals(ground: Ground) -> 
 
 def test_every_readout_has_a_row_for_each_k_and_is_held_to_its_bar(ground: Ground) -> None:
     found = measure_ground(ground, draws=2, shuffles=2)
-    names = [*CASES, *CONTROLS]
+    names = [*CASES, EVERY_PLACE, *CONTROLS]
     assert [row["case"] for row in found.results["rows"]] == [n for n in names for _ in KS]
-    assert found.table.count("\n| ") == len(names) * len(KS) + 1
+    whole, by_share = found.table.split("J × 100 of the rule")
+    assert whole.count("\n| ") == len(names) * len(KS) + 1
+    assert by_share.count("\n| ") == len(names) + 1
     assert len(found.bars) == len(names)
+
+
+def test_every_place_in_turn_is_each_place_once(ground: Ground) -> None:
+    places = list(ground.plan.places(ground.learned))
+    assert len(set(places)) == 9
+    made = at_place_on_learned(ground, places[4])
+    assert made.places == (places[4],)
+    assert made.parts[0].rank == len(SOURCES)
+    assert made.fallback is not None
+    layer, reading = places[4]
+    rows = by_language(ground.learned, layer, SOURCES, reading)
+    weight = made.fallback.parts[0].linear.weight.double().numpy()
+    cosine = weight @ pooled_direction(rows) / np.linalg.norm(weight)
+    assert cosine == pytest.approx(1.0, abs=1e-5)
 
 
 def row(case: str, fired: float, gain: float, seen: float | None = None) -> Row:
