@@ -319,4 +319,8 @@ def _batch_limits(settings: Settings) -> BatchLimits:
 
 def _engine_limits(settings: Settings) -> EngineLimits:
     section = settings.generation
-    return EngineLimits(max_rows=section.max_batch, max_waiting=section.max_queue)
+    return EngineLimits(
+        max_rows=section.max_batch,
+        max_waiting=section.max_queue,
+        max_cache_bytes=None if section.cache_gib is None else int(section.cache_gib * 2**30),
+    )

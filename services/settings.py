@@ -126,6 +126,9 @@ class GenerationSettings(Section):
     """Requests decoded together."""
     max_queue: Count = 256
     """More waiting requests than this: RESOURCE_EXHAUSTED."""
+    cache_gib: Annotated[float, Field(gt=0)] | None = None
+    """Memory for keys and values of requests that run; others wait. None: half of what the model's
+    device has left when it is loaded."""
     default_max_tokens: Count = 64
     """For requests that set none."""
     max_tokens: Count = 1024

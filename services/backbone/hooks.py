@@ -6,7 +6,7 @@ Hooks sit on the model, so a model with hooks belongs to one thread at a time.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from typing import Any
 
 from torch import Tensor, nn
@@ -17,8 +17,8 @@ Edit = Callable[[Tensor], Tensor]
 _Hook = Callable[[nn.Module, Any, Any], Any]
 
 
-class _AllRead(Exception):  # no error: it ends a pass
-    """Everything that was asked for has been read."""
+class _Enough(Exception):  # no error: it ends a pass
+    """What was asked for has run."""
 
 
 @contextmanager
@@ -46,20 +46,15 @@ def capture(
         ValueError: there is no such block.
     """
     found: dict[int, Tensor] = {}
-    deepest = max(layers, default=0)
 
     def hook_of(layer: int) -> _Hook:
         def hook(module: nn.Module, args: Any, output: Any) -> None:
             found[layer] = keep(_residual(output))
-            if stops and layer == deepest:
-                raise _AllRead
 
         return hook
 
-    with (
-        suppress(_AllRead),
-        _installed(blocks, {layer: hook_of(layer) for layer in layers}),
-    ):
+    end = ending_after(blocks, max(layers)) if stops else nullcontext()
+    with _installed(blocks, {layer: hook_of(layer) for layer in layers}), end:
         yield found
 
 
@@ -89,10 +84,6 @@ def edit(blocks: Sequence[nn.Module], edits: Mapping[int, Edit]) -> Iterator[Non
         yield
     if missed := sorted(set(edits) - ran):
         raise RuntimeError(f"the edit of blocks {missed} never ran; nothing may rely on this pass")
-
-
-class _Enough(BaseException):
-    """Ends a pass from inside; no error, so that nobody on the way takes it for one."""
 
 
 @contextmanager

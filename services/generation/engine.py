@@ -19,6 +19,7 @@ from services.backbone.load import Backbone
 from services.crash import whereabouts
 from services.domain import Action, TextChunk
 from services.errors import DeadlinePassed, Overloaded, ServiceError, ServiceUnavailable
+from services.generation.budget import CacheBudget
 from services.generation.decode import Batch, Decided
 from services.generation.frames import frames
 from services.generation.row import Row
@@ -53,12 +54,13 @@ class EngineLimits:
     max_deciding_tokens: int = 1024
     """An undecided prompt of up to so many tokens takes one step all the same, which decides and
     treats it; a longer one is read before, by the blocks that decide."""
-    max_cache_tokens: int = 1_048_576
-    """Rows times the longest of them, prompt and answer: bounds the memory of keys and values."""
+    max_cache_bytes: int | None = None
+    """What requests that run may hold together, keys and values of prompts and whole answers; None:
+    half of what the model's device has left."""
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
-            if value < 1:
+            if value is not None and value < 1:
                 raise ValueError(f"`{name}` is {value}; give at least 1")
 
 
@@ -129,6 +131,7 @@ class Engine:
         """
         self._limits = limits
         self._on_depth = on_depth
+        self._budget = CacheBudget(backbone, limits.max_cache_bytes)
         self._waiting: deque[Request] = deque()
         self._running: list[Request] = []
         self._batch = Batch(
@@ -251,10 +254,7 @@ class Engine:
 
     def _fits(self, first: Request, staying: Sequence[Request], joining: Sequence[Request]) -> bool:
         rows = [first.row, *(request.row for request in (*joining, *staying))]
-        n_cache = len(rows) * max(row.most_tokens for row in rows)
-        return len(rows) <= self._limits.max_rows and (
-            len(rows) == 1 or n_cache <= self._limits.max_cache_tokens
-        )
+        return len(rows) <= self._limits.max_rows and self._budget.fits(rows)
 
     # In the model's thread:
 

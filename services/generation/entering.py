@@ -60,6 +60,4 @@ class Entering:
 
     def keep(self, n_tokens: int) -> None:
         """Only so many prompt tokens have run as they should have; the others run again."""
-        self._n_done = n_tokens
-        if n_tokens == 0:
-            self.held = Held(len(self.row.prompt_ids))
+        self._n_done = n_tokens  # what is held of the others is written over

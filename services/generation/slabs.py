@@ -15,7 +15,6 @@ from torch import Tensor
 from services.generation.row import Row
 
 _LEAST_COLUMNS = 64
-_LEAST_SLOTS = 4
 
 
 def capacity_for(n_tokens: int) -> int:
@@ -100,6 +99,7 @@ class Slab:
                     part[slot] = part[last]
             self.rows[slot] = self.rows[last]
         self.rows.pop()
+        self._give_back()
 
     def of(self, row: Row) -> dict[int, KeyValues]:
         """One row's keys and values, as views."""
@@ -113,15 +113,21 @@ class Slab:
         # of all blocks: an allocation may have failed between two of them
         if n_rows <= min(len(self.blocks[i].keys) if i in self.blocks else 0 for i in like):
             return
-        slots = max(_LEAST_SLOTS, n_rows + n_rows // 2)
         for index, held in like.items():
             parts = self.blocks.get(index, (None, None))
             self.blocks[index] = KeyValues(
                 *(
-                    _with_slots(old, slots, new, self.columns)
+                    _with_slots(old, _slots_for(n_rows), new, self.columns)
                     for old, new in zip(parts, held, strict=True)
                 )
             )
+
+    def _give_back(self) -> None:
+        """Let go of slots when more than twice as many are there as would be made now."""
+        slots = _slots_for(len(self.rows))
+        for index, held in self.blocks.items():
+            if len(held.keys) > 2 * slots:
+                self.blocks[index] = KeyValues(*(part[:slots].clone() for part in held))
 
 
 class Slabs:
@@ -156,8 +162,12 @@ class Slabs:
             raise
 
     def keep(self, rows: Collection[Row]) -> None:
-        """Let every other row leave."""
-        for row in self._lengths.keys() - set(rows):
+        """Let every other row leave, in the order in which they came.
+
+        A row's place decides by which code its numbers are rounded, so places must not be chance.
+        """
+        kept = set(rows)
+        for row in [row for row in self._lengths if row not in kept]:
             self._leave(self._slab_of(row), row)
             del self._lengths[row]
 
@@ -187,6 +197,11 @@ class Slabs:
         slab.remove(row)
         if not slab.rows:
             del self._slabs[slab.columns]
+
+
+def _slots_for(n_rows: int) -> int:
+    """With a spare one for every two rows, so that not every row that comes moves all others."""
+    return n_rows + n_rows // 2
 
 
 def _room(like: Tensor, columns: int) -> Tensor:

@@ -175,6 +175,18 @@ def test_greedy_and_sampled_rows_share_a_batch(qwen2: Backbone):
     assert list(together.values()) == [tokens_alone(qwen2, row) for row in rows()]
 
 
+def test_a_row_that_changes_its_place_among_the_others_keeps_its_own_treatment(qwen2: Backbone):
+    steered = Treatment(Action.STEER, tiny_readout(qwen2).steering)
+
+    def rows() -> list[Row]:
+        growing = a_row(qwen2, "a" * 45, steered, max_tokens=30)
+        assert 50 < len(growing.prompt_ids) < 64 < growing.most_tokens
+        return [growing, a_row(qwen2, "hi", max_tokens=30)]
+
+    together = tokens_of(Batch(qwen2), [rows()])
+    assert list(together.values()) == [tokens_alone(qwen2, row) for row in rows()]
+
+
 def test_positions_are_right_where_they_are_absolute(qwen2: Backbone):
     torch.manual_seed(0)
     config = GPT2Config(n_layer=2, n_embd=32, n_head=2, vocab_size=320, initializer_range=0.3)

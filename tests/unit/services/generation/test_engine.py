@@ -9,6 +9,7 @@ from torch import nn
 
 from services.domain import FinishReason, TextChunk
 from services.errors import Overloaded, ServiceError, ServiceUnavailable
+from services.generation.budget import CacheBudget
 from services.generation.engine import Engine, EngineLimits, Request
 from services.generation.row import Row
 from services.generation.treatment import UNTOUCHED
@@ -182,10 +183,36 @@ async def test_no_more_rows_run_than_are_allowed(end_free, gate):
     assert max(gate.n_rows) == 2
 
 
-async def test_rows_together_keep_within_the_cache(end_free, gate):
-    async with engine_with(end_free, max_cache_tokens=100) as engine:
-        await run(engine, *(a_row(end_free, "hi", max_tokens=60) for _ in range(3)))
-    assert max(gate.n_rows) == 1
+@pytest.mark.parametrize(("n_fit", "n_together"), [(3, 3), (2.5, 2), (0.1, 1)])
+async def test_rows_together_keep_within_the_memory_for_keys_and_values(
+    end_free, gate, n_fit: float, n_together: int
+):
+    rows = [a_row(end_free, "hi", max_tokens=60) for _ in range(3)]
+    one = CacheBudget(end_free, 1).need(rows[0])
+    async with engine_with(end_free, max_cache_bytes=int(n_fit * one)) as engine:
+        results = await run(engine, *rows)
+    assert max(gate.n_rows) == n_together
+    assert [result[-1].finish for result in results] == [FinishReason.MAX_TOKENS] * 3
+
+
+async def test_a_small_request_does_not_overtake_a_large_one_that_waits_for_memory(end_free):
+    small, large = (a_row(end_free, "hi", max_tokens=n) for n in (9, 100))
+    last = a_row(end_free, "hi", max_tokens=5)
+    budget = CacheBudget(end_free, 1)
+    both = budget.need(small) + budget.need(last)
+    assert budget.need(large) <= both < budget.need(large) + budget.need(small)
+    order: list[int] = []
+    async with engine_with(end_free, max_cache_bytes=both) as engine:
+        requests = [Request(row) for row in (small, large, last)]
+        for request in requests:
+            engine.submit(request)
+
+        async def follow(index: int) -> None:
+            await end_of(requests[index])
+            order.append(index)
+
+        await asyncio.gather(*map(follow, range(3)))
+    assert order == [0, 1, 2]
 
 
 async def test_prompts_that_join_together_keep_within_the_prefill_budget(end_free, gate):
@@ -236,7 +263,7 @@ async def test_an_engine_that_stops_fails_its_requests_and_starts_again(end_free
         "max_waiting",
         "max_prefill_tokens",
         "max_deciding_tokens",
-        "max_cache_tokens",
+        "max_cache_bytes",
     ],
 )
 def test_limits_that_make_no_sense_are_refused(name: str):

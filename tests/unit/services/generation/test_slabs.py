@@ -106,6 +106,17 @@ def test_a_slab_that_could_not_grow_grows_the_next_time():
     assert slab.rows == rows
 
 
+def test_a_slab_lets_go_of_room_that_most_of_its_rows_have_left():
+    slabs, rows = filled(*[5] * 20)
+    (slab,) = slabs
+    most = len(slab.blocks[0].keys)
+    for n_kept in (15, 8, 3, 1):
+        slabs.keep(rows[:n_kept])
+        assert all(len(part) <= 3 * n_kept for held in slab.blocks.values() for part in held)
+    assert most >= 20
+    assert_kept(slabs, rows[0], 0.0)
+
+
 def test_a_prompt_in_chunks_is_held_as_one_that_ran_at_once():
     whole, chunked = Held(7), Held(7)
     parts = KeyValues(*torch.randn(2, 1, HEADS, 7, WIDTH))
