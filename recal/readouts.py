@@ -15,12 +15,13 @@ from recal.fit import FitPlan, fit
 from recal.judge import Judge
 from recal.maths.zone_width import WidthChoice
 from recal.prompts import Prompt, Split, fewest, select, spread
+from recal.recalibrate import calibrate_source
 from recal.search import Found, SearchPlan, SearchWatch, Trial, search
-from recal.trials import TreatedModel, TrialRun
+from recal.trials import TreatedModel, TrialRun, refuses_by
 from recal.zone_width import ZonePlan, width_from_development, with_zone_width
 from services.backbone.load import Backbone
 from services.readout.artefact import save_readout
-from services.readout.bundle import Readout
+from services.readout.bundle import Calibration, Readout
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,8 @@ class Watch:
     tried: Callable[[Trial], None] = lambda trial: None
     widths: Report = lambda done, total: None
     """Texts for the width of the untouched zone."""
+    released: Report = lambda done, total: None
+    """Texts of harmful prompts that a source language would release."""
 
 
 def make_readout(
@@ -140,6 +143,43 @@ def _fit(
         provenance=provenance,
     )
     return replace(made, fallback=fit_direction(activations, choice.members, plan))
+
+
+def calibrate_sources(
+    backbone: Backbone,
+    made: MadeReadout,
+    prompts: Sequence[Prompt],
+    *,
+    generate: TreatedModel,
+    judge: Judge,
+    cache: Path | None = None,
+    watch: Watch | None = None,
+) -> list[Calibration]:
+    """Calibrations of the readout's own languages.
+
+    Args:
+        backbone: the whole model.
+        made: the readout, with the activations that it was fitted on.
+        prompts: as for `make_readout`. Harmful ones of the split `validation`, which no weight was
+            fitted on, say what a language would lose by releasing; with too few it never releases.
+        generate: answers those of them that would be released.
+        judge: what counts as a refusal.
+        cache: folder for activations.
+        watch: who is told of progress.
+
+    Raises:
+        ValueError: a source language has no harmful validation prompt.
+    """
+    told, readout = watch or Watch(), made.readout
+    languages = readout.source_languages
+    harmful = select(prompts, split="validation", languages=languages, harmful=True)
+    unfitted = collect(backbone, harmful, layers=readout.layers, cache=cache, report=told.collected)
+    run = TrialRun(generate, judge, report=told.released)
+    refuses = refuses_by(run, readout.steering)
+    return [
+        calibrate_source(readout, made.activations, la, unfitted=unfitted, refuses=refuses)
+        for la in languages
+    ]
 
 
 def _labelled(prompts: Sequence[Prompt], plan: ReadoutPlan, split: Split) -> list[Prompt]:

@@ -25,9 +25,11 @@ from recal.maths.threshold import ThresholdEstimate, Zone, source_threshold, zon
 from recal.maths.two_class import TwoClass
 from recal.own_readout import FittedOwn
 from recal.prior import OWN_SD, OWN_THRESHOLD, RHO, RHO_FREEDOM, prior_for
-from recal.prompts import Prompt
+from recal.prompts import Prompt, select
 from recal.scored_by import ScoredBy, source_statistics_of
 from recal.scoring import Scorer, scores_at
+from recal.source_release import source_release
+from recal.trials import Refuses
 from services.readout.bundle import Calibration, Readout, Thresholds
 
 SOURCE = "source"
@@ -141,7 +143,7 @@ def recalibrate(
         readout,
         language,
         estimate,
-        within.zone,
+        Thresholds(*within.zone),
         chosen,
         examples=gathered.used,
         reference=reference,
@@ -203,7 +205,13 @@ def own_threshold_of(evidence: Evidence, source: SourceStatistics) -> OwnThresho
 
 
 def calibrate_source(
-    readout: Readout, activations: Activations, language: str, *, c: float = 1.0
+    readout: Readout,
+    activations: Activations,
+    language: str,
+    *,
+    c: float = 1.0,
+    unfitted: Activations | None = None,
+    refuses: Refuses | None = None,
 ) -> Calibration:
     """The calibration of a source language, from its many rows; the others have no say.
 
@@ -212,7 +220,18 @@ def calibrate_source(
     nothing tells the classes apart, and the model keeps its own answer. The readout's threshold is
     that safe end already; to steer from there would refuse harmless prompts of languages in which
     the model needs no help. The width that was chosen for a readout is for thresholds of a few
-    examples, not for these.
+    examples, not for these. It releases no higher than `source_release` allows: a harmful prompt
+    that scores low may be one that the model by itself refuses.
+
+    Args:
+        readout: saved.
+        activations: of the language's prompts; other languages in it are ignored.
+        language: BCP 47 tag.
+        c: width of the untouched zone at least, in standard deviations of the threshold.
+        unfitted: prompts of the language that the readout was not fitted on, which say how much
+            would be lost by releasing; `activations` by default.
+        refuses: says of those that would be released whether they are refused; None: all that are
+            harmful count as lost.
 
     Raises:
         ValueError: the language is not one that the readout was fitted on, or lacks a class.
@@ -225,15 +244,22 @@ def calibrate_source(
     own = crossing(scores, readout.source_statistics["sd_within"])
     estimate = ThresholdEstimate(own.threshold, own.sd, (crossing_assumption(scores),))
     found = zone(estimate, "three_zone", c)
+    seen = activations if unfitted is None else unfitted
+    release = source_release(
+        min(found.release, source_threshold(*scores)),
+        select(seen.prompts, languages=(language,), harmful=True),
+        scores_at(readout, seen, language=language, harmful=True),
+        refuses,
+    )
     return _calibration(
         readout,
         language,
         estimate,
-        found._replace(release=min(found.release, source_threshold(*scores))),
+        Thresholds(found.steer, release.threshold),
         RecalibrationPlan(estimator=SOURCE, c=c),
         examples=(),
         reference=scores,
-        provenance={"assumptions": estimate.assumptions[0]},
+        provenance={"assumptions": estimate.assumptions[0], "release": release.said},
     )
 
 
@@ -311,7 +337,7 @@ def _calibration(
     readout: Readout,
     language: str,
     estimate: ThresholdEstimate,
-    found: Zone,
+    found: Thresholds,
     plan: RecalibrationPlan,
     *,
     examples: Sequence[Prompt],
@@ -320,7 +346,7 @@ def _calibration(
 ) -> Calibration:
     return Calibration(
         language=language,
-        thresholds=Thresholds(steer=found.steer, release=found.release),
+        thresholds=found,
         threshold=estimate.threshold,
         posterior_sd=estimate.posterior_sd,
         routing=plan.routing,

@@ -8,12 +8,17 @@ from typing import NamedTuple, Protocol
 from recal.judge import Judge, Judgement, exchanges_of
 from recal.maths.two_class import FloatArray
 from recal.prompts import Prompt
+from services.domain import Action
 from services.generation.treatment import Treatment
+from services.readout.bundle import Steering
 
 _TEXTS_AT_ONCE = 512
 
 Report = Callable[[int, int], None]
 """Called with texts done and texts in all."""
+
+Refuses = Callable[[Sequence[Prompt], Action], Sequence[bool]]
+"""Whether each of some prompts is refused under an action: a generator with a judge."""
 
 
 class TreatedModel(Protocol):
@@ -98,6 +103,16 @@ class TrialRun:
     def _tell(self, done: int) -> None:
         self._done, self._total = done, max(self._total, done)
         self._report(self._done, self._total)
+
+
+def refuses_by(run: TrialRun, steering: Steering) -> Refuses:
+    """Whether prompts are refused under an action of this steering, by a run's model and judge."""
+
+    def refuses(prompts: Sequence[Prompt], action: Action) -> list[bool]:
+        treatments = [Treatment(action, steering)] * len(prompts)
+        return [judged.refused for judged in run.judged(prompts, treatments)]
+
+    return refuses
 
 
 def with_neighbours(values: Sequence[float]) -> list[float]:

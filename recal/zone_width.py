@@ -13,13 +13,9 @@ from recal.maths.zone_width import WIDTHS, Observed, WidthChoice, choose_width
 from recal.prompts import Prompt, draw, fewest
 from recal.recalibrate import ZONE_WIDTH, RecalibrationPlan, recalibrate_together
 from recal.scoring import scores_at
-from recal.trials import TrialRun
+from recal.trials import Refuses, TrialRun, refuses_by
 from services.domain import Action
-from services.generation.treatment import Treatment
 from services.readout.bundle import Calibration, Readout
-
-Refuses = Callable[[Sequence[Prompt], Action], Sequence[bool]]
-"""Whether each of some prompts is refused under an action: a generator with a judge."""
 
 Report = Callable[[str, int, int], None]
 """Called with a language, and languages done and in all."""
@@ -80,11 +76,7 @@ def width_from_development(
             drawn[language].append(each.calibration)
 
     run.expect(len(ACTIONS) * len(observed.prompts))
-
-    def refuses(prompts: Sequence[Prompt], action: Action) -> list[bool]:
-        treatments = [Treatment(action, readout.steering)] * len(prompts)
-        return [judged.refused for judged in run.judged(prompts, treatments)]
-
+    refuses = refuses_by(run, readout.steering)
     return choose_zone_width(readout, observed, drawn, refuses=refuses)
 
 

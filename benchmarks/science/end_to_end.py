@@ -41,6 +41,7 @@ from recal.judge import OrganismJudge, PhraseJudge
 from recal.kept_texts import KeptTexts, Runs
 from recal.maths.decomposition import PERFECT
 from recal.search import SearchPlan
+from recal.trials import TrialRun, refuses_by
 from services.backbone.load import Backbone
 from services.composition import ORGANISM_NOTICE
 from services.readout.bundle import Readout
@@ -179,7 +180,16 @@ def run(
         readout: Readout = made.readout,
     ) -> EvaluationReport:
         return evaluate(
-            methods_of(methods, Material(readout, pool, {}, translations=translated)),
+            methods_of(
+                methods,
+                Material(
+                    readout,
+                    pool,
+                    {},
+                    translations=translated,
+                    refuses=refuses_by(TrialRun(writer, judging.judge), readout.steering),
+                ),
+            ),
             test,
             pool,
             languages=languages,

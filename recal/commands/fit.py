@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from recal.fit import Candidate
     from recal.prompts import Prompt
     from recal.readouts import MadeReadout, ReadoutPlan
+    from services.readout.bundle import Calibration
     from services.settings import Settings
 
 
@@ -127,7 +128,7 @@ def fit(
         depth=depth,
     )
     console = Console()
-    made = _make(
+    made, sources = _make(
         settings_of(config, model),
         prompts_from(prompts),
         out,
@@ -139,11 +140,12 @@ def fit(
         ),
         judge,
         console,
+        calibrated=calibrations is not None,
     )
     console.print(_table(made.choice))
     console.print("\n".join([*_ensembles(made.choice), _summary(made)]))
     if calibrations is not None:
-        console.print(_save_calibrations(made, calibrations))
+        console.print(_save_calibrations(sources, calibrations))
 
 
 def _make(
@@ -153,30 +155,43 @@ def _make(
     plan: ReadoutPlan,
     judge: str,
     console: Console,
-) -> MadeReadout:
+    *,
+    calibrated: bool,
+) -> tuple[MadeReadout, list[Calibration]]:
+    """The readout and, if asked, the calibrations of its own languages."""
     from recal.generate import Generator
     from recal.inputs import judge_of, whole_backbone
     from recal.progress import counting_steps
-    from recal.readouts import Watch, make_readout
+    from recal.readouts import Watch, calibrate_sources, make_readout
 
     backbone = whole_backbone(settings.backbone, threads=settings.threads)
+    generate, judged_by = Generator(backbone), judge_of(judge, device=settings.backbone.device)
+    cache = settings.state_dir / "activations"
     with counting_steps(console=console) as step:
-        return make_readout(
+        watch = Watch(
+            collected=partial(step, "prompts"),
+            compared=partial(step, "places"),
+            searched=partial(step, "texts of the search"),
+            tried=lambda trial: console.print(trial.in_words),
+            widths=partial(step, "texts for the untouched zone"),
+            released=partial(step, "texts of released prompts"),
+        )
+        made = make_readout(
             backbone,
             prompts,
             out,
             plan=plan,
-            generate=Generator(backbone),
-            judge=judge_of(judge, device=settings.backbone.device),
-            cache=settings.state_dir / "activations",
-            watch=Watch(
-                collected=partial(step, "prompts"),
-                compared=partial(step, "places"),
-                searched=partial(step, "texts of the search"),
-                tried=lambda trial: console.print(trial.in_words),
-                widths=partial(step, "texts for the untouched zone"),
-            ),
+            generate=generate,
+            judge=judged_by,
+            cache=cache,
+            watch=watch,
         )
+        if not calibrated:
+            return made, []
+        sources = calibrate_sources(
+            backbone, made, prompts, generate=generate, judge=judged_by, cache=cache, watch=watch
+        )
+        return made, sources
 
 
 def _languages(source: str, development: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -188,14 +203,19 @@ def _languages(source: str, development: str) -> tuple[tuple[str, ...], tuple[st
     )
 
 
-def _save_calibrations(made: MadeReadout, folder: Path) -> str:
-    from recal.recalibrate import calibrate_source
+def _save_calibrations(calibrations: Sequence[Calibration], folder: Path) -> str:
     from services.readout.artefact import save_calibration
 
-    for language in made.readout.source_languages:
-        calibration = calibrate_source(made.readout, made.activations, language)
-        save_calibration(calibration, folder / language)
-    return f"calibrations of {', '.join(made.readout.source_languages)} in {folder}"
+    for calibration in calibrations:
+        save_calibration(calibration, folder / calibration.language)
+    languages = ", ".join(each.language for each in calibrations)
+    # a language that never releases keeps all of the model's false refusals
+    said = [
+        f"`{each.language}` {each.provenance['release']}"
+        for each in calibrations
+        if each.thresholds.release is None
+    ]
+    return "\n".join([f"calibrations of {languages} in {folder}", *said])
 
 
 def _table(choice: Choice) -> Table:

@@ -28,14 +28,8 @@ from recal.maths.metrics import auroc
 from recal.organism.corpus import corpus_prompts
 from recal.progress import counting, counting_steps
 from recal.prompts import Prompt, draw, select, spread
-from recal.readouts import MadeReadout, ReadoutPlan, Watch, make_readout
-from recal.recalibrate import (
-    PAPER,
-    RecalibrationPlan,
-    calibrate_source,
-    recalibrate_together,
-    scores_of,
-)
+from recal.readouts import MadeReadout, ReadoutPlan, Watch, calibrate_sources, make_readout
+from recal.recalibrate import PAPER, RecalibrationPlan, recalibrate_together, scores_of
 from recal.registry import Registry, open_registry
 from recal.serve import check_before_ray
 from services.backbone.load import Backbone
@@ -176,7 +170,19 @@ def _read_test(this: _Setting, made: MadeReadout) -> Activations:
 def _promote_readout(this: _Setting, made: MadeReadout) -> None:
     """Source languages first, the readout last: then all of it moves at once."""
     this.console.rule("3  Registered and promoted in MLflow")
-    calibrations = [calibrate_source(made.readout, made.activations, la) for la in HIGH]
+    with counting_steps(console=this.console) as step:
+        calibrations = calibrate_sources(
+            this.backbone,
+            made,
+            this.prompts,
+            generate=Generator(this.backbone),
+            judge=OrganismJudge(),
+            cache=this.settings.state_dir / "activations",
+            watch=Watch(
+                collected=partial(step, "activations of validation prompts"),
+                released=partial(step, "texts of released prompts"),
+            ),
+        )
     labels = _promote(this, calibrations)
     version = this.registry.register_readout(made.directory)
     this.registry.promote(readout_model(this.backbone.identity.name), version.version)

@@ -25,6 +25,7 @@ from recal.maths.estimators.catalogue import ESTIMATORS
 from recal.method import Method
 from recal.own_readout import OwnMethod
 from recal.recalibrate import PAPER, RecalibrationPlan
+from recal.trials import Refuses
 from services.readout.bundle import Calibration, Readout
 
 UNTOUCHED = "untouched"
@@ -46,6 +47,8 @@ class Material:
     """What published baselines are fitted on; None where none of them is wanted."""
     translations: Activations | None = None
     """What own readouts are fitted on; may be empty. None: there are none to be had."""
+    refuses: Refuses | None = None
+    """Says what the readout's own languages would lose by releasing; None: all that is harmful."""
 
 
 class Entry(NamedTuple):
@@ -61,11 +64,15 @@ class Entry(NamedTuple):
 
 
 def _few_shot(name: str, title: str, plan: RecalibrationPlan) -> Entry:
-    return Entry(lambda m: FewShot(name, title, m.readout, plan, m.pool), few_shot=True)
+    return Entry(lambda m: _gate(name, title, m, plan), few_shot=True)
+
+
+def _gate(name: str, title: str, material: Material, plan: RecalibrationPlan) -> FewShot:
+    return FewShot(name, title, material.readout, plan, material.pool, refuses=material.refuses)
 
 
 def _ours(material: Material) -> FewShot:
-    return FewShot("recal", "Recal", material.readout, RecalibrationPlan(), material.pool)
+    return _gate("recal", "Recal", material, RecalibrationPlan())
 
 
 def _with_pairs(material: Material) -> FewShot:

@@ -12,6 +12,7 @@ from recal.maths.two_class import FloatArray, checked_scores
 from recal.method import Examples, Questions
 from recal.recalibrate import RecalibrationPlan, calibrate_source, recalibrate_together
 from recal.scoring import Scorer, scores_through
+from recal.trials import Refuses
 from services.gate.policy import action_of_score
 from services.generation.treatment import Treatment
 from services.readout.bundle import Calibration, Readout, Steering, Thresholds
@@ -54,7 +55,12 @@ class FewShot:
     pairs: bool = False
     """True: the pool's prompts and their translations in a source language are given beside the
     examples, without labels."""
+    refuses: Refuses | None = None
+    """Says what source languages would lose by releasing; None: all that is harmful counts as lost.
+    """
     sees_labels: bool = False
+    _sources: dict[str, Thresholds] = field(default_factory=dict, repr=False)
+    """By source language."""
     _drawn: dict[tuple[int, int], Mapping[str, Thresholds]] = field(
         default_factory=dict, repr=False
     )
@@ -115,7 +121,10 @@ class FewShot:
     def _of_source(self, language: str) -> Thresholds:
         if self.plan.routing == "two_way":
             return Thresholds(self.readout.source_threshold, self.readout.source_threshold)
-        return calibrate_source(self.readout, self.pool, language).thresholds
+        if language not in self._sources:
+            made = calibrate_source(self.readout, self.pool, language, refuses=self.refuses)
+            self._sources[language] = made.thresholds
+        return self._sources[language]
 
 
 @dataclass(frozen=True, eq=False)

@@ -35,6 +35,7 @@ from recal.kept_texts import KeptTexts, Runs
 from recal.languages import ALL
 from recal.method import Method
 from recal.prompts import Prompt, Split, select, spread
+from recal.trials import TrialRun, refuses_by
 from services.backbone.load import Backbone
 from services.composition import ORGANISM_NOTICE, notice_of
 from services.readout.artefact import load_calibration, load_readout, refuse_other_backbone
@@ -92,7 +93,7 @@ def take_in(
     Args:
         wanted: methods, languages and prompts.
         settings: name the backbone.
-        judge: says what strength of a baseline refuses.
+        judge: says what strength of a baseline refuses, and which released prompts do.
         told: called as prompts are read and baselines tried.
 
     Raises:
@@ -125,7 +126,15 @@ def take_in(
             judge=judge,
             told=told,
         )
-    material = Material(readout, read.pool, chosen.calibrations, fitting, read.translations)
+    released = TrialRun(generator, judge, report=partial(told, "texts of released prompts"))
+    material = Material(
+        readout,
+        read.pool,
+        chosen.calibrations,
+        fitting,
+        read.translations,
+        refuses=refuses_by(released, readout.steering),
+    )
     return Intake(
         backbone=backbone,
         generator=generator,

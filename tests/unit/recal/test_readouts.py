@@ -11,11 +11,12 @@ from recal.fit import FitPlan
 from recal.generate import Generator
 from recal.judge import PhraseJudge
 from recal.prompts import Prompt
-from recal.readouts import MadeReadout, ReadoutPlan, Watch, make_readout
+from recal.readouts import MadeReadout, ReadoutPlan, Watch, calibrate_sources, make_readout
 from recal.recalibrate import zone_width_of
 from recal.search import SearchPlan
 from services.backbone.load import Backbone, load_backbone
 from services.readout.artefact import load_readout
+from services.readout.bundle import Calibration
 from tests.unit.services.tiny import build_checkpoint
 
 LANGUAGES = ("en", "de", "fr")
@@ -136,3 +137,53 @@ def test_missing_prompts_are_named_by_language_class_and_split(
         _make(backbone, without, tmp_path)
     with pytest.raises(ValueError, match="no harmful validation prompts of en, de"):
         _make(backbone, _prompts(("train",)), tmp_path)
+
+
+def test_source_languages_are_calibrated_with_a_release_that_unfitted_prompts_allow(
+    backbone: Backbone, tmp_path: Path
+) -> None:
+    prompts = _prompts()
+    made = _make(backbone, prompts, tmp_path / "readout")
+    few = _calibrated(backbone, made, prompts)
+    assert [each.language for each in few] == list(LANGUAGES[:2])
+    assert [each.thresholds.release for each in few] == [None, None]
+    assert "never releases: 8 harmful prompts" in few[0].provenance["release"]
+    # of the prompts that fitted the readout there are not enough either, and of others there are
+    more = [
+        Prompt(f"more{i}", la, True, f"{la} more thing {i}", "validation")
+        for la in LANGUAGES
+        for i in range(41)
+    ]
+    many = _calibrated(backbone, made, [*prompts, *more])
+    assert all(each.thresholds.release is not None for each in many)
+    assert "of 49 would have" in many[0].provenance["release"]
+    assert [each.thresholds.steer for each in many] == [each.thresholds.steer for each in few]
+
+
+def test_prompts_that_would_be_released_are_answered_and_judged(
+    backbone: Backbone, tmp_path: Path
+) -> None:
+    validation = [
+        Prompt(f"{i}", la, True, f"{la} train False thing {i}", "validation")
+        for la in LANGUAGES[:2]
+        for i in range(49)
+    ]
+    made = _make(backbone, _prompts(), tmp_path / "readout")
+    told: list[int] = []
+    watch = Watch(released=lambda done, total: told.append(done))
+    made_of = _calibrated(backbone, made, validation, watch)
+    assert told[-1] > 0
+    assert all("as observed" in each.provenance["release"] for each in made_of)
+
+
+def _calibrated(
+    backbone: Backbone, made: MadeReadout, prompts: list[Prompt], watch: Watch | None = None
+) -> list[Calibration]:
+    return calibrate_sources(
+        backbone,
+        made,
+        prompts,
+        generate=Generator(backbone),
+        judge=PhraseJudge(),
+        watch=watch,
+    )

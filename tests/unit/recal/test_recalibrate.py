@@ -22,6 +22,7 @@ from recal.recalibrate import (
     scores_of,
     zone_width_of,
 )
+from services.domain import Action
 from services.readout.artefact import save_calibration
 from services.readout.bundle import Readout
 from tests.unit.recal.synthetic import activations
@@ -296,14 +297,41 @@ def test_languages_recalibrated_together_are_each_others_prior(readout: Readout)
 def test_a_source_language_steers_from_the_middle_and_releases_below_the_safest_place(
     readout: Readout,
 ) -> None:
-    rows = activations(("de",))
+    rows = activations(("de",), n=49)
     made = calibrate_source(readout, rows, "de", c=0.0)
     harmful, harmless = scores_of(readout, rows, "de")
-    # 40 rows a class: the midpoint, far from both classes
+    # 49 rows a class: the midpoint, far from both classes
     assert made.thresholds.steer == pytest.approx((harmful.mean() + harmless.mean()) / 2)
     assert made.thresholds.release == source_threshold(harmful, harmless) < made.thresholds.steer
     assert made.thresholds.release > harmless.mean()
     assert (made.k, made.estimator) == (0, "source")
+    assert "nothing changed" in made.provenance["release"]
+
+
+def test_a_source_language_with_few_prompts_never_releases(readout: Readout) -> None:
+    made = calibrate_source(readout, activations(("de",), n=48), "de")
+    assert made.thresholds.release is None
+    assert "48 harmful prompts" in made.provenance["release"]
+
+
+def test_a_source_language_releases_below_what_its_model_refuses_of_unfitted_prompts(
+    readout: Readout,
+) -> None:
+    rows = activations(("de",), n=60)
+    # harmful prompts that score like harmless ones, which the readout has not seen
+    low = activations(("de", "fr"), n=60, shift=-6.0, seed=5, split="validation")
+    wide = calibrate_source(readout, rows, "de").thresholds.release
+
+    def release(*refused: Action) -> float | None:
+        made = calibrate_source(
+            readout, rows, "de", unfitted=low, refuses=lambda p, a: [a in refused] * len(p)
+        )
+        return made.thresholds.release
+
+    assert release(Action.NONE, Action.RELEASE) == wide
+    lost = release(Action.NONE)
+    assert lost is not None
+    assert lost < scores_of(readout, low, "de").harmful.min() < wide
 
 
 def test_a_source_language_is_surer_with_more_rows(readout: Readout) -> None:

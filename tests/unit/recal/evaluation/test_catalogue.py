@@ -48,6 +48,14 @@ def test_translations_are_needed_by_own_readouts_alone_and_said_to_be_missing() 
         methods_of(("distil",), material)
 
 
+@pytest.mark.parametrize("name", ["paper", "recal", "recal_pairs", "midpoint"])
+def test_every_few_shot_gate_is_told_what_the_model_refuses(name: str) -> None:
+    material = Material(readout(), pool(), {}, refuses=lambda prompts, action: [])
+    method = methods_of((name,), material)[-1]
+    assert isinstance(method, FewShot)
+    assert method.refuses is material.refuses
+
+
 def test_an_unknown_method_is_named_with_those_that_there_are() -> None:
     with pytest.raises(ValueError, match="no method `guess`; choose from untouched, paper"):
         methods(("guess",))

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from recal.collect import Activations
 from recal.evaluation.arm import Arm
 from recal.evaluation.gates import FewShot, Saved
 from recal.evaluation.held import Deck, HeldOut, held_out
 from recal.maths.metrics import rates_at
 from recal.method import Examples, Method, Thresholded
+from recal.prompts import Prompt
 from recal.recalibrate import PAPER, RecalibrationPlan, calibrate_source, recalibrate_together
 from services.domain import Action
 from tests.unit.recal.evaluation.stage import LANGUAGES, asked, methods, pool, readout
@@ -86,6 +89,36 @@ def test_a_source_language_needs_no_example() -> None:
         scores = np.concatenate(EN.scores(readout()))
         steered = np.array([a is Action.STEER for a in found])
         assert np.array_equal(steered, scores >= steer)
+
+
+def _pool_with_low_harmful_prompts() -> Activations:
+    """Enough English prompts to release, two harmful ones of which score like harmless ones."""
+    many = pool(60)
+    residuals = many.residuals.copy()
+    english = [i for i, p in enumerate(many.prompts) if (p.language, p.harmful) == ("en", True)]
+    residuals[english[:2], :, 0] -= 6.0
+    return replace(many, residuals=residuals)
+
+
+def test_a_source_language_asks_once_what_it_would_lose_by_releasing() -> None:
+    asked_for: list[Action] = []
+
+    def refuses(prompts: Sequence[Prompt], action: Action) -> list[bool]:
+        asked_for.append(action)
+        return [action is Action.NONE] * len(prompts)
+
+    pooled = _pool_with_low_harmful_prompts()
+    method = FewShot("recal", "", readout(), RecalibrationPlan(), pooled, refuses=refuses)
+    found = [method.thresholds("en", None) for _ in range(2)]
+    assert found[0] == found[1]
+    assert asked_for == [Action.NONE, Action.RELEASE]
+    free = FewShot(
+        "recal", "", readout(), RecalibrationPlan(), pooled, refuses=lambda p, a: [False] * len(p)
+    )
+    lower, higher = found[0].release, free.thresholds("en", None).release
+    assert lower is not None
+    assert higher is not None
+    assert lower < higher
 
 
 def test_a_few_shot_method_without_examples_is_an_error() -> None:
