@@ -70,8 +70,8 @@ def _lost(prompts: Sequence[Prompt], released: BoolArray, refuses: Refuses | Non
     if refuses is None:
         return lost
     for action, refused_is_lost in ((Action.NONE, True), (Action.RELEASE, False)):
-        rows = np.flatnonzero(lost)
-        if rows.size:
+        rows: list[int] = np.flatnonzero(lost).tolist()
+        if rows:
             refused = np.array(refuses([prompts[row] for row in rows], action), dtype=np.bool_)
             lost[rows] = refused == refused_is_lost
     return lost
