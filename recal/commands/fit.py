@@ -127,17 +127,13 @@ def fit(
         most_parts=parts,
         depth=depth,
     )
+    zone = ZonePlan(n=zone_per_class) if zone_per_class else None
     console = Console()
     made, sources = _make(
         settings_of(config, model),
         prompts_from(prompts),
         out,
-        ReadoutPlan(
-            fit=plan,
-            n_fit=per_class,
-            n_search=search_per_class,
-            zone=ZonePlan(n=zone_per_class) if zone_per_class else None,
-        ),
+        ReadoutPlan(fit=plan, n_fit=per_class, n_search=search_per_class, zone=zone),
         judge,
         console,
         calibrated=calibrations is not None,

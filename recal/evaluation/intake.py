@@ -35,7 +35,7 @@ from recal.kept_texts import KeptTexts, Runs
 from recal.languages import ALL
 from recal.method import Method
 from recal.prompts import Prompt, Split, select, spread
-from recal.trials import TrialRun, refuses_by
+from recal.trials import TreatedModel, TrialRun, refuses_by
 from services.backbone.load import Backbone
 from services.composition import ORGANISM_NOTICE, notice_of
 from services.readout.artefact import load_calibration, load_readout, refuse_other_backbone
@@ -115,17 +115,7 @@ def take_in(
     notice = _notice(settings)
     fitting = None
     if allotted is not None:
-        fitting = Fitting(
-            backbone=backbone,
-            anchors=read.anchors,
-            validation=allotted.validation,
-            sources=allotted.sources,
-            development=allotted.development,
-            suffixes=_suffixes(allotted.sources, notice),
-            model=generator,
-            judge=judge,
-            told=told,
-        )
+        fitting = _fitting(backbone, allotted, read.anchors, notice, generator, judge, told)
     released = TrialRun(generator, judge, report=partial(told, "texts of released prompts"))
     material = Material(
         readout,
@@ -144,6 +134,28 @@ def take_in(
         pool=read.pool,
         languages=chosen.languages,
         notice=notice,
+    )
+
+
+def _fitting(
+    backbone: Backbone,
+    allotted: Allotted,
+    anchors: Activations,
+    notice: str,
+    model: TreatedModel,
+    judge: Judge,
+    told: Told,
+) -> Fitting:
+    return Fitting(
+        backbone=backbone,
+        anchors=anchors,
+        validation=allotted.validation,
+        sources=allotted.sources,
+        development=allotted.development,
+        suffixes=_suffixes(allotted.sources, notice),
+        model=model,
+        judge=judge,
+        told=told,
     )
 
 
