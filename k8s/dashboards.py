@@ -148,6 +148,11 @@ FLEET = (
         (Query("max by (service) (recal_queue_depth)", "{{service}}"),),
     ),
     Panel(
+        "How many threads compute?",
+        "The most of any process, by pool; `torch`, `blas` and `openmp` are the setting `threads`.",
+        (Query("max by (pool) (recal_threads)", "{{pool}}"),),
+    ),
+    Panel(
         "What is decided?",
         "Verdicts by action.",
         (Query(_rate("recal_verdicts_total", by="action"), "{{action}}"),),
