@@ -111,4 +111,4 @@ def _best(reading: Mapping[str, float]) -> tuple[str, float]:
     if not reading:
         return "und", 0.0
     language = max(reading, key=reading.__getitem__)
-    return language, reading[language]
+    return language, min(1.0, reading[language])  # fastText says up to 1.00001

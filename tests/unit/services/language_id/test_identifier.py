@@ -43,6 +43,11 @@ async def test_the_corpus_is_recognised_in_its_language(language: str) -> None:
     assert named.count(language) / len(texts) >= 0.95
 
 
+async def test_a_confidence_that_the_model_rounds_above_1_is_1() -> None:
+    guess = await LanguageIdService(model=OneReading(de=1.00001)).identify(SENTENCES["de"])
+    assert (guess.language, guess.confidence) == ("de", 1.0)
+
+
 @pytest.mark.parametrize(("language", "sentence"), EVERY_LANGUAGE)
 async def test_a_sentence_is_recognised(language: str, sentence: str) -> None:
     guess = await SERVICE.identify(sentence)
