@@ -185,6 +185,8 @@ _VALUES: Mapping[str, int] = {
     "abstention": 4,
 }
 """Values of a label that a replica meets in ordinary traffic; `language` has one for each."""
+_FEW = 4
+"""Of any other label: none of ours is open."""
 _OF_THE_FRONT_DOOR = frozenset({"recal_refusals_observed", "recal_requests", "recal_stage_seconds"})
 _OF_A_STORE = frozenset(
     {"recal_threshold", "recal_calibration_info", "recal_reloads", "recal_registry_age_seconds"}
@@ -205,7 +207,8 @@ def series_of(replica: str, languages: int) -> int:
 def _series(metric: Metric, languages: int) -> int:
     named = languages + len([OTHER_LANGUAGE])
     combinations = math.prod(
-        named if label == LANGUAGES_OF_A_METRIC else _VALUES[label] for label in metric.labels
+        named if label == LANGUAGES_OF_A_METRIC else _VALUES.get(label, _FEW)
+        for label in metric.labels
     )
     per_combination = len(metric.buckets) + 3 if metric.kind is Kind.HISTOGRAM else 1
     return combinations * per_combination
