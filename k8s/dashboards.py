@@ -171,11 +171,6 @@ FLEET = (
         "reqps",
     ),
     Panel(
-        "Does a process compute with the threads it was given?",
-        "The most of any process; more than the setting `threads` is slow on shared cores.",
-        (Query("max by (pool) (recal_threads)", "{{pool}}"),),
-    ),
-    Panel(
         "For which texts is no language named?",
         "Abstentions by kind; `unreachable` is a fault.",
         (Query(_rate("recal_language_abstentions_total", by="abstention"), "{{abstention}}"),),
