@@ -53,9 +53,9 @@ class PackedAttention:
         device: torch.device,
     ) -> None:
         """Know every token's place before the pass begins."""
-        self._decoding = [_Columns(each, device) for each in decoding]
-        self._prompting = [_Stretch(each, device) for each in prompting]
-        self.n_rows = sum(each.n_tokens for each in self._decoding) + len(self._prompting)
+        self._parts: list[_Columns | _Stretch] = [_Columns(each, device) for each in decoding]
+        self._parts += [_Stretch(each, device) for each in prompting]
+        self.n_rows = sum(len(each.lengths) for each in decoding) + len(prompting)
         """Rows that take part."""
         self.blocks: set[int] = set()
         """Those whose attention has run."""
@@ -84,14 +84,16 @@ class PackedAttention:
             (1, tokens, heads, d_value).
         """
         self.blocks.add(block)
+        if len(self._parts) == 1:
+            (only,) = self._parts
+            return _attend_in(only, block, query, new, scaling, softcap, window).unsqueeze(0)
         found, first = [], 0
-        every: list[_Columns | _Stretch] = [*self._decoding, *self._prompting]
-        for each in every:
-            part = slice(first, first + each.n_tokens)
-            mine = KeyValues(*(t[:, :, part] for t in new))
-            seen = each.see(block, mine, query[:, :, part], window)
-            found.append(each.unfold(_attend(seen, scaling, softcap)))
-            first += each.n_tokens
+        for each in self._parts:
+            last = first + each.n_tokens
+            mine = KeyValues(new.keys[:, :, first:last], new.values[:, :, first:last])
+            asked = query[:, :, first:last]
+            found.append(_attend_in(each, block, asked, mine, scaling, softcap, window))
+            first = last
         return torch.cat(found).unsqueeze(0)
 
 
@@ -117,34 +119,35 @@ class _Columns:
         self._lengths = torch.tensor(decoding.lengths, device=device)
         self._rows = torch.arange(self.n_tokens, device=device)
         self._device = device
-        self._masks: dict[int | None, Tensor] = {}
+        self._views: dict[int | None, tuple[int, Tensor]] = {}
 
     def see(self, block: int, new: KeyValues, query: Tensor, window: int | None) -> _Seen:
-        held = self._slab.blocks[block]
-        for part, added in zip(held, new, strict=True):
-            part[self._rows, :, self._lengths] = added[0].transpose(0, 1)
-        first = self._first(window)
-        keys, values = (t[: self.n_tokens, :, first : self._longest + 1] for t in held)
+        keys, values = self._slab.blocks[block]
+        keys[self._rows, :, self._lengths] = new.keys[0].transpose(0, 1)
+        values[self._rows, :, self._lengths] = new.values[0].transpose(0, 1)
+        if window not in self._views:
+            self._views[window] = self._view(window)
+        first, mask = self._views[window]
+        n, stop = self.n_tokens, self._longest + 1
         # heads that share keys are queries of one sequence: nothing is copied for each of them
-        query = query[0].transpose(0, 1).reshape(self.n_tokens, keys.shape[1], -1, query.shape[3])
-        return _Seen(query, keys, values, self._mask(window))
+        query = query[0].transpose(0, 1).reshape(n, keys.shape[1], -1, query.shape[3])
+        return _Seen(query, keys[:n, :, first:stop], values[:n, :, first:stop], mask)
 
     def unfold(self, found: Tensor) -> Tensor:
         return found.flatten(1, 2)
 
-    def _first(self, window: int | None) -> int:
-        return 0 if window is None else max(0, self._shortest - window + 1)
+    def _view(self, window: int | None) -> tuple[int, Tensor]:
+        """The first column that any row sees, and a mask from there on.
 
-    def _mask(self, window: int | None) -> Tensor:
-        """Even where it hides nothing: torch 2.13 on a CPU is slow without one in bfloat16."""
-        if window not in self._masks:
-            columns = torch.arange(self._first(window), self._longest + 1, device=self._device)
-            last = self._lengths.unsqueeze(1)
-            seen = columns <= last
-            if window is not None:
-                seen &= columns > last - window
-            self._masks[window] = seen[:, None, None]
-        return self._masks[window]
+        Even where it hides nothing: torch 2.13 on a CPU is slow without one in bfloat16.
+        """
+        first = 0 if window is None else max(0, self._shortest - window + 1)
+        columns = torch.arange(first, self._longest + 1, device=self._device)
+        last = self._lengths.unsqueeze(1)
+        seen = columns <= last
+        if window is not None:
+            seen &= columns > last - window
+        return first, seen[:, None, None]
 
 
 class _Stretch:
@@ -184,6 +187,19 @@ class _Stretch:
                 seen &= columns > own - window
             self._masks[window] = seen
         return self._masks[window]
+
+
+def _attend_in(
+    part: _Columns | _Stretch,
+    block: int,
+    query: Tensor,
+    new: KeyValues,
+    scaling: float,
+    softcap: float | None,
+    window: int | None,
+) -> Tensor:
+    """(tokens, heads, d_value) of one part of a pass."""
+    return part.unfold(_attend(part.see(block, new, query, window), scaling, softcap))
 
 
 def _attend(seen: _Seen, scaling: float, softcap: float | None) -> Tensor:
