@@ -1,4 +1,4 @@
-"""Our engine: with the model untouched, and behind a gate that has a pass of its own (split).
+"""Our engine: untouched, behind a gate with a pass of its own (split), and deciding itself (fused).
 
 Requests are rows of token ids, as the other peers take them; a token counts from when the engine
 hands it to its row. Texts are made too; the other peers make none.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from typing import Any
 
 from benchmarks.serving.artefacts import LANGUAGE, Held
@@ -16,21 +17,25 @@ from benchmarks.serving.load import Job, Load
 from benchmarks.serving.peers.in_time import send
 from benchmarks.serving.peers.peer import Setting
 from benchmarks.serving.timings import Answered, Timings, timings
+from services.backbone.chat import encode_prompt
 from services.domain import LanguageGuess, Sampling, TextChunk
 from services.errors import ServiceError
+from services.fused.deciding import Deciding, DecidingBundle
 from services.gate.batcher import BatchLimits
+from services.gate.law import Case
 from services.gate.policy import Policy
 from services.gate.service import GateService
 from services.generation.engine import Engine, EngineLimits, Request
 from services.generation.row import Row
 from services.generation.treatment import UNTOUCHED, Treatment
+from services.generation.undecided import Undecided
 from services.telemetry import PrometheusMeter
 
 GUESS = LanguageGuess(LANGUAGE, confidence=1.0)
 _ALL = 1_000_000
 """Requests that may wait: all of a load."""
 
-Treat = Callable[[Job], Awaitable[Treatment]]
+Treat = Callable[[Job], Awaitable[Treatment | Undecided]]
 
 
 class TimedRow(Row):
@@ -80,7 +85,9 @@ class Ungated:
         finally:
             await engine.close()
 
-    async def _finished(self, engine: Engine, job: Job, treatment: Treatment) -> TimedRow:
+    async def _finished(
+        self, engine: Engine, job: Job, treatment: Treatment | Undecided
+    ) -> TimedRow:
         """The row of a request that has its whole answer.
 
         Raises:
@@ -133,6 +140,29 @@ class Split(Ungated):
             return await self._run(load, treat)
         finally:
             await gate.close()
+
+
+class Fused(Ungated):
+    """The verdict is found, and acted on, inside each request's own prefill."""
+
+    def __init__(self, setting: Setting) -> None:
+        """Prepare the bundle as a server does, once."""
+        super().__init__(setting)
+        self._by = DecidingBundle(setting.bundle, setting.backbone)
+        self._bundle = setting.bundle
+
+    def run(self, load: Load) -> Timings:
+        """As a `Peer` does."""
+        # rows of other peers are tokens before the clock starts, too
+        encoded = {
+            job.prompt: encode_prompt(self._backbone.tokenizer, job.prompt) for job in load.jobs
+        }
+
+        async def treat(job: Job) -> Undecided:
+            case = Case(GUESS, self._bundle, Policy(), now=datetime.now(UTC))
+            return Deciding(case, encoded[job.prompt], self._by).undecided
+
+        return asyncio.run(self._run(load, treat))
 
 
 async def _untouched(job: Job) -> Treatment:

@@ -12,7 +12,7 @@ from benchmarks.serving.load import Job, Load, all_at_once, closed, poisson
 from benchmarks.serving.peers import ideal
 from benchmarks.serving.peers.catalogue import IDEAL, PADDED, PEERS, TRANSFORMERS, UNGATED
 from benchmarks.serving.peers.checkers import BatchCheck
-from benchmarks.serving.peers.ours import Split
+from benchmarks.serving.peers.ours import Fused, Split
 from benchmarks.serving.peers.padded import Padded, Released
 from benchmarks.serving.peers.peer import Peer, Setting
 from services.backbone.load import Backbone
@@ -61,6 +61,15 @@ def test_the_released_procedure_acts_as_ours_does_on_the_same_verdict(
     theirs, ours = (tokens(make(setting), all_at_once(jobs)) for make in (Released, Split))
     assert theirs == ours
     assert theirs != tokens(Padded(setting), all_at_once(jobs))
+
+
+def test_fused_gives_split_s_tokens_where_some_are_steered_and_some_released(
+    setting: Setting, jobs: tuple[Job, ...]
+) -> None:
+    for load in loads_of(jobs):
+        fused, split = (tokens(make(setting), load) for make in (Fused, Split))
+        assert fused == split
+        assert fused != tokens(PEERS[UNGATED](setting), load)
 
 
 def test_split_leaves_a_request_between_the_thresholds_alone(
