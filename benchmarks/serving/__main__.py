@@ -8,7 +8,7 @@ failure: exit status 1 where a part fails.
 
 from __future__ import annotations
 
-from benchmarks.serving import checking, generation, languages, transport
+from benchmarks.serving import checking, generation, languages, preparing, transport
 from benchmarks.serving.options import add_options
 from benchmarks.together import Together
 
@@ -16,6 +16,7 @@ ALL = (
     generation.BENCHMARK,
     checking.BENCHMARK,
     languages.BENCHMARK,
+    preparing.BENCHMARK,
     transport.BENCHMARK,
 )
 TOGETHER = Together(__package__, __doc__, ALL, add_options, sharing=ALL)

@@ -46,12 +46,15 @@ def residuals(
     shape = (len(lengths), len(places), backbone.identity.d_model)
     found = torch.empty(shape, dtype=torch.float32)
     for rows in buckets(lengths, max_tokens=max_tokens):
-        found[rows] = _read(backbone, [prompts[row] for row in rows], places)
+        found[rows] = read_together(backbone, [prompts[row] for row in rows], places)
     return found
 
 
 @torch.inference_mode()
-def _read(backbone: Backbone, prompts: Sequence[EncodedPrompt], places: Sequence[Place]) -> Tensor:
+def read_together(
+    backbone: Backbone, prompts: Sequence[EncodedPrompt], places: Sequence[Place]
+) -> Tensor:
+    """`residuals` in one pass, however much of it is padding."""
     batch = left_pad([prompt.token_ids for prompt in prompts], backbone.pad_id).to(backbone.device)
     readings = tuple(dict.fromkeys(place.reading for place in places))
     layers = tuple(dict.fromkeys(place.layer for place in places))

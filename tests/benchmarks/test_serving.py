@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from benchmarks.serving import __main__ as everything
-from benchmarks.serving.peers.catalogue import IDEAL, PEERS, SPLIT, UNGATED
+from benchmarks.serving.peers.catalogue import FUSED, IDEAL, PEERS, SPLIT, UNGATED
 
 pytestmark = pytest.mark.organism
 
@@ -22,7 +22,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 
 def test_one_report_holds_every_part_with_what_it_was_made_of(report: dict[str, Any]) -> None:
-    assert set(report["benchmarks"]) == {"generation", "checking", "languages"}
+    assert set(report["benchmarks"]) == {"generation", "checking", "languages", "preparing"}
     assert (report["failed"], report["quick"]) == ([], True)
     assert report["benchmarks"]["generation"]["command"].startswith(
         "python -m benchmarks.serving.generation --quick --repeats 1"
@@ -37,8 +37,8 @@ def test_every_load_has_a_ratio_to_the_ungated_engine_for_every_peer(
     found = report["benchmarks"]["generation"]["models"]["organism"]
     loads = {name: set(each["peers"]) for name, each in found["loads"].items()}
     assert loads == {
-        "1 client": {UNGATED, SPLIT},
-        "16 clients": {UNGATED, SPLIT},
+        "1 client": {UNGATED, SPLIT, FUSED},
+        "16 clients": {UNGATED, SPLIT, FUSED},
         "all at once": set(PEERS),
         "Poisson arrivals": set(PEERS) - {IDEAL},
     }
