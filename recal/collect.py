@@ -18,10 +18,10 @@ from torch import Tensor
 from recal.activation_cache import ActivationCache, CachedCell, Cell, Kept
 from recal.languages import refuse_unknown_tag
 from recal.prompts import Prompt
-from services.backbone.buckets import buckets
+from services.backbone.buckets import buckets, tokens_of_a_pass
 from services.backbone.chat import EncodedPrompt, encode_prompt
 from services.backbone.load import Backbone
-from services.gate.extract import MAX_TOKENS, residuals
+from services.gate.extract import residuals
 from services.readout.place import READINGS, Place, Reading
 
 _MOST_ROWS = 256
@@ -221,7 +221,8 @@ def _run(
     n_cached = len(prompts) - len(missing)
     n_bytes = keeper.refuse_full(len(missing))
     encoded = {row: _encode(backbone, prompts[row]) for row in missing}
-    batches = [batch for group in groups for batch in _batches(group, encoded)]
+    most = tokens_of_a_pass(backbone.device)
+    batches = [batch for group in groups for batch in _batches(group, encoded, most)]
     left = sum(_padded(batch, encoded) for batch in batches)
     if not batches:
         estimated(Estimate(len(prompts), n_cached, 0, 0.0))
@@ -248,9 +249,11 @@ def _encode(backbone: Backbone, prompt: Prompt) -> EncodedPrompt:
     return encoded
 
 
-def _batches(group: Sequence[int], encoded: dict[int, EncodedPrompt]) -> Iterator[list[int]]:
+def _batches(
+    group: Sequence[int], encoded: dict[int, EncodedPrompt], max_tokens: int
+) -> Iterator[list[int]]:
     lengths = [len(encoded[row].token_ids) for row in group]
-    for bucket in buckets(lengths, max_tokens=MAX_TOKENS):
+    for bucket in buckets(lengths, max_tokens=max_tokens):
         for start in range(0, len(bucket), _MOST_ROWS):
             yield [group[i] for i in bucket[start : start + _MOST_ROWS]]
 

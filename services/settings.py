@@ -115,8 +115,8 @@ class GateSettings(Section):
     """How long the first prompt waits for company."""
     max_queue: Count = 256
     """More waiting prompts than this: RESOURCE_EXHAUSTED."""
-    token_budget: Count = 8192
-    """Padded tokens in one forward pass."""
+    token_budget: Count | None = None
+    """Padded tokens in one forward pass. None: as suits the device, 1,024 on a CPU, 8,192 else."""
 
 
 class GenerationSettings(Section):

@@ -10,12 +10,10 @@ import numpy.typing as npt
 import torch
 
 from recal.maths.two_class import FloatArray
-from services.backbone.buckets import buckets
+from services.backbone.buckets import buckets, tokens_of_a_pass
 from services.backbone.chat import left_pad
 from services.backbone.hooks import capture
 from services.backbone.load import Backbone
-
-_MAX_TOKENS = 2048
 
 
 class Span(NamedTuple):
@@ -46,7 +44,7 @@ def span_means(backbone: Backbone, spans: Sequence[Span], layers: Sequence[int])
         raise ValueError(f"the span of text {empty[0]} holds no token; give a longer suffix")
     found = np.empty((len(spans), len(layers), backbone.identity.d_model))
     lengths = [len(span.token_ids) for span in spans]
-    for rows in buckets(lengths, max_tokens=_MAX_TOKENS):
+    for rows in buckets(lengths, max_tokens=tokens_of_a_pass(backbone.device)):
         found[rows] = _read(backbone, [spans[row] for row in rows], layers)
     return found
 

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
+
 _SLACK = 16
+_ON_CPU, _ON_ACCELERATOR = 1024, 8192
+
+
+def tokens_of_a_pass(device: torch.device) -> int:
+    """How many padded tokens run together, where nobody says otherwise.
+
+    An accelerator wants many. A CPU's caches hold few: with the shipped organism on one thread,
+    1,024 were 1.3 to 1.5 times as fast as 8,192.
+    """
+    return _ON_CPU if device.type == "cpu" else _ON_ACCELERATOR
 
 
 def buckets(lengths: Sequence[int], *, max_tokens: int) -> list[list[int]]:

@@ -7,15 +7,12 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from services.backbone.buckets import buckets
+from services.backbone.buckets import buckets, tokens_of_a_pass
 from services.backbone.chat import EncodedPrompt, left_pad
 from services.backbone.hooks import capture
 from services.backbone.load import Backbone
 from services.backbone.readings import reader
 from services.readout.place import READINGS, Place
-
-MAX_TOKENS = 8192
-"""Padded tokens in one forward pass."""
 
 
 def residuals(
@@ -23,7 +20,7 @@ def residuals(
     prompts: Sequence[EncodedPrompt],
     *,
     places: Sequence[Place],
-    max_tokens: int = MAX_TOKENS,
+    max_tokens: int | None = None,
 ) -> Tensor:
     """Residuals of prompts, as if each had been run alone.
 
@@ -31,7 +28,8 @@ def residuals(
         backbone: the model, with at least the blocks that are read.
         prompts: as `services.backbone.chat.encode_prompt` gives them.
         places: what is read of every prompt.
-        max_tokens: padded tokens in one forward pass; a longer prompt runs alone.
+        max_tokens: padded tokens in one forward pass, a longer prompt runs alone; None: as suits
+            the device.
 
     Returns:
         (n, len(places), d_model) float32 on the CPU, in the prompts' and places' order; non-finite
@@ -45,7 +43,8 @@ def residuals(
     lengths = [len(prompt.token_ids) for prompt in prompts]
     shape = (len(lengths), len(places), backbone.identity.d_model)
     found = torch.empty(shape, dtype=torch.float32)
-    for rows in buckets(lengths, max_tokens=max_tokens):
+    budget = max_tokens or tokens_of_a_pass(backbone.device)
+    for rows in buckets(lengths, max_tokens=budget):
         found[rows] = read_together(backbone, [prompts[row] for row in rows], places)
     return found
 

@@ -14,6 +14,7 @@ from typing import Protocol, TypeVar
 
 import torch
 
+from services.backbone.buckets import tokens_of_a_pass
 from services.backbone.chat import EncodedPrompt
 from services.backbone.encoder import PromptEncoder
 from services.backbone.load import Backbone
@@ -104,7 +105,7 @@ class GateService:
         self._notice = notice
         self._clock = clock
         self._encoder = PromptEncoder(backbone.tokenizer, name="gate-tokenizer")
-        self._limits = limits or BatchLimits()
+        self._limits = limits or BatchLimits(max_tokens=tokens_of_a_pass(backbone.device))
         self._batcher: Batcher[_Unscored, Scores] = Batcher(
             self._score,
             n_tokens=lambda unscored: len(unscored.prompt.token_ids),

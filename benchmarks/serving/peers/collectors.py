@@ -14,9 +14,10 @@ import torch
 
 from recal.collect import collect
 from recal.prompts import Prompt
+from services.backbone.buckets import tokens_of_a_pass
 from services.backbone.chat import encode_prompt
 from services.backbone.load import Backbone
-from services.gate.extract import MAX_TOKENS, read_together
+from services.gate.extract import read_together
 from services.readout.place import READINGS, Place
 
 Collector = Callable[[Backbone, Sequence[Prompt]], torch.Tensor]
@@ -31,7 +32,8 @@ def ours(backbone: Backbone, prompts: Sequence[Prompt]) -> torch.Tensor:
 
 def arrival(backbone: Backbone, prompts: Sequence[Prompt]) -> torch.Tensor:
     """Batches as prompts come, each as large as ours may be."""
-    return _in_batches(backbone, prompts, lambda lengths: _consecutive(lengths, MAX_TOKENS))
+    most = tokens_of_a_pass(backbone.device)
+    return _in_batches(backbone, prompts, lambda lengths: _consecutive(lengths, most))
 
 
 def one_by_one(backbone: Backbone, prompts: Sequence[Prompt]) -> torch.Tensor:

@@ -269,7 +269,9 @@ def test_an_estimate_comes_after_the_first_batch_and_before_the_rest(backbone: B
         report=lambda done, total: happened.append(f"{done} of {total}"),
     )
     assert happened[0] == f"{300 * 4 * 3 * 32 * 4} bytes"
-    assert happened[1:] == ["256 of 300", "300 of 300"]
+    done = [int(each.removesuffix(" of 300")) for each in happened[1:]]
+    assert len(done) > 1
+    assert (done, done[-1]) == (sorted(set(done)), 300)
 
 
 def test_the_estimated_time_is_that_of_all_the_prompts(backbone: Backbone) -> None:
