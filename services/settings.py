@@ -112,7 +112,7 @@ class GateSettings(Section):
     max_batch: Count = 16
     """Prompts in one forward pass."""
     max_wait_ms: Annotated[float, Field(ge=0)] = 2.0
-    """How long the first prompt waits for company."""
+    """How long the first prompt waits for company, where the last one had any."""
     max_queue: Count = 256
     """More waiting prompts than this: RESOURCE_EXHAUSTED."""
     token_budget: Count | None = None

@@ -24,7 +24,8 @@ class BatchLimits:
     max_batch: int = 16
     """Requests in one batch."""
     max_wait_s: float = 0.002
-    """How long a request waits for company while nothing runs."""
+    """How long a request waits for company while nothing runs; only where there was company last
+    time, so that whoever calls alone does not wait."""
     max_tokens: int = 8192
     """Padded tokens of a batch; a larger request runs alone."""
     max_waiting: int = 256
@@ -88,6 +89,7 @@ class Batcher(Generic[Item, Result]):
         self._closes_thread = thread is None
         self._worker: asyncio.Task[None] | None = None
         self._changed = asyncio.Event()
+        self._had_company = False
         self._closed = False
 
     async def submit(self, item: Item, *, timeout_s: float | None = None) -> Result:
@@ -167,7 +169,8 @@ class Batcher(Generic[Item, Result]):
             pause_s: float | None = None
             if self._waiting:
                 now = asyncio.get_running_loop().time()
-                pause_s = self._waiting[0].since + self._limits.max_wait_s - now
+                wait_s = self._limits.max_wait_s if self._had_company else 0.0
+                pause_s = self._waiting[0].since + wait_s - now
                 if pause_s <= 0 or len(self._waiting) >= self._limits.max_batch:
                     return
             with suppress(TimeoutError):
@@ -190,6 +193,7 @@ class Batcher(Generic[Item, Result]):
             if full or (len(batch) + 1) * longest > self._limits.max_tokens:
                 break
             batch.append(request)
+        self._had_company = len(batch) > 1
         self._waiting = [r for r in live if r not in batch]
         self._on_depth(len(self._waiting))
         return batch

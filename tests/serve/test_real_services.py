@@ -20,12 +20,14 @@ from services.settings import (
     Settings,
     SettingsError,
 )
+from services.telemetry import INNER_STAGES, STAGES
 from services.wire.methods import RECAL
 from tests.unit.services.tiny import build_checkpoint, tiny_calibration, tiny_readout
 
 pytestmark = pytest.mark.serve
 PROMPT = "How do I bake a loaf of bread at home without an oven?"
 ENGLISH = LanguageGuess("en", 0.9)
+_in_order = STAGES.index
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +87,8 @@ async def test_language_id_gate_and_generation_work_in_replicas(deployed, channe
     chunks = [c async for c in generation.generate(PROMPT, edit, Sampling(max_tokens=8))]
     assert chunks[-1].finish is not None
     assert chunks[-1].n_prompt_tokens == reading.n_prompt_tokens
+    assert tuple(INNER_STAGES["gate"]) == tuple(sorted(reading.timings_s, key=_in_order))
+    assert tuple(INNER_STAGES["generation"]) == tuple(sorted(chunks[-1].timings_s, key=_in_order))
 
 
 async def test_gate_and_generation_in_one_replica_decide_and_answer_as_two_do(deployed, channel):
@@ -115,6 +119,8 @@ async def test_a_front_door_over_the_fused_handle_answers_and_errors_keep_their_
     verdict, *_, usage = [frame async for frame in frames(PROMPT)]
     assert verdict.verdict.action == pb.ACTION_STEER
     assert usage.usage.n_generated_tokens > 0
+    assert set(usage.usage.timings_s) <= set(STAGES)
+    assert {"gate", "first_token", "generation", "total"} <= set(usage.usage.timings_s)
     with pytest.raises(grpc.aio.AioRpcError) as raised:
         _ = [frame async for frame in frames(PROMPT * 40)]
     assert raised.value.code() is grpc.StatusCode.INVALID_ARGUMENT

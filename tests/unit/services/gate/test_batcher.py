@@ -66,9 +66,28 @@ async def test_requests_that_come_together_share_a_batch():
     assert len(squarer.batches) == 1
 
 
+async def test_who_comes_alone_does_not_wait_for_company():
+    squarer = Squarer()
+    async with batching(squarer, max_wait_s=60) as batcher:
+        assert await asyncio.wait_for(batcher.submit(3), 5) == 9
+        assert await asyncio.wait_for(batcher.submit(4), 5) == 16
+
+
+async def test_where_there_was_company_the_next_one_waits_for_some():
+    squarer = Squarer()
+    async with batching(squarer, max_batch=2, max_wait_s=60) as batcher:
+        await asyncio.gather(*map(batcher.submit, [3, 1]))
+        first = asyncio.create_task(batcher.submit(5))
+        await asyncio.sleep(0.05)
+        assert len(squarer.batches) == 1
+        assert await asyncio.gather(first, batcher.submit(6)) == [25, 36]
+    assert squarer.batches[1] == [5, 6]
+
+
 async def test_a_full_batch_does_not_wait():
     squarer = Squarer()
     async with batching(squarer, max_batch=2, max_wait_s=60) as batcher:
+        await asyncio.gather(*map(batcher.submit, [2, 2]))
         assert await asyncio.gather(*map(batcher.submit, [3, 1])) == [9, 1]
 
 

@@ -95,6 +95,7 @@ async def test_prompts_of_two_bundles_in_one_batch_get_each_its_own_score(qwen2,
     other = tiny_readout(qwen2, layer=2, reading="mean", seed=5, version="tiny@2")
     bundles = [bundle, tiny_bundle(other, tiny_calibration(other, "sw"))]
     together = GateService(qwen2, store, Policy(), meter, limits=BatchLimits(max_wait_s=0.3))
+    await together.batch_check([GateRequest(PROMPT, SW)] * 2)  # from now on they wait
     tasks = []
     for store.bundle in bundles:
         tasks.append(asyncio.create_task(together.check(PROMPT, SW)))
@@ -135,6 +136,7 @@ async def test_an_own_readout_that_is_swapped_in_or_out_judges_no_prompt_that_wa
     newer = tiny_bundle(readout, tiny_calibration(readout, "sw", own=tiny_own(readout)))
     store = Held(bundle)
     gate = GateService(qwen2, store, Policy(), meter, limits=BatchLimits(max_wait_s=0.3))
+    await gate.batch_check([GateRequest(PROMPT, SW)] * 2)  # from now on they wait
     tasks = []
     for store.bundle in (newer, bundle, newer):
         tasks.append(asyncio.create_task(gate.check(PROMPT, SW)))
