@@ -17,7 +17,7 @@ from services.readout.naming import DISAGREEMENT_TAG
 
 MOST_APART = 0.3
 """Share of unlabelled prompts, above which the direction readout is taken where the rule is asked
-for; when that is, docs/adr/0017 says."""
+for. Never by default: docs/adr/0017 says why."""
 
 MIN_UNLABELLED = 50
 """Prompts from which the rule chooses: a true share of 20 % then shows as more than 30 % in 3 draws
