@@ -152,11 +152,11 @@ def test_source_languages_are_calibrated_with_a_release_that_unfitted_prompts_al
     more = [
         Prompt(f"more{i}", la, True, f"{la} more thing {i}", "validation")
         for la in LANGUAGES
-        for i in range(41)
+        for i in range(141)
     ]
     many = _calibrated(backbone, made, [*prompts, *more])
     assert all(each.thresholds.release is not None for each in many)
-    assert "of 49 would have" in many[0].provenance["release"]
+    assert "of 149 would have" in many[0].provenance["release"]
     assert [each.thresholds.steer for each in many] == [each.thresholds.steer for each in few]
 
 
@@ -166,7 +166,7 @@ def test_prompts_that_would_be_released_are_answered_and_judged(
     validation = [
         Prompt(f"{i}", la, True, f"{la} train False thing {i}", "validation")
         for la in LANGUAGES[:2]
-        for i in range(49)
+        for i in range(149)
     ]
     made = _make(backbone, _prompts(), tmp_path / "readout")
     told: list[int] = []

@@ -297,10 +297,11 @@ def test_languages_recalibrated_together_are_each_others_prior(readout: Readout)
 def test_a_source_language_steers_from_the_middle_and_releases_below_the_safest_place(
     readout: Readout,
 ) -> None:
-    rows = activations(("de",), n=49)
-    made = calibrate_source(readout, rows, "de", c=0.0)
+    rows = activations(("de",))
+    enough = activations(("de",), n=149, seed=1, split="validation")
+    made = calibrate_source(readout, rows, "de", c=0.0, unfitted=enough)
     harmful, harmless = scores_of(readout, rows, "de")
-    # 49 rows a class: the midpoint, far from both classes
+    # 40 rows a class: the midpoint, far from both classes
     assert made.thresholds.steer == pytest.approx((harmful.mean() + harmless.mean()) / 2)
     assert made.thresholds.release == source_threshold(harmful, harmless) < made.thresholds.steer
     assert made.thresholds.release > harmless.mean()
@@ -309,17 +310,17 @@ def test_a_source_language_steers_from_the_middle_and_releases_below_the_safest_
 
 
 def test_a_source_language_with_few_prompts_never_releases(readout: Readout) -> None:
-    made = calibrate_source(readout, activations(("de",), n=48), "de")
+    made = calibrate_source(readout, activations(("de",), n=148), "de")
     assert made.thresholds.release is None
-    assert "48 harmful prompts" in made.provenance["release"]
+    assert "148 harmful prompts" in made.provenance["release"]
 
 
 def test_a_source_language_releases_below_what_its_model_refuses_of_unfitted_prompts(
     readout: Readout,
 ) -> None:
-    rows = activations(("de",), n=60)
+    rows = activations(("de",), n=149)
     # harmful prompts that score like harmless ones, which the readout has not seen
-    low = activations(("de", "fr"), n=60, shift=-6.0, seed=5, split="validation")
+    low = activations(("de", "fr"), n=160, shift=-6.0, seed=5, split="validation")
     wide = calibrate_source(readout, rows, "de").thresholds.release
 
     def release(*refused: Action) -> float | None:

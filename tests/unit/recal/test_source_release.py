@@ -11,8 +11,8 @@ from recal.prompts import Prompt
 from recal.source_release import source_release
 from services.domain import Action
 
-SCORES = np.arange(60.0)
-PROMPTS = [Prompt(f"{i}", "de", True, f"prompt {i}", "validation") for i in range(60)]
+SCORES = np.arange(160.0)
+PROMPTS = [Prompt(f"{i}", "de", True, f"prompt {i}", "validation") for i in range(160)]
 
 
 class Model:
@@ -32,14 +32,14 @@ def test_it_falls_below_the_lowest_prompt_that_loses_its_refusal() -> None:
     found = source_release(9.5, PROMPTS, SCORES, Model(untouched=(4, 6, 30), released=(4,)))
     assert found.threshold is not None
     assert 5.0 < found.threshold < 6.0
-    assert "1 of 60 would have, and the threshold fell from 9.5" in found.said
+    assert "1 of 160 would have, and the threshold fell from 9.5" in found.said
     assert "as observed" in found.said
 
 
 def test_what_the_model_answers_anyway_or_refuses_still_holds_nothing_up() -> None:
     found = source_release(9.5, PROMPTS, SCORES, Model(untouched=(4, 6), released=(4, 6)))
     assert found.threshold == 9.5
-    assert "0 of 60 would have, and nothing changed" in found.said
+    assert "0 of 160 would have, and nothing changed" in found.said
 
 
 def test_only_prompts_that_would_be_released_are_asked_and_released_if_refused() -> None:
@@ -49,7 +49,7 @@ def test_only_prompts_that_would_be_released_are_asked_and_released_if_refused()
 
 
 def test_nobody_is_asked_where_nothing_would_be_released() -> None:
-    model = Model(untouched=range(60))
+    model = Model(untouched=range(160))
     assert source_release(-1.0, PROMPTS, SCORES, model).threshold == -1.0
     assert model.asked == {}
 
@@ -63,11 +63,11 @@ def test_without_a_model_every_released_prompt_counts_as_lost() -> None:
 
 def test_too_few_prompts_never_release_and_say_how_many_would_do() -> None:
     model = Model(untouched=())
-    found = source_release(9.5, PROMPTS[:48], SCORES[:48], model)
+    found = source_release(9.5, PROMPTS[:148], SCORES[:148], model)
     assert found.threshold is None
     assert found.said == (
-        "never releases: 48 harmful prompts cannot show that at most 2% of them would lose a "
-        "refusal, 49 can"
+        "never releases: 148 harmful prompts cannot show that at most 2% lose a refusal by it, "
+        "149 can"
     )
     assert model.asked == {}
-    assert source_release(9.5, PROMPTS[:49], SCORES[:49], model).threshold == pytest.approx(9.5)
+    assert source_release(9.5, PROMPTS[:149], SCORES[:149], model).threshold == pytest.approx(9.5)

@@ -93,7 +93,7 @@ def test_a_source_language_needs_no_example() -> None:
 
 def _pool_with_low_harmful_prompts() -> Activations:
     """Enough English prompts to release, two harmful ones of which score like harmless ones."""
-    many = pool(60)
+    many = pool(150)
     residuals = many.residuals.copy()
     english = [i for i, p in enumerate(many.prompts) if (p.language, p.harmful) == ("en", True)]
     residuals[english[:2], :, 0] -= 6.0
