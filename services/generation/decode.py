@@ -6,6 +6,7 @@ that it would get alone.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import torch
@@ -13,6 +14,7 @@ from torch import Tensor
 
 from services.backbone.hooks import Edit
 from services.backbone.load import Backbone
+from services.crash import whereabouts
 from services.errors import ServiceError
 from services.generation.attention import check_packs
 from services.generation.deciding import Decision, Settled
@@ -21,6 +23,8 @@ from services.generation.packed import Chunk, PackedPass
 from services.generation.row import Row
 from services.generation.sampling import choose
 from services.generation.slabs import Slabs
+
+log = logging.getLogger(__name__)
 
 Decided = int | ServiceError | None
 """The next token of a row, or why its call fails; None: it is refused, nothing is generated."""
@@ -67,8 +71,12 @@ class Batch:
             self._entering[row] = Entering(row, self._backbone, whole_tokens=self._whole_tokens)
 
     def next_to_enter(self) -> list[Row]:
-        """The rows whose prompts the next pass runs or goes on with: first come, first served."""
-        return [chunk.row for chunk in self._chunks(self._entering)]
+        """The rows whose prompts the next `step` runs: first come, first served."""
+        return [chunk.row for chunk in self._chunks(self._entering, read_first=False)]
+
+    def next_to_look_at(self) -> list[Row]:
+        """The rows whose prompts the next `look` reads."""
+        return [chunk.row for chunk in self._chunks(self._entering, read_first=True)]
 
     @torch.inference_mode()
     def step(
@@ -86,15 +94,23 @@ class Batch:
             The rows that got something. One whose prompt goes on is not among them.
         """
         advancing = advancing and bool(self._rows)
-        chunks = self._chunks(self._entering if joining is None else joining)
-        looks = [chunk for chunk in chunks if self._entering[chunk.row].is_read_first]
-        runs = [chunk for chunk in chunks if not self._entering[chunk.row].is_read_first]
-        found: dict[Row, Decided] = {}
-        if runs or advancing:
-            found |= self._run(runs, advancing=advancing)
-        if looks:
-            found |= self._look(looks)
-        return found
+        chunks = self._chunks(self._entering if joining is None else joining, read_first=False)
+        return self._run(chunks, advancing=advancing) if chunks or advancing else {}
+
+    @torch.inference_mode()
+    def look(self, rows: Collection[Row] | None = None) -> dict[Row, Decided]:
+        """One pass of the blocks that decide, over prompts that are too long for `step` to decide.
+
+        Errors as `step`.
+
+        Args:
+            rows: which entering rows may take part; None: all.
+
+        Returns:
+            The rows that do not generate. The others' prompts run in the steps that come.
+        """
+        chunks = self._chunks(self._entering if rows is None else rows, read_first=True)
+        return self._look(chunks) if chunks else {}
 
     def admit(self, rows: Sequence[Row]) -> list[Decided]:
         """Let rows join now, and give the first token of each.
@@ -106,6 +122,7 @@ class Batch:
         try:
             while waiting := [row for row in rows if row in self._entering]:
                 found |= self.step(waiting, advancing=False)
+                found |= self.look([row for row in waiting if row in self._entering])
         except BaseException:
             self.drop(rows)
             raise
@@ -137,28 +154,34 @@ class Batch:
         self._rows, self._entering, self._slabs = [], {}, Slabs()
         self._decode_edits = None
 
-    def _chunks(self, rows: Iterable[Row]) -> list[Chunk]:
-        """What one pass takes of the prompts of some rows, in their order."""
+    def _chunks(self, rows: Iterable[Row], *, read_first: bool) -> list[Chunk]:
+        """What one pass takes of the prompts of some rows, in their order.
+
+        Args:
+            rows: that enter.
+            read_first: of those that are read before they run, or of the others.
+        """
         chunks: list[Chunk] = []
         room = self._chunk_tokens
-        for row in rows:
-            chunk = self._entering[row].next(room, is_first=not chunks)
+        entering = [self._entering[row] for row in rows]
+        for each in [each for each in entering if each.is_read_first == read_first]:
+            chunk = each.next(room, is_first=not chunks)
             if chunk is not None:
                 chunks.append(chunk)
                 room -= chunk.n_tokens
         return chunks
 
     def _look(self, chunks: Sequence[Chunk]) -> dict[Row, Decided]:
-        """Go on to read prompts that are too long to be decided in the pass that treats them."""
-        decisions = {self._entering[chunk.row].decision: [chunk.row] for chunk in chunks}
+        entering = [self._entering[chunk.row] for chunk in chunks]
+        decisions = {each.decision: [each.row] for each in entering}
         PackedPass(self._backbone, None, chunks).read(decisions)
         found: dict[Row, Decided] = {}
-        for decision, chunk in zip(decisions, chunks, strict=True):
-            entering = self._entering[chunk.row]
-            entering.ran(chunk)
+        for each, decision, chunk in zip(entering, decisions, chunks, strict=True):
+            each.ran(chunk)
             if chunk.ends:
-                (settled,) = decision.settle(decision.found().tolist())
-                entering.keep(0)  # it was run untouched: now as it is decided
+                # it ran untouched: whatever the verdict is, and if there is none, it runs again
+                each.start_again()
+                settled = _settled_alone(decision)
                 if not isinstance(settled, int):
                     found[chunk.row] = settled
         self.drop(found)
@@ -221,6 +244,21 @@ class Batch:
                 else:
                     found[row] = each
                     del self._entering[row]
+
+
+def failure(error: Exception, *, n_requests: int = 1) -> ServiceError:
+    """What requests are told whose pass failed; the log says where."""
+    log.error("generation failed for %d requests: %s", n_requests, whereabouts(error))
+    return ServiceError(f"generation failed in the model ({type(error).__name__}); see its log")
+
+
+def _settled_alone(decision: Decision) -> Settled:
+    """The verdict of a row that was read first; it is read once, so what fails here ends it."""
+    try:
+        (settled,) = decision.settle(decision.found().tolist())
+    except Exception as error:
+        return failure(error)
+    return settled
 
 
 def _joins(row: Row, settled: Mapping[Row, Settled]) -> bool:

@@ -13,6 +13,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import aclosing
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 from services.backbone.load import Backbone
@@ -20,7 +21,7 @@ from services.crash import whereabouts
 from services.domain import Action, TextChunk
 from services.errors import DeadlinePassed, Overloaded, ServiceError, ServiceUnavailable
 from services.generation.budget import CacheBudget
-from services.generation.decode import Batch, Decided
+from services.generation.decode import Batch, Decided, failure
 from services.generation.frames import frames
 from services.generation.row import Row
 from services.generation.sampling import NO_TOKEN
@@ -262,36 +263,36 @@ class Engine:
         requests = {request.row: request for request in (*staying, *joining)}
         self._batch.keep([request.row for request in staying])
         self._batch.enter([request.row for request in joining])
-        try:
-            found = self._batch.step()
-        except Exception as error:
-            found = self._apart(error)
+        found = self._advance() | self._look()
         pairs = ((requests[row], decided) for row, decided in found.items())
         return [outcome for request, decided in pairs for outcome in _outcomes(request, decided)]
 
-    def _apart(self, error: Exception) -> dict[Row, Decided]:
-        """A pass failed: those that decode without the prompts beside them, and each prompt alone.
+    def _advance(self) -> dict[Row, Decided]:
+        """A pass of those that decode and of prompts; where it fails, of fewer.
 
         So a prompt that cannot run fails alone, and so do those that decode where they are the
-        cause.
+        cause. What failed leaves the batch before the next pass.
         """
-        running, entering = self._batch.rows, self._batch.next_to_enter()
-        if not entering:
-            return self._failed(running, error)
-        found: dict[Row, Decided] = {}
-        for rows in (running, *([row] for row in entering)):
-            try:
-                alone = [] if rows is running else rows
-                found |= self._batch.step(alone, advancing=rows is running)
-            except Exception as again:
-                found |= self._failed(rows, again)
+        try:
+            return self._batch.step()
+        except Exception as error:
+            running, entering = self._batch.rows, self._batch.next_to_enter()
+            if not entering:
+                return _failed(running, error)
+        found = _tried(running, lambda: self._batch.step([]))
+        for row in entering:
+            found |= _tried([row], partial(self._batch.step, [row], advancing=False))
         return found
 
-    def _failed(self, rows: Sequence[Row], error: Exception) -> dict[Row, Decided]:
-        log.error("generation failed for %d requests: %s", len(rows), whereabouts(error))
-        self._batch.drop(rows)
-        message = f"generation failed in the model ({type(error).__name__}); see its log"
-        return {row: ServiceError(message) for row in rows}
+    def _look(self) -> dict[Row, Decided]:
+        """A pass that reads prompts for their verdicts alone; where it fails, each by itself."""
+        try:
+            return self._batch.look()
+        except Exception:
+            found: dict[Row, Decided] = {}
+            for row in self._batch.next_to_look_at():
+                found |= _tried([row], partial(self._batch.look, [row]))
+            return found
 
     # On the event loop again:
 
@@ -303,6 +304,19 @@ class Engine:
         self._waiting.clear()
         self._on_depth(0)
         self._batch.clear()
+
+
+def _tried(rows: Sequence[Row], run: Callable[[], dict[Row, Decided]]) -> dict[Row, Decided]:
+    """What a pass gives, or that it failed for its rows."""
+    try:
+        return run()
+    except Exception as error:
+        return _failed(rows, error)
+
+
+def _failed(rows: Sequence[Row], error: Exception) -> dict[Row, Decided]:
+    told = failure(error, n_requests=len(rows))
+    return {row: ServiceError(str(told)) for row in rows}
 
 
 def _outcomes(request: Request, decided: Decided) -> list[_Outcome]:

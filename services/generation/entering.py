@@ -61,3 +61,7 @@ class Entering:
     def keep(self, n_tokens: int) -> None:
         """Only so many prompt tokens have run as they should have; the others run again."""
         self._n_done = n_tokens  # what is held of the others is written over
+
+    def start_again(self) -> None:
+        """Nothing has run, and nothing was read."""
+        self._n_done, self._decision = 0, None

@@ -66,8 +66,11 @@ class Row:
         """What is done to the model for it.
 
         Raises:
-            RuntimeError: it is not decided. Whoever asks too early would leave the model alone.
+            RuntimeError: it is not decided, or refused. Whoever asked for it would leave the model
+                alone.
         """
+        if self.settled is Action.REFUSE:
+            raise RuntimeError("a row that is refused generates nothing")
         if self._treatment is None:
             raise RuntimeError(
                 "a row is to be treated before its verdict; a `Decision` has to find it"

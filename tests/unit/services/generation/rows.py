@@ -91,9 +91,9 @@ def tokens_of(batch: Batch, joins: Sequence[Sequence[Row]]) -> dict[Row, list[in
     """Run to the end; `joins[i]` joins before step i. Rows leave as soon as they end."""
     tokens: dict[Row, list[int]] = {row: [] for rows in joins for row in rows}
     queue = list(joins)
-    while queue or batch.rows or batch.next_to_enter():
+    while queue or batch.rows or batch.next_to_enter() or batch.next_to_look_at():
         batch.enter(queue.pop(0) if queue else [])
-        for row, token in batch.step().items():
+        for row, token in (batch.step() | batch.look()).items():
             assert isinstance(token, int)
             tokens[row].append(token)
             row.accept(token)

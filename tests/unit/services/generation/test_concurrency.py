@@ -128,13 +128,13 @@ def interleave(pool: Pool, chance: random.Random) -> None:
         inside += joining
         if inside and chance.random() < 0.15:
             batch.drop([inside.pop(chance.randrange(len(inside)))])
-        for row, token in batch.step().items():
+        for row, token in (batch.step() | batch.look()).items():
             assert isinstance(token, int)
             tokens[row].append(token)
             row.accept(token)
         inside = [row for row in inside if row.finish is None]
         batch.keep(inside)
-    assert (batch.rows, batch.next_to_enter(), list(batch._slabs)) == ((), [], [])
+    assert (batch.rows, batch._entering, list(batch._slabs)) == ((), {}, [])
     for row, kind in rows.items():
         pool.check(kind, row, tokens[row])
 

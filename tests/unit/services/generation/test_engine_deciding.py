@@ -1,4 +1,5 @@
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -6,6 +7,7 @@ from torch import nn
 
 from services.backbone.load import Backbone
 from services.domain import Action
+from services.errors import ServiceError
 from services.generation.engine import Answer, Engine, EngineLimits, Request, Settled
 from services.generation.row import Row
 from services.generation.treatment import Treatment
@@ -22,8 +24,11 @@ async def answers_of(request: Request) -> list[Answer]:
     return found
 
 
-async def run(backbone: Backbone, *rows: Row) -> list[list[Answer]]:
-    engine = Engine(backbone, limits=EngineLimits(max_prefill_tokens=1000))
+ROOMY = EngineLimits(max_prefill_tokens=1000)
+
+
+async def run(backbone: Backbone, *rows: Row, limits: EngineLimits = ROOMY) -> list[list[Answer]]:
+    engine = Engine(backbone, limits=limits)
     try:
         requests = [Request(row) for row in rows]
         for request in requests:
@@ -94,3 +99,36 @@ async def test_a_prefill_that_fails_is_tried_again_by_each_request_alone(end_fre
     assert again == expected
     lengths = [len(prompt.token_ids) for prompt in decider.prompts]
     assert passes[:3] == [sum(lengths), *lengths[:2]]
+
+
+async def test_a_long_prompt_that_cannot_be_read_fails_alone_and_the_running_go_on(
+    end_free: Backbone,
+):
+    decider, choices = deciding(end_free)
+    long = EngineLimits(max_prefill_tokens=5, max_deciding_tokens=5)
+
+    def broken(scores: Sequence[float]) -> Action:
+        raise ArithmeticError
+
+    rows = [*decider.decided(choices)[:2], *decider.rows(choices)[2:4]]
+    expected = [text_of(each) for each in await run(end_free, *rows)]
+    rows = [*decider.decided(choices)[:2], *decider.rows(choices)[2:4]]
+    bad = decider.row(4, choices, settle=broken)
+    *sound, failed = await run(end_free, *rows, bad, limits=long)
+    assert [text_of(each) for each in sound] == expected
+    assert "ArithmeticError" in str(failed[-1])
+
+
+async def test_a_refused_row_generates_nothing_even_where_its_pass_fails_behind_the_verdict(
+    end_free: Backbone,
+):
+    decider, choices = deciding(end_free)
+    refused = decider.row(0, choices, fixed=REFUSE, settle=lambda scores: Action.REFUSE)
+
+    def full(scores: Sequence[float]) -> Action:
+        raise MemoryError
+
+    found, failed = await run(end_free, refused, decider.row(1, choices, settle=full))
+    assert isinstance(failed[-1], ServiceError)
+    assert text_of(found) == ""
+    assert refused.n_generated == 0
