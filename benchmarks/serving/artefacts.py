@@ -28,7 +28,11 @@ def layer_of(backbone: Backbone) -> int:
 
 
 def thresholds_between(
-    backbone: Backbone, prompts: Sequence[str], *, shares: tuple[float, float] = _THIRDS
+    backbone: Backbone,
+    prompts: Sequence[str],
+    *,
+    shares: tuple[float, float] = _THIRDS,
+    layer: int | None = None,
 ) -> Thresholds:
     """Thresholds between the random readout's scores of given prompts.
 
@@ -36,24 +40,27 @@ def thresholds_between(
         backbone: with the block that is read.
         prompts: by default a third of them is released, and a third steered.
         shares: of the prompts that are released, and that are released or left alone.
+        layer: that is read; None: `layer_of`.
     """
-    readout = random_readout(backbone)
+    readout = random_readout(backbone, layer=layer)
     encoded = [encode_prompt(backbone.tokenizer, prompt) for prompt in prompts]
     scores = readout.score(residuals(backbone, encoded, places=readout.places))
     low, high = np.quantile(scores.numpy(), shares).tolist()
     return Thresholds(high, low)
 
 
-def random_bundle(backbone: Backbone, thresholds: Thresholds) -> Bundle:
+def random_bundle(
+    backbone: Backbone, thresholds: Thresholds, *, layer: int | None = None
+) -> Bundle:
     """The random readout with one language's thresholds."""
-    readout = random_readout(backbone)
+    readout = random_readout(backbone, layer=layer)
     return Bundle(readout, {LANGUAGE: calibration_of(readout, LANGUAGE, thresholds=thresholds)})
 
 
-def random_readout(backbone: Backbone, *, seed: int = 0) -> Readout:
-    """Reads the last token at one block, and acts there as the paper does."""
+def random_readout(backbone: Backbone, *, seed: int = 0, layer: int | None = None) -> Readout:
+    """Reads the last token at one block (None: `layer_of`), and acts there as the paper does."""
     weight, vector = _vectors(backbone, 2, seed=seed)
-    layer = layer_of(backbone)
+    layer = layer_of(backbone) if layer is None else layer
     part = ReadoutPart(
         Place(layer, "last"), LinearReadout(weight, 0.0), basis=torch.eye(len(weight), 1)
     )

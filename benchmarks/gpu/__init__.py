@@ -1,0 +1,1 @@
+"""The engine and the gate on one accelerator, at the shapes of production models; without Ray."""
