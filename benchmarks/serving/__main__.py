@@ -8,7 +8,7 @@ failure: exit status 1 where a part fails.
 
 from __future__ import annotations
 
-from benchmarks.serving import checking, generation, languages, preparing, transport
+from benchmarks.serving import checking, generation, growth, languages, preparing, transport
 from benchmarks.serving.options import add_options
 from benchmarks.together import Together
 
@@ -17,6 +17,7 @@ ALL = (
     checking.BENCHMARK,
     languages.BENCHMARK,
     preparing.BENCHMARK,
+    growth.BENCHMARK,
     transport.BENCHMARK,
 )
 TOGETHER = Together(__package__, __doc__, ALL, add_options, sharing=ALL)

@@ -27,6 +27,7 @@ def test_one_report_holds_every_part_with_what_it_was_made_of(report: dict[str, 
         "checking",
         "languages",
         "preparing",
+        "growth",
         "transport",
     }
     assert (report["failed"], report["quick"]) == ([], True)
