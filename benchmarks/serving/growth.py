@@ -176,6 +176,7 @@ def _ms(run: Callable[[], object]) -> float:
 def draw_curves(curves: Sequence[Curve], path: Path, *, title: str) -> None:
     """Every curve beside the line that it would be if each step cost what it multiplies."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 
     figure = Figure(figsize=(4.2 * len(curves), 3.6), layout="constrained")
     figure.suptitle(title)
@@ -190,6 +191,11 @@ def draw_curves(curves: Sequence[Curve], path: Path, *, title: str) -> None:
         line = [middle[0] * value / middle[1] for value in values]
         axis.plot(values, line, linestyle=":", color="grey", label="linear")
         axis.set(xscale="log", yscale="log", xlabel=curve.quantity, ylabel=curve.cost)
+        axis.set_xticks(values, [f"{value:,}" for value in values])
+        axis.xaxis.set_minor_locator(NullLocator())
+        axis.yaxis.set_minor_locator(LogLocator(subs=(2.0, 5.0)))
+        axis.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        axis.yaxis.set_minor_formatter(StrMethodFormatter("{x:g}"))
         spreads = curve.points.values()
         axis.set_ylim(min(s.low for s in spreads) / 1.5, max(s.high for s in spreads) * 1.5)
         axis.legend(frameon=False)
