@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
-from services.domain import Action, GateReading, GateRequest, Usage
+from services.domain import Action, GateReading, GateRequest, TextChunk, Usage
 from services.errors import InvalidRequest, ServiceUnavailable
 from services.pipeline.ask import Ask
 from services.pipeline.clients import (
@@ -22,6 +22,9 @@ from services.rpc.call import Call
 from services.wire import answers, messages, verdicts
 from services.wire.methods import FUSED, GATE, GENERATION, LANGUAGE_ID, RECAL
 from services.wire.prompts import RequestLimits, hint_of, prompt_of, sampling_of
+
+Frame = TypeVar("Frame", bound=GateReading)
+"""What may come beside text: a reading from the fused service, nothing from generation."""
 
 
 class Face(Protocol):
@@ -147,22 +150,9 @@ class FusedFace:
             sampling_of(request.sampling, self.limits),
             timeout_s=call.time_left_s(),
         )
-        n_tokens, is_refused = 0, False
-        async with closing(frames):
-            async for frame in frames:
-                if isinstance(frame, GateReading):
-                    is_refused = frame.verdict.action is Action.REFUSE
-                    yield answers.from_fused_frame(frame)
-                    continue
-                n_tokens += frame.n_tokens
-                if frame.text:
-                    yield answers.from_fused_frame(frame)
-                if frame.finish is not None:
-                    usage = Usage(frame.n_prompt_tokens, n_tokens, frame.finish, frame.timings_s)
-                    yield answers.from_fused_frame(usage)
-                    return
-        if not is_refused:
-            raise ServiceUnavailable(f"generation broke off after {n_tokens} tokens; retry")
+        async with aclosing(_with_usage(frames)) as told:
+            async for frame in told:
+                yield answers.from_fused_frame(frame)
 
 
 @dataclass(frozen=True)
@@ -183,16 +173,33 @@ class GenerationFace:
             sampling_of(request.sampling, self.limits),
             timeout_s=call.time_left_s(),
         )
-        n_tokens = 0
-        async with closing(chunks):
-            async for chunk in chunks:
-                n_tokens += chunk.n_tokens
-                if chunk.text:
-                    yield answers.from_text(chunk.text)
-                if chunk.finish is not None:
-                    usage = Usage(chunk.n_prompt_tokens, n_tokens, chunk.finish, chunk.timings_s)
-                    yield answers.from_generation_usage(usage)
-                    return
+        async with aclosing(_with_usage(chunks)) as told:
+            async for frame in told:
+                yield answers.from_generation_frame(frame)
+
+
+async def _with_usage(
+    chunks: AsyncIterator[Frame | TextChunk],
+) -> AsyncGenerator[Frame | TextChunk | Usage, None]:
+    """What a service says, as the wire tells it: empty pieces left out, last the usage.
+
+    Raises:
+        ServiceUnavailable: it broke off, and not because the prompt is refused.
+    """
+    n_tokens, is_refused = 0, False
+    async with closing(chunks):
+        async for chunk in chunks:
+            if not isinstance(chunk, TextChunk):
+                is_refused = chunk.verdict.action is Action.REFUSE
+                yield chunk
+                continue
+            n_tokens += chunk.n_tokens
+            if chunk.text:
+                yield chunk
+            if chunk.finish is not None:
+                yield Usage(chunk.n_prompt_tokens, n_tokens, chunk.finish, chunk.timings_s)
+                return
+    if not is_refused:
         raise ServiceUnavailable(f"generation broke off after {n_tokens} tokens; retry")
 
 

@@ -62,14 +62,11 @@ def frame_of(response: pb.RecalGenerateResponse) -> Verdict | TextChunk | Usage:
     raise InvalidRequest("`frame` is not set; give a verdict, text or usage")
 
 
-def from_text(text: str) -> pb.GenerationGenerateResponse:
-    """A piece of generated text as the generation service sends it."""
-    return pb.GenerationGenerateResponse(text=text)
-
-
-def from_generation_usage(usage: Usage) -> pb.GenerationGenerateResponse:
-    """The last frame as the generation service sends it."""
-    return pb.GenerationGenerateResponse(usage=from_usage(usage))
+def from_generation_frame(frame: TextChunk | Usage) -> pb.GenerationGenerateResponse:
+    """One frame as the generation service sends it."""
+    if isinstance(frame, TextChunk):
+        return pb.GenerationGenerateResponse(text=frame.text)
+    return pb.GenerationGenerateResponse(usage=from_usage(frame))
 
 
 def chunk_of(response: pb.GenerationGenerateResponse) -> TextChunk:

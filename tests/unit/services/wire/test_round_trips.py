@@ -170,8 +170,10 @@ def test_an_empty_frame_is_refused():
 
 def test_generation_frames_come_back_with_all_tokens_on_the_last():
     usage = Usage(12, 3, FinishReason.MAX_TOKENS, {"prefill": 0.25})
-    assert answers.chunk_of(answers.from_text("sawa")) == TextChunk("sawa", 0)
-    last = answers.chunk_of(answers.from_generation_usage(usage))
+    assert answers.chunk_of(answers.from_generation_frame(TextChunk("sawa", 0))) == TextChunk(
+        "sawa", 0
+    )
+    last = answers.chunk_of(answers.from_generation_frame(usage))
     assert last == TextChunk("", 3, FinishReason.MAX_TOKENS, 12)
     assert last.timings_s == usage.timings_s  # no part of what makes two chunks equal
 
