@@ -146,6 +146,9 @@ async def load_generation(
         meter: where it counts.
         store: what the gate of the same process reads from; None: one of its own, after a first
             look at the registry.
+
+    Raises:
+        ServiceError: the model cannot run.
     """
     set_threads(settings.threads)
     backbone = await asyncio.to_thread(_load_whole, settings)
@@ -155,6 +158,7 @@ async def load_generation(
     service = GenerationService(
         backbone, store, meter, limits=limits, frame_s=section.frame_ms / 1000
     )
+    await service.warm_up()
     report_threads(meter)
     return LoadedGeneration(service, store)
 

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import copy
-import math
 from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import Executor
 from contextlib import aclosing
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from services.backbone.chat import EncodedPrompt
-from services.backbone.encoder import PromptEncoder
 from services.backbone.load import Backbone
 from services.domain import Action, GateReading, GateRequest, Sampling, TextChunk, Verdict
 from services.fused.deciding import Deciding, DecidingBundle
@@ -21,27 +17,17 @@ from services.gate.decide import decide_without_time
 from services.gate.law import Case
 from services.gate.policy import Policy
 from services.gate.service import CurrentBundle
-from services.generation.engine import Engine, EngineLimits, Request, Settled
-from services.generation.intake import check_room, check_sampling, end_tokens
-from services.generation.row import Row
-from services.generation.timings import timed
-from services.generation.treatment import UNTOUCHED, Treatment
-from services.generation.undecided import Undecided
+from services.generation.engine import EngineLimits, Settled
+from services.generation.writer import Asked, Writer
 from services.readout.bundle import Bundle
-from services.telemetry import QUEUE_DEPTH, Meter
-
-_WARM_UP = "How do I bake a loaf of bread at home without an oven?"
+from services.telemetry import Meter
 
 
-class _Asked(NamedTuple):
-    """One request, ready for the engine."""
+class _Request(NamedTuple):
+    """One request, ready to be decided."""
 
     case: Case
-    prompt: EncodedPrompt
-    sampling: Sampling
-    started: float
-    deadline: float
-    """Both by the event loop's clock."""
+    writing: Asked
 
 
 class FusedService:
@@ -78,17 +64,7 @@ class FusedService:
         self._policy = policy
         self._meter = meter
         self._clock = clock
-        self._frame_s = frame_s
-        # decoding runs in another thread than encoding, and a fast tokenizer is not shared by two
-        self._decoder = copy.deepcopy(backbone.tokenizer)
-        self._ends = end_tokens(backbone)
-        self._encoder = PromptEncoder(backbone.tokenizer, name="fused-tokenizer")
-        self._engine = Engine(
-            backbone,
-            limits=limits or EngineLimits(),
-            on_depth=lambda depth: meter.gauge(QUEUE_DEPTH, depth, service="generation"),
-            thread=thread,
-        )
+        self._writer = Writer(backbone, meter, limits=limits, frame_s=frame_s, thread=thread)
         self._prepared: DecidingBundle | None = None
 
     async def generate(
@@ -112,40 +88,25 @@ class FusedService:
             DeadlinePassed: time ran out, perhaps in the middle of the text.
             ServiceError: a row of the policy table says that the call fails, or the model failed.
         """
-        started = asyncio.get_running_loop().time()
-        deadline = math.inf if timeout_s is None else started + timeout_s
-        check_sampling(sampling)
         case = self._case(request)
-        prompt = await self._encoder.encode(request.prompt, timeout_s=timeout_s)
-        check_room(prompt, sampling, self._backbone)
-        left_s = deadline - asyncio.get_running_loop().time()
+        asked = _Request(case, await self._writer.take(request.prompt, sampling, timeout_s))
+        left_s = asked.writing.deadline - asyncio.get_running_loop().time()
         run = self._undecided if left_s >= self._policy.min_time_left_s else self._without_time
-        async with aclosing(run(_Asked(case, prompt, sampling, started, deadline))) as frames:
+        async with aclosing(run(asked)) as frames:
             async for frame in frames:
                 yield frame
 
     async def warm_up(self) -> None:
-        """Let the model prefill and decode once, untouched; nothing of it is sent or counted.
+        """Let the model run once, before somebody waits for it.
 
         Raises:
             ServiceError: the model cannot run.
         """
-        prompt = await self._encoder.encode(_WARM_UP)
-        row = Row(
-            prompt.token_ids,
-            UNTOUCHED,
-            Sampling(max_tokens=2),
-            tokenizer=self._decoder,
-            ends=frozenset(),
-        )
-        async with aclosing(self._engine.answers(Request(row))) as answers:
-            async for _ in answers:
-                pass
+        await self._writer.warm_up()
 
     async def close(self) -> None:
         """End the step that runs; every request that has not ended fails."""
-        self._encoder.close()
-        await self._engine.close()
+        await self._writer.close()
 
     def _case(self, request: GateRequest) -> Case:
         return Case(
@@ -157,46 +118,27 @@ class FusedService:
             tenant=request.tenant,
         )
 
-    async def _undecided(self, asked: _Asked) -> AsyncGenerator[GateReading | TextChunk, None]:
+    async def _undecided(self, asked: _Request) -> AsyncGenerator[GateReading | TextChunk, None]:
         """Let the prefill decide."""
-        deciding = Deciding(asked.case, asked.prompt, self._by(asked.case.bundle))
-        async with aclosing(self._run(asked, deciding.undecided)) as answers:
+        deciding = Deciding(asked.case, asked.writing.prompt, self._by(asked.case.bundle))
+        async with aclosing(self._writer.write(asked.writing, deciding.undecided)) as answers:
             async for answer in answers:
                 if isinstance(answer, Settled):
                     yield self._reading(deciding.verdict, asked)
                 else:
                     yield answer
 
-    async def _without_time(self, asked: _Asked) -> AsyncGenerator[GateReading | TextChunk, None]:
+    async def _without_time(self, asked: _Request) -> AsyncGenerator[GateReading | TextChunk, None]:
         """What the policy says where there is too little time to read a score."""
         verdict = decide_without_time(asked.case)
         treatment = self._by(asked.case.bundle).choices[verdict.action.strictness]
         yield self._reading(verdict, asked)
         if verdict.action is Action.REFUSE:
             return
-        async with aclosing(self._run(asked, treatment)) as answers:
+        async with aclosing(self._writer.write(asked.writing, treatment)) as answers:
             async for answer in answers:
                 assert isinstance(answer, TextChunk), "what is decided is not decided again"
                 yield answer
-
-    async def _run(
-        self, asked: _Asked, treatment: Treatment | Undecided
-    ) -> AsyncGenerator[Settled | TextChunk, None]:
-        row = Row(
-            asked.prompt.token_ids,
-            treatment,
-            asked.sampling,
-            tokenizer=self._decoder,
-            ends=self._ends,
-            deadline=asked.deadline,
-        )
-        request = Request(row)
-        async with aclosing(self._engine.answers(request, every_s=self._frame_s)) as answers:
-            async for answer in answers:
-                if isinstance(answer, Settled):
-                    yield answer
-                else:
-                    yield timed(answer, request, asked.started, self._meter)
 
     def _by(self, bundle: Bundle) -> DecidingBundle:
         """The bundle, prepared once: requests that share it share a pass."""
@@ -204,6 +146,6 @@ class FusedService:
             self._prepared = DecidingBundle(bundle, self._backbone)
         return self._prepared
 
-    def _reading(self, verdict: Verdict, asked: _Asked) -> GateReading:
+    def _reading(self, verdict: Verdict, asked: _Request) -> GateReading:
         count_verdict(self._meter, verdict, asked.case.bundle)
-        return GateReading(verdict, len(asked.prompt.token_ids))
+        return GateReading(verdict, len(asked.writing.prompt.token_ids))

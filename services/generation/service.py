@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
-import copy
-import math
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Protocol
 
-from services.backbone.encoder import PromptEncoder
 from services.backbone.load import Backbone
 from services.domain import Action, Intervention, Sampling, TextChunk
-from services.errors import DeadlinePassed, InvalidRequest, ServiceError
-from services.generation.engine import Engine, EngineLimits, Request, Settled
-from services.generation.intake import check_room, check_sampling, end_tokens, treatment_under
-from services.generation.row import Row
-from services.generation.timings import timed
+from services.errors import InvalidRequest, ServiceError
+from services.generation.engine import EngineLimits, Settled
+from services.generation.intake import treatment_under
 from services.generation.treatment import UNTOUCHED, Treatment
+from services.generation.writer import Writer
 from services.readout.bundle import Readout
-from services.telemetry import QUEUE_DEPTH, Meter
+from services.telemetry import Meter
 
 
 class HeldReadouts(Protocol):
@@ -58,17 +53,7 @@ class GenerationService:
         """
         self._backbone = backbone
         self._readouts = readouts
-        self._meter = meter
-        self._frame_s = frame_s
-        # decoding runs in another thread than encoding, and a fast tokenizer is not shared by two
-        self._decoder = copy.deepcopy(backbone.tokenizer)
-        self._ends = end_tokens(backbone)
-        self._encoder = PromptEncoder(backbone.tokenizer, name="generation-tokenizer")
-        self._engine = Engine(
-            backbone,
-            limits=limits or EngineLimits(),
-            on_depth=lambda depth: meter.gauge(QUEUE_DEPTH, depth, service="generation"),
-        )
+        self._writer = Writer(backbone, meter, limits=limits, frame_s=frame_s)
 
     async def generate(
         self,
@@ -94,35 +79,27 @@ class GenerationService:
             DeadlinePassed: time ran out, perhaps in the middle of the text.
             ServiceError: the model failed.
         """
-        if timeout_s is not None and timeout_s <= 0:
-            raise DeadlinePassed("the deadline passed before generation began; allow more time")
-        started = asyncio.get_running_loop().time()
-        deadline = math.inf if timeout_s is None else started + timeout_s
-        check_sampling(sampling)
         treatment = self._treatment(intervention)
-        prompt_ids = await self._encode(prompt, sampling, timeout_s)
-        request = Request(
-            Row(
-                prompt_ids,
-                treatment,
-                sampling,
-                tokenizer=self._decoder,
-                ends=self._ends,
-                deadline=deadline,
-            )
-        )
-        async with aclosing(self._engine.answers(request, every_s=self._frame_s)) as answers:
+        asked = await self._writer.take(prompt, sampling, timeout_s)
+        async with aclosing(self._writer.write(asked, treatment)) as answers:
             async for answer in answers:
                 if isinstance(answer, Settled):
                     raise ServiceError(
                         "a request that came with its verdict was decided again; nothing is sent"
                     )
-                yield timed(answer, request, started, self._meter)
+                yield answer
+
+    async def warm_up(self) -> None:
+        """Let the model run once, before somebody waits for it.
+
+        Raises:
+            ServiceError: the model cannot run.
+        """
+        await self._writer.warm_up()
 
     async def close(self) -> None:
         """End the step that runs; every request that has not ended fails."""
-        self._encoder.close()
-        await self._engine.close()
+        await self._writer.close()
 
     def _treatment(self, intervention: Intervention) -> Treatment:
         action = intervention.action
@@ -136,8 +113,3 @@ class GenerationService:
             raise InvalidRequest(f"`{action.value}` must name a readout version")
         readout = self._readouts.readout(intervention.readout_version)
         return treatment_under(readout, action, self._backbone)
-
-    async def _encode(self, prompt: str, sampling: Sampling, timeout_s: float | None) -> list[int]:
-        encoded = await self._encoder.encode(prompt, timeout_s=timeout_s)
-        check_room(encoded, sampling, self._backbone)
-        return encoded.token_ids

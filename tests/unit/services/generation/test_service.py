@@ -171,7 +171,7 @@ async def test_a_client_that_leaves_frees_its_row(roomy, gate):
     n_before = len(gate.n_rows)
     await asyncio.sleep(0.05)
     assert len(gate.n_rows) <= n_before + 1
-    assert roomy._engine._batch.rows == ()
+    assert roomy._writer._engine._batch.rows == ()
 
 
 async def test_a_cancelled_task_frees_its_row_and_its_place_in_the_queue(service, gate):
@@ -228,7 +228,7 @@ async def test_a_deadline_that_passes_at_the_tokenizer_costs_no_prefill(end_free
 
 
 async def test_a_deadline_in_the_past_is_told_at_once(service):
-    with pytest.raises(DeadlinePassed, match="before generation began"):
+    with pytest.raises(DeadlinePassed, match="before the prompt was tokenised"):
         await collect(service.generate("hi", NONE, LONG, timeout_s=-1))
 
 
@@ -376,3 +376,14 @@ def test_end_tokens_come_from_the_generation_config_or_else_the_tokenizer(checkp
     for named, expected in [(5, {5}), ([5, 6], {5, 6}), (None, {2})]:
         config.eos_token_id = named
         assert end_tokens(backbone) == expected
+
+
+async def test_it_warms_up_by_a_prefill_and_a_step_that_nobody_counts(end_free, gate):
+    meter = PrometheusMeter()
+    service = GenerationService(end_free, Held(), meter)
+    await service.warm_up()
+    await service.close()
+    assert gate.n_rows == [1, 1]
+    assert (
+        meter.registry.get_sample_value("recal_stage_seconds_count", {"stage": "prefill"}) is None
+    )
