@@ -14,7 +14,6 @@ from typing import NamedTuple
 
 import torch
 
-from services.backbone.buckets import tokens_of_a_pass
 from services.backbone.load import Backbone, load_backbone
 from services.domain import Reason
 from services.errors import ArtefactRefused, ServiceError
@@ -317,7 +316,7 @@ def _batch_limits(settings: Settings) -> BatchLimits:
     return BatchLimits(
         max_batch=section.max_batch,
         max_wait_s=section.max_wait_ms / 1000,
-        max_tokens=section.token_budget or tokens_of_a_pass(torch.device(settings.backbone.device)),
+        max_tokens=section.token_budget,
         max_waiting=section.max_queue,
     )
 

@@ -26,15 +26,17 @@ class BatchLimits:
     max_wait_s: float = 0.002
     """How long a request waits for company while nothing runs; only where there was company last
     time, so that whoever calls alone does not wait."""
-    max_tokens: int = 8192
-    """Padded tokens of a batch; a larger request runs alone."""
+    max_tokens: int | None = None
+    """Padded tokens of a batch; a larger request runs alone. None: a gate takes what suits its
+    device, and a batcher by itself has no bound."""
     max_waiting: int = 256
     """More waiting requests than this are turned away."""
 
     def __post_init__(self) -> None:
         for name in ("max_batch", "max_tokens", "max_waiting"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"`{name}` is {getattr(self, name)}; give at least 1")
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"`{name}` is {value}; give at least 1")
         if not (math.isfinite(self.max_wait_s) and self.max_wait_s >= 0):
             raise ValueError(f"`max_wait_s` is {self.max_wait_s}; give seconds, at least 0")
 
@@ -185,12 +187,13 @@ class Batcher(Generic[Item, Result]):
             self._waiting = []
             self._on_depth(0)
             return []
+        most = self._limits.max_tokens or math.inf
         oldest = live[0]
         batch, longest = [oldest], oldest.n_tokens
         for request in sorted(live[1:], key=lambda r: abs(r.n_tokens - oldest.n_tokens)):
             longest = max(longest, request.n_tokens)
             full = len(batch) == self._limits.max_batch
-            if full or (len(batch) + 1) * longest > self._limits.max_tokens:
+            if full or (len(batch) + 1) * longest > most:
                 break
             batch.append(request)
         self._had_company = len(batch) > 1

@@ -8,7 +8,7 @@ import math
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Protocol, TypeVar
 
@@ -105,7 +105,10 @@ class GateService:
         self._notice = notice
         self._clock = clock
         self._encoder = PromptEncoder(backbone.tokenizer, name="gate-tokenizer")
-        self._limits = limits or BatchLimits(max_tokens=tokens_of_a_pass(backbone.device))
+        self._limits = limits or BatchLimits()
+        if self._limits.max_tokens is None:
+            suits = tokens_of_a_pass(backbone.device)
+            self._limits = replace(self._limits, max_tokens=suits)
         self._batcher: Batcher[_Unscored, Scores] = Batcher(
             self._score,
             n_tokens=lambda unscored: len(unscored.prompt.token_ids),

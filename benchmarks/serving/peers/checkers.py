@@ -17,7 +17,6 @@ from torch import Tensor
 from benchmarks.serving.artefacts import Held
 from benchmarks.serving.peers.ours import GUESS
 from benchmarks.serving.peers.peer import Setting
-from services.backbone.buckets import tokens_of_a_pass
 from services.backbone.chat import PaddedBatch, encode, left_pad
 from services.backbone.load import Backbone
 from services.domain import GateRequest
@@ -52,9 +51,7 @@ class BatchCheck:
         return asyncio.run(self._scores(prompts))
 
     async def _scores(self, prompts: Sequence[str]) -> list[float]:
-        limits = BatchLimits(
-            max_tokens=tokens_of_a_pass(self._backbone.device), max_waiting=len(prompts)
-        )
+        limits = BatchLimits(max_waiting=len(prompts))
         gate = GateService(self._backbone, self._held, Policy(), self._meter, limits=limits)
         try:
             readings = await gate.batch_check([GateRequest(each, GUESS) for each in prompts])

@@ -17,7 +17,6 @@ from benchmarks.serving.load import Job, Load
 from benchmarks.serving.peers.in_time import send
 from benchmarks.serving.peers.peer import Setting
 from benchmarks.serving.timings import Answered, Timings, timings
-from services.backbone.buckets import tokens_of_a_pass
 from services.backbone.chat import encode_prompt
 from services.domain import LanguageGuess, Sampling, TextChunk
 from services.errors import ServiceError
@@ -129,7 +128,7 @@ class Split(Ungated):
         return asyncio.run(self._checked(load))
 
     async def _checked(self, load: Load) -> Timings:
-        limits = BatchLimits(max_tokens=tokens_of_a_pass(self._backbone.device), max_waiting=_ALL)
+        limits = BatchLimits(max_waiting=_ALL)
         gate = GateService(self._gate, self._held, Policy(), self._meter, limits=limits)
         steering = self._held.current.readout.steering
 
