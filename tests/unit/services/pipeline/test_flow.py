@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import pytest
 
@@ -28,16 +28,13 @@ from services.errors import (
     VersionMismatch,
 )
 from services.gate.policy import Outcome, Override, Policy
-from services.pipeline.ask import Ask, Behind
-from services.pipeline.service import PipelineService
-from services.pipeline.split import Split
+from services.pipeline.ask import Ask
 from services.telemetry import (
     ABSTENTIONS,
     BYPASSES,
     REFUSALS_OBSERVED,
     STAGE_SECONDS,
     STAGES,
-    PrometheusMeter,
 )
 from tests.behind import (
     DESCRIPTION,
@@ -47,50 +44,12 @@ from tests.behind import (
     FakeGate,
     FakeGeneration,
     FakeLanguageId,
-    FakeRefusals,
 )
-
-ASK = Ask("habari yako", hint="sw")
-UNKNOWN = LanguageGuess(None, 0.2, Abstention.LOW_CONFIDENCE)
-
-
-@dataclass
-class Line:
-    """A pipeline over fakes, and what it counted."""
-
-    language_id: FakeLanguageId = field(default_factory=FakeLanguageId)
-    gate: FakeGate = field(default_factory=FakeGate)
-    generation: FakeGeneration = field(default_factory=FakeGeneration)
-    policy: Policy = field(default_factory=Policy)
-    meter: PrometheusMeter = field(default_factory=PrometheusMeter)
-
-    @property
-    def pipeline(self) -> PipelineService:
-        behind = Behind(
-            self.language_id,
-            self.gate,
-            Split(self.generation, retry_pause_s=0.01),
-            FakeRefusals(),
-            self.policy,
-            self.meter,
-            language_id_timeout_s=0.05,
-        )
-        return PipelineService(behind)
-
-    async def answer(self, ask: Ask = ASK, timeout_s: float | None = None):
-        frames = self.pipeline.generate(ask, Sampling(), timeout_s=timeout_s)
-        return [frame async for frame in frames]
-
-    def counted(self, metric, suffix="_total", **labels):
-        return self.meter.registry.get_sample_value(metric.name + suffix, labels) or 0.0
-
-
-def unreachable_rows(outcome: Outcome) -> Policy:
-    return Policy((Override(Reason.GATE_UNREACHABLE, outcome),))
+from tests.unit.services.pipeline.lines import ASK, UNKNOWN, SplitLine, unreachable_rows
 
 
 async def test_an_answer_is_verdict_then_text_then_usage():
-    verdict, *text, usage = await Line().answer()
+    verdict, *text, usage = await SplitLine().answer()
     assert verdict is STEER
     assert text == [TextChunk("Sawa, ", 1), TextChunk("karibu", 2)]
     assert isinstance(usage, Usage)
@@ -100,7 +59,7 @@ async def test_an_answer_is_verdict_then_text_then_usage():
 
 
 async def test_generation_is_asked_for_what_the_verdict_says():
-    line = Line()
+    line = SplitLine()
     await line.answer()
     [(prompt, intervention, _)] = line.generation.asked
     assert prompt == "habari yako"
@@ -110,7 +69,7 @@ async def test_generation_is_asked_for_what_the_verdict_says():
 
 
 async def test_the_gate_gets_guess_hint_and_what_is_left_of_the_deadline():
-    line = Line()
+    line = SplitLine()
     await line.answer(timeout_s=5.0)
     [asked] = line.gate.asked
     assert (asked.guess.language, asked.hint) == ("sw", "sw")
@@ -118,7 +77,7 @@ async def test_the_gate_gets_guess_hint_and_what_is_left_of_the_deadline():
 
 
 async def test_the_verdict_comes_before_generation_is_asked():
-    line = Line()
+    line = SplitLine()
     frames = line.pipeline.generate(ASK, Sampling())
     assert await anext(frames) is STEER
     assert line.generation.asked == []
@@ -126,7 +85,7 @@ async def test_the_verdict_comes_before_generation_is_asked():
 
 
 async def test_a_refusal_is_an_answer_in_the_users_language_without_generation():
-    line = Line(gate=FakeGate(REFUSE))
+    line = SplitLine(gate=FakeGate(REFUSE))
     verdict, text, usage = await line.answer()
     assert verdict.action is Action.REFUSE
     assert text.text == "refusal in sw"
@@ -136,7 +95,7 @@ async def test_a_refusal_is_an_answer_in_the_users_language_without_generation()
 
 @pytest.mark.parametrize("failure", [ServiceUnavailable("away"), NotReady("loading")])
 async def test_without_the_gate_nothing_goes_out(failure):
-    line = Line(gate=FakeGate(failure=failure))
+    line = SplitLine(gate=FakeGate(failure=failure))
     with pytest.raises(ServiceUnavailable, match="nothing is generated"):
         await line.answer()
     assert line.generation.asked == []
@@ -149,7 +108,7 @@ async def test_without_the_gate_nothing_goes_out(failure):
 async def test_a_gate_that_fails_otherwise_fails_the_call_even_where_unreachable_is_allowed(
     failure,
 ):
-    line = Line(gate=FakeGate(failure=failure), policy=unreachable_rows(Outcome.ALLOW))
+    line = SplitLine(gate=FakeGate(failure=failure), policy=unreachable_rows(Outcome.ALLOW))
     with pytest.raises(type(failure)):
         await line.answer()
     assert line.generation.asked == []
@@ -157,7 +116,9 @@ async def test_a_gate_that_fails_otherwise_fails_the_call_even_where_unreachable
 
 @pytest.mark.parametrize("outcome", [Outcome.REFUSE, Outcome.STEER])
 async def test_a_row_that_steers_without_gate_refuses_since_no_readout_is_named(outcome):
-    line = Line(gate=FakeGate(failure=ServiceUnavailable("away")), policy=unreachable_rows(outcome))
+    line = SplitLine(
+        gate=FakeGate(failure=ServiceUnavailable("away")), policy=unreachable_rows(outcome)
+    )
     verdict, *_ = await line.answer()
     assert (verdict.action, verdict.bypassed) == (Action.REFUSE, False)
     assert line.generation.asked == []
@@ -166,7 +127,7 @@ async def test_a_row_that_steers_without_gate_refuses_since_no_readout_is_named(
 async def test_a_bypass_of_the_gate_is_an_operators_choice_and_counted():
     gate = FakeGate(failure=ServiceUnavailable("away"))
     rows = Policy((Override(Reason.GATE_UNREACHABLE, Outcome.ALLOW, language="sw"),))
-    line = Line(gate=gate, policy=rows)
+    line = SplitLine(gate=gate, policy=rows)
     verdict, *_ = await line.answer()
     assert (verdict.action, verdict.bypassed) == (Action.NONE, True)
     assert line.counted(BYPASSES, language="sw", reason="gate_unreachable") == 1
@@ -174,55 +135,55 @@ async def test_a_bypass_of_the_gate_is_an_operators_choice_and_counted():
 
 @pytest.mark.parametrize("failure", [ServiceUnavailable("away"), ServiceError("?"), ValueError()])
 async def test_without_language_id_the_language_is_unknown_and_the_gate_decides(failure):
-    line = Line(language_id=FakeLanguageId(failure=failure))
+    line = SplitLine(language_id=FakeLanguageId(failure=failure))
     await line.answer()
     assert line.gate.asked[0].guess.abstention is Abstention.LOW_CONFIDENCE
     assert line.counted(ABSTENTIONS, abstention="unreachable") == 1
 
 
 async def test_a_slow_language_id_does_not_hold_the_request():
-    line = Line(language_id=FakeLanguageId(delay_s=5.0))
+    line = SplitLine(language_id=FakeLanguageId(delay_s=5.0))
     await asyncio.wait_for(line.answer(), timeout=1.0)
     assert line.gate.asked[0].guess.abstained
 
 
 @pytest.mark.parametrize("failure", [Overloaded("full"), InvalidRequest("bad")])
 async def test_a_language_id_that_refuses_the_request_ends_it(failure):
-    line = Line(language_id=FakeLanguageId(failure=failure))
+    line = SplitLine(language_id=FakeLanguageId(failure=failure))
     with pytest.raises(type(failure)):
         await line.answer()
     assert line.gate.asked == []
 
 
 async def test_abstentions_are_counted_by_kind():
-    line = Line(language_id=FakeLanguageId(UNKNOWN))
+    line = SplitLine(language_id=FakeLanguageId(UNKNOWN))
     await line.answer()
     assert line.counted(ABSTENTIONS, abstention="low_confidence") == 1
 
 
 async def test_generation_that_lacks_the_readout_is_asked_once_more():
-    line = Line(generation=FakeGeneration(failures=[VersionMismatch("v3")]))
+    line = SplitLine(generation=FakeGeneration(failures=[VersionMismatch("v3")]))
     frames = await line.answer()
     assert [f.text for f in frames if isinstance(f, TextChunk)] == ["Sawa, ", "karibu"]
     assert len(line.generation.asked) == 2
 
 
 async def test_generation_that_still_lacks_the_readout_is_an_error():
-    line = Line(generation=FakeGeneration(failures=[VersionMismatch("v3")] * 2))
+    line = SplitLine(generation=FakeGeneration(failures=[VersionMismatch("v3")] * 2))
     with pytest.raises(VersionMismatch):
         await line.answer()
 
 
 async def test_text_that_has_begun_is_never_begun_again():
     generation = FakeGeneration(fails_after=VersionMismatch("v3"))
-    line = Line(generation=generation)
+    line = SplitLine(generation=generation)
     with pytest.raises(VersionMismatch):
         await line.answer()
     assert len(generation.asked) == 1
 
 
 async def test_text_that_breaks_off_is_an_error_and_not_a_short_answer():
-    line = Line(generation=FakeGeneration(chunks=(TextChunk("Sawa", 1),)))
+    line = SplitLine(generation=FakeGeneration(chunks=(TextChunk("Sawa", 1),)))
     with pytest.raises(ServiceUnavailable, match="broke off after 1 pieces"):
         await line.answer()
 
@@ -234,13 +195,13 @@ async def test_a_refusal_in_the_models_own_words_is_counted(text, n):
         TextChunk(text[:half], 1),
         TextChunk(text[half:], 1, FinishReason.END_OF_TEXT, 12),
     )
-    line = Line(generation=FakeGeneration(chunks=chunks))
+    line = SplitLine(generation=FakeGeneration(chunks=chunks))
     await line.answer()
     assert line.counted(REFUSALS_OBSERVED, language="sw", action="steer") == n
 
 
 async def test_every_stage_is_observed_once():
-    line = Line()
+    line = SplitLine()
     await line.answer()
     for stage in ("language_id", "gate", "first_token", "generation", "total"):
         assert line.counted(STAGE_SECONDS, "_count", stage=stage) == 1
@@ -250,7 +211,7 @@ async def test_what_gate_and_generation_timed_themselves_comes_with_the_last_fra
     gate = {"gate_queue": 0.002, "gate_pass": 0.003, "verdict": 0.001, "unheard_of": 1.0}
     own = {"generation_queue": 0.01, "prefill": 0.02, "decode": 0.03}
     last = TextChunk("", 0, FinishReason.END_OF_TEXT, 12, own)
-    line = Line(
+    line = SplitLine(
         gate=FakeGate(delay_s=0.02, timings_s=gate),
         generation=FakeGeneration(chunks=(TextChunk("Sawa", 1), last), pause_s=0.05),
     )
@@ -264,18 +225,18 @@ async def test_what_gate_and_generation_timed_themselves_comes_with_the_last_fra
 
 
 async def test_services_that_time_nothing_leave_transport_unknown():
-    assert "transport" not in (await Line().answer())[-1].timings_s
+    assert "transport" not in (await SplitLine().answer())[-1].timings_s
 
 
 async def test_a_refusal_comes_with_the_gates_own_times():
-    line = Line(gate=FakeGate(REFUSE, timings_s={"gate_pass": 0.003}))
+    line = SplitLine(gate=FakeGate(REFUSE, timings_s={"gate_pass": 0.003}))
     timings = (await line.answer())[-1].timings_s
     assert set(timings) == {"language_id", "gate", "gate_pass", "transport", "total"}
 
 
 @pytest.mark.parametrize("slow", ["gate", "generation"])
 async def test_a_deadline_ends_whatever_is_slow(slow):
-    line = Line(
+    line = SplitLine(
         gate=FakeGate(delay_s=5.0 if slow == "gate" else 0.0),
         generation=FakeGeneration(pause_s=5.0 if slow == "generation" else 0.0),
     )
@@ -286,7 +247,7 @@ async def test_a_deadline_ends_whatever_is_slow(slow):
 
 
 async def test_a_cancelled_answer_closes_generation():
-    line = Line(generation=FakeGeneration(pause_s=5.0))
+    line = SplitLine(generation=FakeGeneration(pause_s=5.0))
     task = asyncio.create_task(line.answer())
     await asyncio.sleep(0.05)
     task.cancel()
@@ -296,7 +257,7 @@ async def test_a_cancelled_answer_closes_generation():
 
 
 async def test_an_answer_that_is_not_read_to_the_end_closes_generation():
-    line = Line()
+    line = SplitLine()
     frames = line.pipeline.generate(ASK, Sampling())
     await anext(frames)
     await anext(frames)
@@ -305,18 +266,18 @@ async def test_an_answer_that_is_not_read_to_the_end_closes_generation():
 
 
 async def test_a_model_that_is_not_served_is_refused_before_anything_is_read():
-    line = Line()
+    line = SplitLine()
     with pytest.raises(UnknownBackbone, match="'gpt-9' is not served; name `organism`"):
         await line.answer(replace(ASK, model="gpt-9"))
     assert line.language_id.asked == []
 
 
 async def test_the_served_model_may_be_named():
-    assert await Line().answer(replace(ASK, model="organism"))
+    assert await SplitLine().answer(replace(ASK, model="organism"))
 
 
 async def test_check_says_what_would_be_done_and_generates_nothing():
-    line = Line(gate=FakeGate(HARMLESS))
+    line = SplitLine(gate=FakeGate(HARMLESS))
     verdict = await line.pipeline.check(ASK)
     assert isinstance(verdict, Verdict)
     assert verdict.action is Action.NONE
@@ -324,11 +285,11 @@ async def test_check_says_what_would_be_done_and_generates_nothing():
 
 
 async def test_describe_comes_from_the_gate():
-    assert await Line().pipeline.describe() == DESCRIPTION
+    assert await SplitLine().pipeline.describe() == DESCRIPTION
 
 
 async def test_concurrent_requests_keep_their_own_clock_and_verdict():
-    line = Line(generation=FakeGeneration(pause_s=0.01))
+    line = SplitLine(generation=FakeGeneration(pause_s=0.01))
     answers = await asyncio.gather(*(line.answer(Ask(f"prompt {i}")) for i in range(8)))
     assert all(frames[-1].n_generated_tokens == 3 for frames in answers)
     assert {prompt for prompt, _, _ in line.generation.asked} == {f"prompt {i}" for i in range(8)}
@@ -343,7 +304,7 @@ async def test_concurrent_requests_keep_their_own_clock_and_verdict():
     ids=["no language", "one without a calibration"],
 )
 async def test_no_label_names_a_language_without_a_calibration_or_a_row(guess, verdict):
-    line = Line(
+    line = SplitLine(
         language_id=FakeLanguageId(guess),
         gate=FakeGate(verdict),
         generation=FakeGeneration(chunks=(TextChunk("siwezi", 1, FinishReason.END_OF_TEXT, 9),)),
