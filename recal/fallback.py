@@ -12,7 +12,7 @@ from recal.maths.disagreement import Disagreement, disagreement
 from recal.recalibrate import Recalibrated, RecalibrationPlan, recalibrate
 from recal.scored_by import OWN_READOUT
 from recal.scoring import scores_at
-from services.readout.bundle import Calibration, Readout
+from services.readout.bundle import Readout
 from services.readout.naming import DISAGREEMENT_TAG
 
 MOST_APART = 0.3
@@ -167,8 +167,3 @@ def by_direction(
         own=direction_of(readout, language),
         held_out=held_out,
     )
-
-
-def disagreement_of(calibration: Calibration) -> float | None:
-    """The share on which the two readouts decided differently; None where nobody looked."""
-    return calibration.evidence.get(DISAGREEMENT)

@@ -18,7 +18,6 @@ from recal.fallback import (
     Either,
     by_direction,
     by_either,
-    disagreement_of,
 )
 from recal.fit import fit
 from recal.maths.metrics import balanced_accuracy
@@ -178,11 +177,11 @@ def test_what_was_found_is_kept_whichever_scores(readout: Readout, tmp_path: Pat
     for made, own in ((found.frozen_signed(), ""), (found.direction_signed(), DIRECTION)):
         save_calibration(made.calibration, tmp_path / "sw")
         loaded = load_calibration(tmp_path / "sw")
-        assert disagreement_of(loaded) == found.apart.share
+        assert loaded.evidence[DISAGREEMENT] == found.apart.share
         assert loaded.evidence[DISAGREEMENT_N] == 100
         assert loaded.provenance[DISAGREEMENT] == found.in_words
         assert loaded.summary("readout@1").own_readout == own
-    assert disagreement_of(recalibrate(readout, few(), "sw").calibration) is None
+    assert DISAGREEMENT not in recalibrate(readout, few(), "sw").calibration.evidence
 
 
 def test_the_words_name_counts_share_and_interval(readout: Readout) -> None:
