@@ -71,8 +71,9 @@ class Assumptions:
     """Of its bandwidth, in a decoding step."""
     utilisation: float = 0.7
     """At which a replica is full: above it queues grow."""
-    handle_calls: float = 3.0
-    """Calls of `rpc`'s cost that the front door makes for one: to language ID, gate, generation."""
+    handle_calls: float = 2.0
+    """Calls of `rpc`'s cost that the front door makes for one: to gate and generation. It names
+    languages itself (`serve.language_id_inside`)."""
     prompt_tokens: int = 200
     answer_tokens: int = 200
     batch: int = 32
@@ -122,7 +123,6 @@ class Fleet:
     languages: int
     edges: int
     front_doors: int
-    language_ids: int
     gates: int
     """Of one GPU each."""
     generations: int
@@ -155,13 +155,13 @@ def fleet(
     gates = replicas(rate, gate_seconds(gpu, model, given), given)
     generations = replicas(rate, generation_seconds(gpu, model, given), given)
     pages = math.ceil((languages + 1) / page)  # one model for each language, and the readout
-    doors = replicas(rate, costs.rpc * (1 + given.handle_calls), given)
+    door = costs.rpc * (1 + given.handle_calls) + costs.language_id
+    doors = replicas(rate, door, given)
     return Fleet(
         rate=rate,
         languages=languages,
         edges=replicas(rate, costs.rpc, given),
         front_doors=doors,
-        language_ids=replicas(rate, costs.rpc + costs.language_id, given),
         gates=gates,
         generations=generations,
         clusters=math.ceil((gates + generations) / given.gpus_of_a_cluster),

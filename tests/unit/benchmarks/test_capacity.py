@@ -70,6 +70,12 @@ def test_ten_times_the_traffic_needs_ten_times_the_gpus() -> None:
     assert many.gpus == pytest.approx(10 * few.gpus, rel=0.05)
 
 
+def test_a_front_door_pays_its_own_call_two_handles_and_the_language() -> None:
+    # 1,000 a second, of 3 calls and a name each, on replicas that are busy for seven tenths
+    assert fleet(1000, 23, replace(COSTS, language_id=0.0004)).front_doors == 5
+    assert fleet(1000, 23, replace(COSTS, language_id=0.001)).front_doors == 6
+
+
 def test_languages_cost_series_and_polls_and_no_gpu() -> None:
     few, many = fleet(1000, 23, COSTS), fleet(1000, 2000, COSTS)
     assert many.gpus == few.gpus
@@ -100,7 +106,7 @@ def test_it_says_what_stands_in_the_way_first(rate: float, languages: int, words
 
 
 MEASURED = Measured(
-    get_info=0.001,
+    rpc=0.001,
     identify=0.0015,
     gate_check=0.004,
     generate_short=0.006,
