@@ -14,7 +14,7 @@ from recal.commands.recalibrate import AUTO, _made, _others, _refuse_frozen, _sa
 from recal.direction_readout import DIRECTION
 from recal.evidence import Beside
 from recal.evidence_files import Collected, EvidenceFiles
-from recal.fallback import DISAGREEMENT, disagreement_of
+from recal.fallback import DISAGREEMENT
 from recal.recalibrate import Recalibrated, RecalibrationPlan
 from services.readout.artefact import save_calibration
 from services.readout.bundle import Readout
@@ -155,7 +155,7 @@ def test_what_is_asked_for_scores_and_unlabelled_prompts_only_tell(
     """Also where they tell that the frozen readout is broken: the default leaves it."""
     made = made_by(own, broken, given(n)).calibration
     assert (made.own.method if made.own else None) == method
-    assert (disagreement_of(made) is not None) == (n > 0)
+    assert (DISAGREEMENT in made.evidence) == (n > 0)
 
 
 def test_the_rule_chooses_by_what_both_decide(readout: Readout, broken: Readout) -> None:
@@ -167,7 +167,7 @@ def test_a_readout_that_keeps_no_direction_is_used_as_before_unless_one_is_asked
     readout: Readout,
 ) -> None:
     older = replace(readout, fallback=None)
-    assert disagreement_of(made_by("", older, given(30)).calibration) is None
+    assert DISAGREEMENT not in made_by("", older, given(30)).calibration.evidence
     for own in (AUTO, DIRECTION):
         with pytest.raises(ValueError, match="keeps no direction readout"):
             made_by(own, older, given(30))
