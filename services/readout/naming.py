@@ -6,6 +6,15 @@ import re
 
 CHAMPION = "champion"
 """Alias of the version that serves."""
+CHALLENGER = "challenger"
+"""Alias of the version that decides for a share of the traffic beside the champion."""
+SHADOW = "shadow"
+"""Alias of the version that is scored and counted beside the champion and never acts."""
+CANARY_SHARE_TAG = "canary_share"
+"""Tag of a registered model: the challenger's share of the traffic, in (0, 1]. A challenger
+without it decides nothing."""
+REVOKED_TAG = "revoked"
+"""Tag of a version that must never serve again; its value says why."""
 
 ARTEFACT_PATH = "artefact"
 """Folder of a run under which the artefact's files lie."""
