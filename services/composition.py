@@ -153,7 +153,7 @@ async def load_generation(
     backbone = await asyncio.to_thread(_load_whole, settings)
     if store is None:
         store = await _filled_store(settings, backbone, meter)
-    section, limits = settings.generation, _engine_limits(settings)
+    section, limits = settings.generation, engine_limits(settings)
     service = GenerationService(
         backbone, store, meter, limits=limits, frame_s=section.frame_ms / 1000
     )
@@ -178,7 +178,7 @@ async def load_fused(settings: Settings, meter: Meter) -> LoadedFused:
         store,
         policy,
         meter,
-        limits=_engine_limits(settings),
+        limits=engine_limits(settings),
         frame_s=settings.generation.frame_ms / 1000,
         thread=thread,
     )
@@ -321,10 +321,13 @@ def _batch_limits(settings: Settings) -> BatchLimits:
     )
 
 
-def _engine_limits(settings: Settings) -> EngineLimits:
+def engine_limits(settings: Settings) -> EngineLimits:
+    """How much is generated at once."""
     section = settings.generation
     return EngineLimits(
         max_rows=section.max_batch,
         max_waiting=section.max_queue,
+        max_prefill_tokens=section.prefill_chunk,
+        max_deciding_tokens=section.max_deciding_tokens,
         max_cache_bytes=None if section.cache_gib is None else int(section.cache_gib * 2**30),
     )

@@ -133,6 +133,12 @@ class GenerationSettings(Section):
     """For requests that set none."""
     max_tokens: Count = 1024
     """The most that a request may ask for."""
+    prefill_chunk: Count = 256
+    """Prompt tokens of one step, beside which running requests get their next token; a longer
+    prompt takes several."""
+    max_deciding_tokens: Count = 1024
+    """Mode `fused`: a prompt of up to so many tokens is read, decided and treated in one step; a
+    longer one is read before by the blocks that decide, and then runs as it was decided."""
     frame_ms: Annotated[float, Field(ge=0, le=1000)] = 20.0
     """Text is gathered for so long before it is sent on; the first piece and the last go at once.
     0 sends every token by itself."""

@@ -8,6 +8,7 @@ import pytest
 
 from services.backbone.load import Backbone, load_backbone
 from services.composition import (
+    engine_limits,
     front_door_language_id,
     load_gate,
     notice_of,
@@ -18,6 +19,7 @@ from services.composition import (
 from services.domain import LanguageGuess, Reason
 from services.errors import ArtefactRefused
 from services.gate.policy import Outcome
+from services.generation.engine import EngineLimits
 from services.readout.artefact import save_calibration, save_readout
 from services.readout.bundle import Readout
 from services.settings import (
@@ -116,6 +118,20 @@ def test_limits_of_requests_come_from_edge_and_generation():
         )
     )
     assert (limits.max_prompt_bytes, limits.default_max_tokens, limits.max_tokens) == (5000, 7, 9)
+
+
+def test_limits_of_the_engine_are_those_of_the_settings_and_by_default_its_own():
+    section = GenerationSettings(
+        max_batch=3, max_queue=4, prefill_chunk=50, max_deciding_tokens=60, cache_gib=0.5
+    )
+    assert engine_limits(Settings(generation=section)) == EngineLimits(
+        max_rows=3,
+        max_waiting=4,
+        max_prefill_tokens=50,
+        max_deciding_tokens=60,
+        max_cache_bytes=2**29,
+    )
+    assert engine_limits(Settings()) == EngineLimits()
 
 
 def test_the_organism_never_goes_without_its_notice():
