@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -19,6 +20,10 @@ from services.readout.schema import OWN_READOUT_VERSION, PLAIN_VERSION, Manifest
 
 MANIFEST = "manifest.json"
 _MAX_BYTES = 64 * 2**20
+_MAX_JSON_BYTES = 4 * 2**20
+"""Parsed, JSON takes a multiple of what it takes on disk; ours has a few kilobytes."""
+_MAX_SHOWN = 120
+"""Characters of somebody else's that a message may repeat."""
 
 RecordT = TypeVar("RecordT", bound=Record)
 
@@ -138,6 +143,7 @@ def unseal(
             f"{label} has digest {sha256(raw)[:12]}…, {digest[:12]}… was expected; "
             "fetch or register it again"
         )
+    _refuse_unnamed(directory, manifest, label)
     files = {name: read_file(directory / name, label) for name in sorted(manifest.files)}
     for name, content in files.items():
         if sha256(content) != manifest.files[name]:
@@ -171,30 +177,62 @@ def _check_manifest(
         )
 
 
+def _refuse_unnamed(directory: Path, manifest: Manifest, label: str) -> None:
+    """Refuse a directory that holds anything but what its manifest names, read or not."""
+    with os.scandir(directory) as entries:
+        for entry in entries:
+            if entry.name != MANIFEST and entry.name not in manifest.files:
+                raise ArtefactRefused(
+                    f"{label} holds `{shown(entry.name)}`, which its manifest does not name; take "
+                    "it away"
+                )
+
+
 def read_file(path: Path, label: str) -> bytes:
     """Read one regular file of bounded size, following no link.
 
     Raises:
         ArtefactRefused: it is missing, a link, not a plain file, too large, or unreadable.
     """
+    most = _MAX_JSON_BYTES if path.suffix == ".json" else _MAX_BYTES
     try:
-        status = path.lstat()
-        if not stat.S_ISREG(status.st_mode):
+        size, content = _open_and_read(path, most)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENXIO, errno.EISDIR):
             raise ArtefactRefused(
                 f"`{path.name}` of {label} is not a plain file; links are not followed"
-            )
-        if status.st_size > _MAX_BYTES:
-            raise ArtefactRefused(
-                f"`{path.name}` of {label} has {status.st_size} bytes, more than the {_MAX_BYTES} "
-                "that are read; make it again"
-            )
-        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), "rb") as file:
-            return file.read(_MAX_BYTES + 1)
-    except OSError as error:
+            ) from None
         raise ArtefactRefused(
             f"`{path.name}` of {label} cannot be read ({type(error).__name__}); "
             "check that the artefact is complete"
         ) from None
+    if size > most:
+        raise ArtefactRefused(
+            f"`{path.name}` of {label} has {size} bytes, more than the {most} that are read; "
+            "make it again"
+        )
+    return content
+
+
+def _open_and_read(path: Path, most: int) -> tuple[int, bytes]:
+    """Size and content of a plain file, whose content counts only when it is no larger than `most`.
+
+    Raises:
+        OSError: it cannot be read, or is no plain file (a link: ELOOP, anything else: EISDIR).
+    """
+    # Looked at once it is open, so that nobody exchanges it in between; a pipe must not block.
+    handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    try:
+        status = os.fstat(handle)
+        if not stat.S_ISREG(status.st_mode):
+            raise IsADirectoryError(errno.EISDIR, "not a plain file")
+        if status.st_size > most:
+            return status.st_size, b""
+        with os.fdopen(handle, "rb", closefd=False) as file:
+            content = file.read(most + 1)
+    finally:
+        os.close(handle)
+    return len(content), content
 
 
 def parse(record: type[RecordT], raw: bytes, label: str, name: str) -> RecordT:
@@ -204,9 +242,28 @@ def parse(record: type[RecordT], raw: bytes, label: str, name: str) -> RecordT:
         ArtefactRefused: it is not JSON, or not what the schema says; the first fault is named.
     """
     try:
-        return record.model_validate_json(raw)
+        parsed = record.model_validate_json(raw)
     except ValidationError as error:
         raise ArtefactRefused(f"`{name}` of {label} {first_fault(error)}") from None
+    try:
+        # Of two equal names one reader takes the first, another the last.
+        json.loads(raw, object_pairs_hook=_refuse_repeated)
+    except ValueError as error:
+        raise ArtefactRefused(f"`{name}` of {label} {error}; make it again") from None
+    return parsed
+
+
+def _refuse_repeated(pairs: list[tuple[str, object]]) -> None:
+    names = [name for name, _ in pairs]
+    if len(set(names)) < len(names):
+        repeated = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"says `{shown(repeated)}` twice")
+
+
+def shown(text: str) -> str:
+    """Somebody else's text as a message may repeat it: short, on one line, no control codes."""
+    plain = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+    return plain if len(plain) <= _MAX_SHOWN else f"{plain[:_MAX_SHOWN]}…"
 
 
 def first_fault(error: ValidationError) -> str:
@@ -219,4 +276,4 @@ def first_fault(error: ValidationError) -> str:
             f"and {OWN_READOUT_VERSION} for calibrations with a readout of their own; make it "
             "again, or install the build that made it"
         )
-    return f"is not valid at `{where or 'top'}`: {fault['msg']}; make it again"
+    return f"is not valid at `{shown(where) or 'top'}`: {shown(fault['msg'])}; make it again"

@@ -27,10 +27,18 @@ SHA256 = r"^[0-9a-f]{64}$"
 
 Sha256 = Annotated[str, StringConstraints(pattern=SHA256)]
 Language = Annotated[str, StringConstraints(pattern=LANGUAGE)]
-Name = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+Name = Annotated[
+    str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")
+]
 Note = Annotated[str, StringConstraints(max_length=2000)]
 Rate = Annotated[float, Field(ge=0.0, le=1.0)]
-Count = Annotated[int, Field(ge=0)]
+_MOST = 3.4028234663852886e38
+"""Of float32, in which scores are computed: beyond it a threshold is none in some of our modes."""
+Number = Annotated[float, Field(ge=-_MOST, le=_MOST)]
+Width = Annotated[int, Field(ge=1, le=2**20)]
+"""Of a residual, or layers of a backbone."""
+Count = Annotated[int, Field(ge=0, le=2**31 - 1)]
+"""No more than the wire carries."""
 
 
 class Record(BaseModel):
@@ -52,8 +60,8 @@ class BackboneRecord(Record):
 
     name: Name
     architecture: Name
-    d_model: Annotated[int, Field(ge=1)]
-    n_layers: Annotated[int, Field(ge=1)]
+    d_model: Width
+    n_layers: Width
     weights_digest: Name
     tokenizer_digest: Name
     chat_template_digest: Name
@@ -62,9 +70,9 @@ class BackboneRecord(Record):
 class SteeringStatisticsRecord(Record):
     """Where the source languages' classes lie along the steering direction."""
 
-    target: float
-    centre: float
-    gap: float
+    target: Number
+    centre: Number
+    gap: Number
 
 
 class ReleaseRecord(Record):
@@ -73,7 +81,7 @@ class ReleaseRecord(Record):
     form: ReleaseForm = ReleaseForm.ABLATE
     scope: Scope = Scope.ALL
     layer: Count | None = None
-    centre: float | None = None
+    centre: Number | None = None
 
     @model_validator(mode="after")
     def _has_what_its_form_needs(self) -> Self:
@@ -88,8 +96,8 @@ class SteeringRecord(Record):
     """How the backbone is steered; directions themselves are tensors."""
 
     layer: Count
-    coefficient: float
-    typical_norm: Annotated[float, Field(ge=0.0)]
+    coefficient: Number
+    typical_norm: Annotated[Number, Field(ge=0.0)]
     form: SteerForm = SteerForm.ADD
     scope: Scope = Scope.LAST_THEN_DECODE
     statistics: SteeringStatisticsRecord | None = None
@@ -105,7 +113,7 @@ class SteeringRecord(Record):
 class HistogramRecord(Record):
     """Reference scores of one language: rising edges, and counts a class between them."""
 
-    edges: tuple[float, ...]
+    edges: tuple[Number, ...]
     harmful: tuple[Count, ...]
     harmless: tuple[Count, ...]
 
@@ -125,8 +133,8 @@ class HistogramRecord(Record):
 class ThresholdsRecord(Record):
     """The operating point of one language."""
 
-    steer: float
-    release: float | None
+    steer: Number
+    release: Number | None
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
@@ -148,9 +156,9 @@ class PartRecord(Record):
 
     layer: Count
     reading: Reading
-    rank: Annotated[int, Field(ge=1)]
-    bias: float
-    share: Annotated[float, Field(gt=0.0)]
+    rank: Width
+    bias: Number
+    share: Annotated[Number, Field(gt=0.0)]
 
 
 class OwnPartRecord(Record):
@@ -158,7 +166,7 @@ class OwnPartRecord(Record):
 
     layer: Count
     reading: Reading
-    bias: float
+    bias: Number
 
 
 class OwnReadoutRecord(Record):
@@ -166,7 +174,7 @@ class OwnReadoutRecord(Record):
 
     method: Name
     parts: Annotated[tuple[OwnPartRecord, ...], Field(min_length=1)]
-    statistics: Mapping[Name, float]
+    statistics: Mapping[Name, Number]
 
     @model_validator(mode="after")
     def _places_differ(self) -> Self:
@@ -183,8 +191,8 @@ class ReadoutRecord(Record):
     source_languages: Annotated[tuple[Language, ...], Field(min_length=1)]
     steering: SteeringRecord
     backbone: BackboneRecord
-    source_threshold: float
-    source_statistics: Mapping[Name, float]
+    source_threshold: Number
+    source_statistics: Mapping[Name, Number]
     created: Name
     histogram: HistogramRecord | None
     provenance: Mapping[Name, Note]
@@ -227,8 +235,8 @@ class CalibrationRecord(Record):
     schema_version: Literal[1, 2, 3]
     language: Language
     thresholds: ThresholdsRecord
-    threshold: float
-    posterior_sd: Annotated[float, Field(ge=0.0)]
+    threshold: Number
+    posterior_sd: Annotated[Number, Field(ge=0.0)]
     routing: Literal["three_zone", "two_way"]
     estimator: Name
     k: Count
@@ -236,11 +244,11 @@ class CalibrationRecord(Record):
     backbone: BackboneRecord
     created: Name
     example_hashes: tuple[Sha256, ...]
-    metrics: Mapping[Name, float]
+    metrics: Mapping[Name, Number]
     histogram: HistogramRecord | None
     reference_refusal: Mapping[Name, Rate]
     provenance: Mapping[Name, Note]
-    evidence: Mapping[Name, float] = Field(default_factory=dict)
+    evidence: Mapping[Name, Number] = Field(default_factory=dict)
     vacuous: bool = False
     own: OwnReadoutRecord | None = None
 

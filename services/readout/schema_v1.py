@@ -16,10 +16,12 @@ from services.readout.schema import (
     Language,
     Name,
     Note,
+    Number,
     PartRecord,
     ReadoutRecord,
     Record,
     SteeringRecord,
+    Width,
 )
 
 
@@ -27,8 +29,8 @@ class SteeringRecordV1(Record):
     """How the backbone is steered."""
 
     layer: Count
-    coefficient: float
-    typical_norm: Annotated[float, Field(ge=0.0)]
+    coefficient: Number
+    typical_norm: Annotated[Number, Field(ge=0.0)]
     decodes: bool
 
 
@@ -36,15 +38,15 @@ class ReadoutRecordV1(Record):
     """`readout.json`: one layer, and always the last token of the prompt."""
 
     schema_version: Literal[1]
-    bias: float
+    bias: Number
     layer: Count
     position: Literal[-1]
-    rank: Annotated[int, Field(ge=1)]
+    rank: Width
     source_languages: Annotated[tuple[Language, ...], Field(min_length=1)]
     steering: SteeringRecordV1
     backbone: BackboneRecord
-    source_threshold: float
-    source_statistics: Mapping[Name, float]
+    source_threshold: Number
+    source_statistics: Mapping[Name, Number]
     created: Name
     histogram: HistogramRecord | None
     provenance: Mapping[Name, Note]

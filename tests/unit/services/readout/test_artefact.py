@@ -32,6 +32,7 @@ from tests.unit.services.readout.factories import (
     saved_calibration,
     saved_readout,
 )
+from tests.unit.services.readout.spoilt_content import vouch
 
 
 def rewritten(directory: Path, name: str, change: Callable[[dict[str, object]], None]) -> None:
@@ -40,12 +41,6 @@ def rewritten(directory: Path, name: str, change: Callable[[dict[str, object]], 
     change(record)
     (directory / name).write_bytes(json.dumps(record).encode())
     vouch(directory)
-
-
-def vouch(directory: Path) -> None:
-    manifest = json.loads((directory / MANIFEST).read_bytes())
-    manifest["files"] = {n: sha256((directory / n).read_bytes()) for n in manifest["files"]}
-    (directory / MANIFEST).write_bytes(canonical_json(manifest))
 
 
 def parts_with(**fields: object) -> tuple[ReadoutPart, ...]:

@@ -19,7 +19,8 @@ from services.readout.bundle import Readout
 from services.readout.linear import LinearReadout
 from services.readout.own import OwnReadout
 from tests.unit.services.readout.factories import D_MODEL, a_readout, an_own_readout
-from tests.unit.services.readout.test_artefact import rewritten, vouch
+from tests.unit.services.readout.spoilt_content import vouch
+from tests.unit.services.readout.test_artefact import rewritten
 
 WEIGHTS = "readout.safetensors"
 

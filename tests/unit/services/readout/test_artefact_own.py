@@ -31,7 +31,8 @@ from tests.unit.services.readout.factories import (
     saved_calibration,
     saved_readout,
 )
-from tests.unit.services.readout.test_artefact import rewritten, vouch
+from tests.unit.services.readout.spoilt_content import vouch
+from tests.unit.services.readout.test_artefact import rewritten
 
 BOTH = a_readout().places
 WEIGHTS = "calibration.safetensors"
@@ -168,7 +169,8 @@ def test_own_weights_that_are_missing_are_refused(tmp_path: Path) -> None:
 
 
 def without_weights(directory: Path) -> None:
-    """Take the weights out of the manifest too, as an attacker would."""
+    """Take the weights away and out of the manifest too, as an attacker would."""
+    (directory / WEIGHTS).unlink()
     manifest = json.loads((directory / MANIFEST).read_bytes())
     del manifest["files"][WEIGHTS]
     (directory / MANIFEST).write_bytes(canonical_json(manifest))

@@ -14,7 +14,7 @@ from services.readout.artefact import load_calibration, load_readout, save_reado
 from services.readout.bundle import Bundle, Scope
 from services.readout.place import Place
 from tests.unit.services.readout.factories import BACKBONE
-from tests.unit.services.readout.test_artefact import vouch
+from tests.unit.services.readout.spoilt_content import vouch
 
 V1 = Path(__file__).with_name("v1")
 """A readout and a calibration as the first schema version saved them."""
