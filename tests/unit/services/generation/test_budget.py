@@ -50,7 +50,9 @@ def test_by_default_half_of_what_the_device_has_left_is_for_keys_and_values(qwen
         (f"{10**18}\n", "2000\n", None),
     ],
 )
-def test_a_containers_limit_counts_where_it_is_below_what_the_machine_has_left(tmp_path, limit: str, used: str, expected: int | None):
+def test_a_containers_limit_counts_where_it_is_below_what_the_machine_has_left(
+    tmp_path, limit: str, used: str, expected: int | None
+):
     (tmp_path / "memory.max").write_text(limit)
     (tmp_path / "memory.current").write_text(used)
     found = free_bytes(torch.device("cpu"), cgroup=tmp_path)
