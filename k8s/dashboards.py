@@ -99,6 +99,12 @@ FLEET = (
         6,
     ),
     Panel(
+        "In which mode does each door serve, and which build is it?",
+        "One row, but during a change.",
+        (Query("count by (mode, software_version) (recal_serving_info == 1)", ""),),
+        kind="table",
+    ),
+    Panel(
         "How many calls are there?",
         "By method.",
         (Query(_rate("recal_requests_total", _EDGE, "method"), "{{method}}"),),
@@ -186,6 +192,19 @@ LANGUAGE = (
         kind="table",
     ),
     Panel(
+        "How old is the calibration?",
+        "Since it was made. Beyond `policy.max_calibration_age_days` it is stale.",
+        (
+            Query(
+                f"time() - max by (calibration_version) "
+                f"(recal_calibration_created_timestamp_seconds{{{_LANGUAGE}}} > 0)",
+                "{{calibration_version}}",
+            ),
+        ),
+        "s",
+        "number",
+    ),
+    Panel(
         "What is decided?",
         "Shares by action. `steer` moving by itself is drift, or an attack.",
         (Query(_share("recal_verdicts_total", "", _LANGUAGE, "action"), "{{action}}"),),
@@ -210,12 +229,12 @@ LANGUAGE = (
     ),
     Panel(
         "Do steered answers refuse?",
-        "Refusals seen in the text, to verdicts. It falls when callers only check, too.",
+        "Answers whose text reads as a refusal, by action, as shares of those generated.",
         (
             Query(
                 _ratio(
                     _rate("recal_refusals_observed_total", _LANGUAGE, "action"),
-                    _rate("recal_verdicts_total", _LANGUAGE, "action"),
+                    _rate("recal_answers_total", _LANGUAGE, "action"),
                 ),
                 "{{action}}",
             ),

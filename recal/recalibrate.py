@@ -358,6 +358,7 @@ def _calibration(
         example_hashes=tuple(sorted({p.digest for p in examples})),
         metrics=_metrics(reference, found.steer) if reference is not None else {},
         histogram=histogram(*reference) if reference is not None else None,
+        reference_refusal=_refusal(reference, found.steer) if reference is not None else {},
         provenance=provenance,
     )
 
@@ -372,6 +373,12 @@ def _metrics(reference: TwoClass, threshold: float) -> dict[str, float]:
         "n_harmful": float(len(reference.harmful)),
         "n_harmless": float(len(reference.harmless)),
     }
+
+
+def _refusal(reference: TwoClass, threshold: float) -> dict[str, float]:
+    """Shares of either class that the gate steers: what drift is looked for against."""
+    rates = rates_at(reference.harmful, reference.harmless, threshold)
+    return {"harmful": rates.tpr, "harmless": rates.fpr}
 
 
 def _refuse_reuse(examples: Sequence[Prompt], held_out: Sequence[Prompt]) -> None:

@@ -63,17 +63,23 @@ BYPASSES = Metric(
     "Requests that a looser policy let through where the strict one would have stopped them.",
     ("language", "reason"),
 )
+ANSWERS = Metric(
+    "recal_answers",
+    Kind.COUNTER,
+    "Answers whose text was generated to its end, by language, action and calibration version.",
+    ("language", "action", "calibration_version"),
+)
 REFUSALS_OBSERVED = Metric(
     "recal_refusals_observed",
     Kind.COUNTER,
-    "Answers whose generated text is a refusal, by language and action.",
-    ("language", "action"),
+    "Those of them whose text is a refusal.",
+    ("language", "action", "calibration_version"),
 )
 SCORE = Metric(
     "recal_score",
     Kind.HISTOGRAM,
     "Scores that decided, in standard deviations within a class: of source languages or its own.",
-    ("language",),
+    ("language", "calibration_version"),
     _SCORES,
 )
 REQUEST_SECONDS = Metric(
@@ -120,6 +126,18 @@ CALIBRATION_INFO = Metric(
     "1 for each loaded calibration; labels say which.",
     ("language", "calibration_version", "estimator"),
 )
+CALIBRATION_CREATED = Metric(
+    "recal_calibration_created_timestamp_seconds",
+    Kind.GAUGE,
+    "When each loaded calibration was made, in seconds since 1970; its age is `time()` minus this.",
+    ("language", "calibration_version"),
+)
+SERVING_INFO = Metric(
+    "recal_serving_info",
+    Kind.GAUGE,
+    "1 for each door; labels say in which mode it serves, and which build it is.",
+    ("mode", "software_version"),
+)
 RELOADS = Metric(
     "recal_reloads",
     Kind.COUNTER,
@@ -139,6 +157,8 @@ THREADS = Metric(
     ("pool",),
 )
 
+NO_VERSION = "none"
+"""The label `calibration_version` where no calibration decided."""
 OTHER_LANGUAGE = "other"
 """The label `language` where none is named, and at the gate where the named one is not loaded."""
 
@@ -148,12 +168,15 @@ CATALOGUE: tuple[Metric, ...] = (
     VERDICTS,
     ABSTENTIONS,
     BYPASSES,
+    ANSWERS,
     REFUSALS_OBSERVED,
     SCORE,
     STAGE_SECONDS,
     QUEUE_DEPTH,
     THRESHOLD,
     CALIBRATION_INFO,
+    CALIBRATION_CREATED,
+    SERVING_INFO,
     RELOADS,
     REGISTRY_AGE_SECONDS,
     THREADS,

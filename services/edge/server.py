@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Mapping
 from contextlib import suppress
+from importlib.metadata import version
 
 import grpc.aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -18,7 +19,7 @@ from services.rpc.answerer import Answerer
 from services.rpc.call import DeadlineLimits
 from services.rpc.ledger import Ledger
 from services.settings import EdgeSettings, ServingMode, SettingsError
-from services.telemetry import PrometheusMeter
+from services.telemetry import SERVING_INFO, PrometheusMeter
 from services.wire.methods import FUSED, GATE, GENERATION, LANGUAGE_ID, RECAL
 
 log = logging.getLogger(__name__)
@@ -67,6 +68,7 @@ class EdgeServer:
         self._meter = meter
         self._answerer = answerer
         self._services = exposed(settings, mode)
+        meter.gauge(SERVING_INFO, 1.0, mode=mode, software_version=version("recal-gate"))
         self.readiness = Readiness(
             self._services, SelfTest(answerer), interval_s=settings.probe_interval_s
         )

@@ -6,9 +6,7 @@ import math
 
 from services.domain import Verdict
 from services.readout.bundle import Bundle
-from services.telemetry import BYPASSES, OTHER_LANGUAGE, SCORE, VERDICTS, Meter
-
-_NONE = "none"
+from services.telemetry import BYPASSES, NO_VERSION, OTHER_LANGUAGE, SCORE, VERDICTS, Meter
 
 
 def count_verdict(meter: Meter, verdict: Verdict, bundle: Bundle) -> None:
@@ -22,14 +20,15 @@ def count_verdict(meter: Meter, verdict: Verdict, bundle: Bundle) -> None:
     """
     language = verdict.language if verdict.language in bundle.calibrations else None
     label = language or OTHER_LANGUAGE
+    version = verdict.calibration_version or NO_VERSION
     meter.count(
         VERDICTS,
         language=label,
         action=verdict.action.value,
         reason=verdict.reason.value,
-        calibration_version=verdict.calibration_version or _NONE,
+        calibration_version=version,
     )
     if verdict.score is not None and math.isfinite(verdict.score):
-        meter.observe(SCORE, verdict.score, language=label)
+        meter.observe(SCORE, verdict.score, language=label, calibration_version=version)
     if verdict.bypassed:
         meter.count(BYPASSES, language=label, reason=verdict.reason.value)

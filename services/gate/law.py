@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -201,11 +201,9 @@ def _is_stale(calibration: Calibration, case: Case) -> bool:
     if case.policy.max_calibration_age_s is None:
         return False
     try:
-        created = datetime.fromisoformat(calibration.created)
+        created = calibration.created_at
     except ValueError:
         return True
-    if created.tzinfo is None:
-        created = created.replace(tzinfo=UTC)
     return (case.now - created).total_seconds() > case.policy.max_calibration_age_s
 
 

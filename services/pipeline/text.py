@@ -11,7 +11,7 @@ from services.domain import FinishReason, GateReading, TextChunk, Usage
 from services.errors import ServiceUnavailable
 from services.pipeline.ask import Behind
 from services.pipeline.stages import Stages
-from services.telemetry import OTHER_LANGUAGE, REFUSALS_OBSERVED
+from services.telemetry import ANSWERS, NO_VERSION, OTHER_LANGUAGE, REFUSALS_OBSERVED
 
 T = TypeVar("T")
 
@@ -44,23 +44,25 @@ async def tell(
                 yield last
     if last is None or last.finish is None:
         raise ServiceUnavailable(f"generation broke off after {len(text)} pieces of text; retry")
-    _count_refusal("".join(text), reading, behind)
+    _count_answer("".join(text), reading, behind)
     stages.told("generation", last.timings_s)
     stages.ended()
     n_prompt_tokens = last.n_prompt_tokens or reading.n_prompt_tokens
     yield Usage(n_prompt_tokens, n_tokens, last.finish, dict(stages.timings_s))
 
 
-def _count_refusal(text: str, reading: GateReading, behind: Behind) -> None:
+def _count_answer(text: str, reading: GateReading, behind: Behind) -> None:
     verdict = reading.verdict
+    # a language without a calibration may be any of thousands
+    language = verdict.language if verdict.calibration_version else None
+    labels = {
+        "language": language or OTHER_LANGUAGE,
+        "action": verdict.action.value,
+        "calibration_version": (verdict.calibration_version if language else "") or NO_VERSION,
+    }
+    behind.meter.count(ANSWERS, **labels)
     if behind.refusals.is_refusal(text):
-        # a language without a calibration may be any of thousands
-        language = verdict.language if verdict.calibration_version else None
-        behind.meter.count(
-            REFUSALS_OBSERVED,
-            language=language or OTHER_LANGUAGE,
-            action=verdict.action.value,
-        )
+        behind.meter.count(REFUSALS_OBSERVED, **labels)
 
 
 async def timed(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from enum import Enum
 from types import MappingProxyType
 from typing import Literal
@@ -221,6 +222,16 @@ class Calibration:
     """Digest of the artefact on disk; empty before it is saved."""
     version: str = ""
     """e.g. `sw@7`: the language and the registry's version, or a digest prefix."""
+
+    @property
+    def created_at(self) -> datetime:
+        """When it was made; without an offset, in UTC.
+
+        Raises:
+            ValueError: `created` is no time.
+        """
+        created = datetime.fromisoformat(self.created)
+        return created if created.tzinfo is not None else created.replace(tzinfo=UTC)
 
     def summary(self, readout_version: str) -> CalibrationSummary:
         """What a caller may know of it."""

@@ -8,6 +8,7 @@ import random
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -21,6 +22,7 @@ from services.errors import (
 )
 from services.readout.bundle import Bundle, Calibration, Readout
 from services.telemetry import (
+    CALIBRATION_CREATED,
     CALIBRATION_INFO,
     REGISTRY_AGE_SECONDS,
     RELOADS,
@@ -261,11 +263,16 @@ class BundleStore:
                 self._meter.forget(THRESHOLD, language=calibration.language)
             if _info(calibration) not in map(_info, new.calibrations.values()):
                 self._meter.forget(CALIBRATION_INFO, **_info(calibration))
+            if _version(calibration) not in map(_version, new.calibrations.values()):
+                self._meter.forget(CALIBRATION_CREATED, **_version(calibration))
         for calibration in new.calibrations.values():
             self._meter.gauge(
                 THRESHOLD, calibration.thresholds.steer, language=calibration.language
             )
             self._meter.gauge(CALIBRATION_INFO, 1.0, **_info(calibration))
+            with suppress(ValueError):  # one that is no time is stale; the policy says so
+                created = calibration.created_at.timestamp()
+                self._meter.gauge(CALIBRATION_CREATED, created, **_version(calibration))
 
     def _note(self, trouble: str) -> None:
         """Keep what is wrong for `current`, and log it when it is new."""
@@ -283,12 +290,12 @@ def _said(error: Exception) -> str:
     return f"unexpected {type(error).__name__} at {name} while loading artefacts"
 
 
+def _version(calibration: Calibration) -> dict[str, str]:
+    return {"language": calibration.language, "calibration_version": calibration.version}
+
+
 def _info(calibration: Calibration) -> dict[str, str]:
-    return {
-        "language": calibration.language,
-        "calibration_version": calibration.version,
-        "estimator": calibration.estimator,
-    }
+    return {**_version(calibration), "estimator": calibration.estimator}
 
 
 def _contents(bundle: Bundle) -> tuple[object, ...]:

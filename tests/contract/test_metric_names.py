@@ -5,7 +5,8 @@ from collections import Counter
 
 import pytest
 
-from services.telemetry import CATALOGUE, Kind, Metric
+from services.telemetry import CATALOGUE, STAGES, Kind, Metric
+from tests.contract.tree import ROOT
 
 BY_NAME = pytest.mark.parametrize("metric", CATALOGUE, ids=lambda metric: metric.name)
 DERIVED_UNITS = re.compile("_(ms|us|ns|millis|milliseconds|minutes|hours|kb|mb|gb|percent)(_|$)")
@@ -59,3 +60,26 @@ def test_the_help_is_a_sentence(metric: Metric) -> None:
 @pytest.mark.parametrize("bad", ["recal_time_ms", "recal_age_hours", "recal_size_mb_max"])
 def test_a_derived_unit_is_noticed(bad: str) -> None:
     assert DERIVED_UNITS.search(bad)
+
+
+def documented(text: str) -> dict[str, tuple[str, ...]]:
+    """Labels of the metrics that a document lists, by name, in its order."""
+    rows = re.findall(r"^\| `(recal_\w+)` \| ([\w, ]*)\|", text, re.MULTILINE)
+    return {name: tuple(filter(None, map(str.strip, labels.split(",")))) for name, labels in rows}
+
+
+def listed(metric: Metric) -> str:
+    return f"{metric.name}_total" if metric.kind is Kind.COUNTER else metric.name
+
+
+def test_the_document_lists_every_metric_with_its_labels_and_no_other() -> None:
+    text = (ROOT / "docs/metrics.md").read_text(encoding="utf-8")
+    assert documented(text) == {listed(metric): metric.labels for metric in CATALOGUE}
+    assert set(STAGES) <= set(re.findall(r"`(\w+)`", text))
+
+
+def test_a_label_that_a_document_gets_wrong_is_noticed() -> None:
+    assert documented("| `recal_x_total` | language, action | a | b |") == {
+        "recal_x_total": ("language", "action")
+    }
+    assert documented("| `recal_y` | | a | b |") == {"recal_y": ()}

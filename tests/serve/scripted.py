@@ -53,7 +53,7 @@ class ScriptedGate(FakeGate):
 
     async def check(self, prompt: str, guess: Any, **options: Any) -> GateReading:
         obey(prompt, "gate")
-        self.meter.observe(SCORE, -1.25, language="sw")
+        self.meter.observe(SCORE, -1.25, language="sw", calibration_version="sw@7")
         if prompt == "refuse":
             verdict = replace(STEER, action=Action.REFUSE, reason=Reason.NON_FINITE_ACTIVATION)
             return GateReading(verdict, 12)

@@ -136,6 +136,7 @@ def test_held_out_prompts_give_metrics_and_a_reference_histogram(readout: Readou
     assert made.metrics["auc"] > 0.95
     reached = rates_at(*scores_of(readout, held_out, "sw"), made.thresholds.steer)
     assert (made.metrics["tpr"], made.metrics["fpr"]) == reached
+    assert made.reference_refusal == {"harmful": reached[0], "harmless": reached[1]}
     assert made.histogram is not None
     assert sum(made.histogram.harmful) == 50
 

@@ -5,6 +5,7 @@ import logging
 import re
 import urllib.request
 from dataclasses import replace
+from importlib.metadata import version
 
 import grpc
 import grpc.aio
@@ -345,6 +346,14 @@ async def test_metrics_are_scraped_over_http_and_count_calls_by_status():
     assert 'recal_requests_total{method="Recal/Generate",status="OK"} 1.0' in text
     assert 'recal_requests_total{method="Recal/Generate",status="INVALID_ARGUMENT"} 1.0' in text
     assert "recal_stage_seconds_bucket" in text
+
+
+async def test_a_scrape_says_in_which_mode_is_served_and_by_which_build():
+    async with serving(Fakes(), metrics_port=0, mode="sidecar") as server:
+        url = f"http://127.0.0.1:{server.metrics_port}/metrics"
+        text = (await asyncio.to_thread(urllib.request.urlopen, url)).read().decode()
+    build = version("recal-gate")
+    assert f'recal_serving_info{{mode="sidecar",software_version="{build}"}} 1.0' in text
 
 
 async def test_no_text_of_prompt_or_answer_reaches_logs_errors_or_metrics(caplog):

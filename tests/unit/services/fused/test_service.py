@@ -78,7 +78,7 @@ async def test_every_verdict_is_counted_once_under_its_language(qwen2):
     async with both(qwen2, bundle_of(qwen2)) as services:
         await fused_answer(services.fused, ASKED, FEW)
         assert services.counted("recal_verdicts_total", language="sw", **labels) == 1
-        assert services.counted("recal_score_count", language="sw") == 1
+        assert services.counted("recal_score_count", language="sw", calibration_version="sw@3") == 1
 
 
 async def test_requests_of_one_bundle_share_a_pass(end_free, gate):

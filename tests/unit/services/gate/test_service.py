@@ -188,7 +188,7 @@ async def test_a_score_that_is_not_finite_is_refused(qwen2, bundle, meter):
         Action.REFUSE,
         Reason.NON_FINITE_ACTIVATION,
     )
-    assert counted(meter, "recal_score_count", language="sw") is None
+    assert counted(meter, "recal_score_count", language="sw", calibration_version="sw@3") is None
 
 
 async def test_a_model_that_fails_ends_the_call_and_neither_log_nor_error_shows_the_prompt(
@@ -226,7 +226,7 @@ async def test_verdicts_and_scores_are_counted_by_language(gate, meter):
     labels = {"language": "sw", "action": verdict.action.value}
     versions = {"reason": "score", "calibration_version": "sw@3"}
     assert counted(meter, "recal_verdicts_total", **labels, **versions) == 1
-    assert counted(meter, "recal_score_count", language="sw") == 1
+    assert counted(meter, "recal_score_count", language="sw", calibration_version="sw@3") == 1
 
 
 @pytest.mark.parametrize("guess", [UNKNOWN, LanguageGuess("my", 0.9), LanguageGuess("xx", 0.9)])

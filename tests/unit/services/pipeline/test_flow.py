@@ -31,6 +31,7 @@ from services.gate.policy import Outcome, Override, Policy
 from services.pipeline.ask import Ask
 from services.telemetry import (
     ABSTENTIONS,
+    ANSWERS,
     BYPASSES,
     REFUSALS_OBSERVED,
     STAGE_SECONDS,
@@ -197,7 +198,9 @@ async def test_a_refusal_in_the_models_own_words_is_counted(text, n):
     )
     line = SplitLine(generation=FakeGeneration(chunks=chunks))
     await line.answer()
-    assert line.counted(REFUSALS_OBSERVED, language="sw", action="steer") == n
+    labels = {"language": "sw", "action": "steer", "calibration_version": "sw@7"}
+    assert line.counted(ANSWERS, **labels) == 1
+    assert line.counted(REFUSALS_OBSERVED, **labels) == n
 
 
 async def test_every_stage_is_observed_once():
@@ -311,7 +314,8 @@ async def test_no_label_names_a_language_without_a_calibration_or_a_row(guess, v
         policy=unreachable_rows(Outcome.ALLOW),
     )
     await line.answer()
-    assert line.counted(REFUSALS_OBSERVED, language="other", action="steer") == 1
+    labels = {"language": "other", "action": "steer", "calibration_version": "none"}
+    assert line.counted(REFUSALS_OBSERVED, **labels) == 1
     line.gate.failure = ServiceUnavailable("away")
     await line.answer()
     assert line.counted(BYPASSES, language="other", reason="gate_unreachable") == 1

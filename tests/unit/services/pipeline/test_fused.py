@@ -144,7 +144,8 @@ async def test_a_refusal_in_the_models_own_words_is_counted():
     chunks = (TextChunk("Samahani, siwezi.", 3, FinishReason.END_OF_TEXT, 12),)
     line = FusedLine(fused=FakeFused(chunks=chunks))
     await line.answer()
-    assert line.counted(REFUSALS_OBSERVED, language="sw", action="steer") == 1
+    labels = {"language": "sw", "action": "steer", "calibration_version": "sw@7"}
+    assert line.counted(REFUSALS_OBSERVED, **labels) == 1
 
 
 async def test_a_deadline_ends_whatever_is_slow():

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 
@@ -262,6 +263,10 @@ async def test_thresholds_and_versions_are_gauges_and_old_series_go(
     assert sample(meter, "recal_threshold", language="am") is None
     assert sample(meter, info, **old) is None
     assert sample(meter, info, **{**old, "calibration_version": "sw@2"}) == 1.0
+    created = "recal_calibration_created_timestamp_seconds"
+    made = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC).timestamp()
+    assert sample(meter, created, language="sw", calibration_version="sw@2") == made
+    assert sample(meter, created, language="sw", calibration_version="sw@1") is None
 
 
 async def test_every_look_is_counted_by_its_outcome(meter: PrometheusMeter) -> None:
