@@ -30,6 +30,7 @@ from recal.commands import (
     prompts,
     recalibrate,
     registry,
+    rollout,
     serve,
     utility,
 )
@@ -54,9 +55,11 @@ app.command("recalibrate")(recalibrate.recalibrate)
 app.command("evaluate")(evaluate.evaluate)
 app.command("utility")(utility.utility)
 app.command("register")(registry.register)
-app.command("promote")(registry.promote)
-app.command("rollback")(registry.rollback)
-app.command("versions")(registry.versions)
+app.command("list")(registry.list_models)
+app.command("show")(registry.show)
+app.command("diff")(registry.diff)
+app.command("promote")(rollout.promote)
+app.command("rollback")(rollout.rollback)
 app.add_typer(judge.app, name="judge")
 app.add_typer(prompts.app, name="prompts")
 app.add_typer(organism.app, name="organism")

@@ -29,6 +29,10 @@ JudgeName = Annotated[
     ),
 ]
 ReadoutDirectory = Annotated[Path, typer.Option("--readout", help="A saved readout.")]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Say what would change, and change nothing.")
+]
 CalibrationsDirectory = Annotated[
     Path, typer.Option("--calibrations", help="Folder with one saved calibration per language.")
 ]

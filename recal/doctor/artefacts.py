@@ -108,7 +108,7 @@ def _champions(uri: str, name: str) -> Sequence[RegisteredVersion]:
 
     quieten_mlflow()
     from recal.registry import Registry
-    from recal.registry_connection import Connection
+    from recal.registry.connection import Connection
 
     return Registry(Connection(uri)).champions(name)
 

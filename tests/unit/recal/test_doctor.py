@@ -219,7 +219,7 @@ BACKBONE = LocalBackbone("tiny", "w" * 64)
 def version(kind: str, language: str = "", **tags: str) -> RegisteredVersion:
     name = f"recal.tiny.{language or kind}"
     everything = {KIND_TAG: kind, DIGEST_TAG: f"digest of {name}", LANGUAGE_TAG: language, **tags}
-    return RegisteredVersion(name, 1, "2026-01-01T00:00:00+00:00", True, everything)
+    return RegisteredVersion(name, 1, "2026-01-01T00:00:00+00:00", ("champion",), everything)
 
 
 READOUT_1 = version(READOUT, **{WEIGHTS_DIGEST_TAG: "w" * 64})

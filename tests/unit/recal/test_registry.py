@@ -12,7 +12,7 @@ from recal.errors import NothingBefore, PromotionRefused, RegistryError, Unknown
 from recal.evaluation.behaviour import Behaviour, LanguageResult
 from recal.promotion import PromotionRules
 from recal.registry import Registry, open_registry
-from recal.registry_connection import Connection
+from recal.registry.connection import Connection
 from services.errors import ArtefactRefused, RegistryUnreachable
 from services.readout.mlflow_environment import quieten_mlflow
 from tests.unit.services.readout.factories import a_calibration, saved_calibration, saved_readout

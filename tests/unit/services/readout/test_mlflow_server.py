@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from recal.registry import Registry
-from recal.registry_connection import Connection
+from recal.registry.connection import Connection
 from services.errors import NotReady
 from services.readout.mlflow_environment import quieten_mlflow
 from services.readout.store import BundleStore

@@ -38,7 +38,7 @@ class Connection:
             if error.error_code in _NOT_THERE:
                 raise UnknownVersion(
                     f"`{what}` is not registered at {shown(self.tracking_uri)}; see "
-                    "`recal versions`, or register it first"
+                    "`recal list`, or register it first"
                 ) from None
             if error.error_code in _AWAY:
                 raise RegistryUnreachable(self._silence(error.error_code)) from None

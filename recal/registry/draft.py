@@ -1,0 +1,93 @@
+"""What is about to be registered: a verified artefact with everything that is said beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from recal.calibration_tags import tags_of
+from recal.errors import RegistryError
+from recal.promotion import HARMFUL_TAG, UNTOUCHED_HARMFUL_TAG, measured_of
+from services.readout.artefact import load_calibration, load_readout
+from services.readout.naming import (
+    DIGEST_TAG,
+    KIND_TAG,
+    READOUT,
+    WEIGHTS_DIGEST_TAG,
+    calibration_model,
+    readout_model,
+)
+
+if TYPE_CHECKING:
+    from recal.evaluation.behaviour import LanguageResult
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A version that is not registered yet."""
+
+    directory: Path
+    model: str
+    """Name of the registered model that it becomes a version of."""
+    backbone: str
+    """Name of the backbone that it belongs to."""
+    tags: Mapping[str, str]
+    metrics: Mapping[str, float]
+    reports: tuple[Path, ...]
+    """Files that are kept beside it."""
+
+    def __post_init__(self) -> None:
+        for report in self.reports:
+            if not report.is_file():
+                raise RegistryError(f"the report `{report}` is not a file; leave it out or make it")
+
+
+def draft_readout(directory: Path, reports: Sequence[Path] = ()) -> Draft:
+    """A saved readout as it would be registered.
+
+    Raises:
+        ArtefactRefused: it does not load.
+        RegistryError: a report is no file.
+    """
+    readout = load_readout(directory)
+    tags = {
+        KIND_TAG: READOUT,
+        DIGEST_TAG: readout.digest,
+        WEIGHTS_DIGEST_TAG: readout.backbone.weights_digest,
+        "places": " ".join(map(str, readout.places)),
+    }
+    name = readout.backbone.name
+    return Draft(directory, readout_model(name), name, tags, {}, tuple(reports))
+
+
+def draft_calibration(
+    directory: Path,
+    evaluation: LanguageResult | None = None,
+    reports: Sequence[Path] = (),
+) -> Draft:
+    """A saved calibration as it would be registered.
+
+    Raises:
+        ArtefactRefused: it does not load.
+        RegistryError: the evaluation is of another language, or a report is no file.
+    """
+    calibration = load_calibration(directory)
+    if evaluation is not None and evaluation.language != calibration.language:
+        raise RegistryError(
+            f"the evaluation is of `{evaluation.language}`, the calibration of "
+            f"`{calibration.language}`; register it with its own"
+        )
+    measured = measured_of(evaluation) if evaluation is not None else {}
+    shown = (HARMFUL_TAG, UNTOUCHED_HARMFUL_TAG)
+    told = {name: repr(measured[name]) for name in shown if name in measured}
+    name = calibration.backbone.name
+    return Draft(
+        directory,
+        calibration_model(name, calibration.language),
+        name,
+        tags={**tags_of(calibration), **told},
+        metrics={**calibration.metrics, **measured},
+        reports=tuple(reports),
+    )
