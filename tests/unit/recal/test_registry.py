@@ -92,7 +92,6 @@ def test_names_are_of_the_backbone_and_the_language(tmp_path: Path, registry: Re
 def test_only_the_artefact_and_the_reports_are_uploaded(shelf: Shelf) -> None:
     readout = saved_readout(shelf.directory / "r")
     saved_calibration(shelf.directory / "c", readout, "sw", backbone=shelf.backbone)
-    (shelf.directory / "c" / "prompts.txt").write_text("a stray file")
     (shelf.directory / "report.json").write_text("{}")
     version = shelf.registry.register_calibration(
         shelf.directory / "c", reports=[shelf.directory / "report.json"]
@@ -102,6 +101,14 @@ def test_only_the_artefact_and_the_reports_are_uploaded(shelf: Shelf) -> None:
     artefact = [f.path for f in client.list_artifacts(run, "artefact")]
     assert artefact == ["artefact/calibration.json", "artefact/manifest.json"]
     assert [f.path for f in client.list_artifacts(run, "reports")] == ["reports/report.json"]
+
+
+def test_a_stray_file_beside_an_artefact_is_never_uploaded(shelf: Shelf) -> None:
+    readout = saved_readout(shelf.directory / "r")
+    saved_calibration(shelf.directory / "c", readout, "sw", backbone=shelf.backbone)
+    (shelf.directory / "c" / "prompts.txt").write_text("a stray file")
+    with pytest.raises(ArtefactRefused, match=r"holds `prompts\.txt`"):
+        shelf.registry.register_calibration(shelf.directory / "c")
 
 
 def test_an_evaluation_becomes_metrics_of_the_run(shelf: Shelf) -> None:
