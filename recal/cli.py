@@ -32,6 +32,7 @@ from recal.commands import (
     registry,
     rollout,
     serve,
+    trust,
     utility,
 )
 from recal.terminal import printable
@@ -60,6 +61,9 @@ app.command("show")(registry.show)
 app.command("diff")(registry.diff)
 app.command("promote")(rollout.promote)
 app.command("rollback")(rollout.rollback)
+app.command("sign")(trust.sign)
+app.command("verify")(trust.verify)
+app.add_typer(trust.app, name="keys")
 app.add_typer(judge.app, name="judge")
 app.add_typer(prompts.app, name="prompts")
 app.add_typer(organism.app, name="organism")

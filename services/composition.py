@@ -30,6 +30,7 @@ from services.pipeline.service import PipelineService
 from services.readout.bundle import BackboneIdentity, Bundle
 from services.readout.directory_source import DirectorySource
 from services.readout.mlflow_environment import quieten_mlflow
+from services.readout.signature import Trust, trust_of
 from services.readout.store import BundleSource, BundleStore
 from services.refusals.phrases import RefusalPhrases
 from services.rpc.faces import RecalFace
@@ -231,10 +232,14 @@ def recal_face(
 
 
 def bundle_source(settings: Settings, backbone: BackboneIdentity | None) -> BundleSource:
-    """Where promoted bundles come from; with an identity, those of other backbones are refused."""
-    registry = settings.registry
+    """Where promoted bundles come from; with an identity, those of other backbones are refused.
+
+    Raises:
+        SettingsError: the trusted keys cannot be used.
+    """
+    registry, trust = settings.registry, trust_in(settings)
     if registry.source == "directory" and registry.directory is not None:
-        return DirectorySource(registry.directory, backbone=backbone)
+        return DirectorySource(registry.directory, backbone=backbone, trust=trust)
     quieten_mlflow()
     # MLflow takes a second and 160 MB, and a directory of artefacts does without it.
     from services.readout.mlflow_source import MlflowSource
@@ -245,7 +250,21 @@ def bundle_source(settings: Settings, backbone: BackboneIdentity | None) -> Bund
         backbone.name if backbone is not None else backbone_name(settings),
         settings.cache_dir,
         backbone=backbone,
+        trust=trust,
     )
+
+
+def trust_in(settings: Settings) -> Trust:
+    """Whose artefacts are taken.
+
+    Raises:
+        SettingsError: a key cannot be read, or signatures are required of nobody.
+    """
+    registry = settings.registry
+    try:
+        return trust_of(registry.trusted_keys, required=registry.require_signature)
+    except ValueError as error:
+        raise SettingsError(f"`registry.trusted_keys`: {error}") from None
 
 
 def backbone_name(settings: Settings) -> str:

@@ -85,6 +85,11 @@ class RegistrySettings(Section):
     """Last good artefacts, so that a start without registry succeeds. None: in `state_dir`."""
     poll_interval_s: Seconds = 5.0
     """Mean time between two looks; the store adds jitter, so that replicas do not look together."""
+    trusted_keys: tuple[LocalPath, ...] = ()
+    """Public keys (PEM, or directories of them) whose signatures artefacts may carry; read at the
+    start."""
+    require_signature: bool | None = None
+    """Whether an artefact must be signed by one of them. None: as soon as there is one."""
 
     @model_validator(mode="after")
     def _directory_is_named(self) -> RegistrySettings:

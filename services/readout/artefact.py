@@ -37,6 +37,7 @@ from services.readout.schema import (
     SteeringRecord,
 )
 from services.readout.schema_v1 import ReadoutRecordV1, upgrade_record, upgrade_tensors
+from services.readout.signature import ANYBODY, Trust
 from services.readout.tensors import parsed, refuse_odd, written
 
 READOUT_JSON = "readout.json"
@@ -78,6 +79,7 @@ def load_readout(
     version: str | None = None,
     digest: str | None = None,
     backbone: BackboneIdentity | None = None,
+    trust: Trust = ANYBODY,
 ) -> Readout:
     """Read a readout and verify all of it.
 
@@ -86,12 +88,15 @@ def load_readout(
         version: how it is called; None: `readout@` and the beginning of its digest.
         digest: what its digest must be; None: not known.
         backbone: the running backbone; None: not compared.
+        trust: whose signature it must carry.
 
     Raises:
-        ArtefactRefused: corrupt, of another backbone, or of an unknown schema.
+        ArtefactRefused: corrupt, of another backbone, of an unknown schema, or not signed as
+            `trust` demands.
     """
     label = f"readout `{version or directory}`"
     sealed = unseal(directory, "readout", _READOUT_FILES, label, digest=digest)
+    trust.signer(directory, sealed.digest, label)
     readout = _readout_of(sealed, label)
     refuse_other_backbone(readout.backbone, backbone, label)
     return replace(
@@ -119,6 +124,7 @@ def load_calibration(
     version: str | None = None,
     digest: str | None = None,
     backbone: BackboneIdentity | None = None,
+    trust: Trust = ANYBODY,
 ) -> Calibration:
     """Read a calibration and verify all of it; arguments and errors as `load_readout`."""
     label = f"calibration `{version or directory}`"
@@ -130,6 +136,7 @@ def load_calibration(
         digest=digest,
         optional=_OWN_READOUT_FILES,
     )
+    trust.signer(directory, sealed.digest, label)
     calibration = _calibration_of(sealed, label)
     refuse_other_backbone(calibration.backbone, backbone, label)
     name = version or f"{calibration.language}@{sealed.digest[:12]}"

@@ -18,6 +18,7 @@ from services.readout.assembly import assemble
 from services.readout.bundle import BackboneIdentity, Bundle
 from services.readout.manifest import canonical_json, parse, read_file
 from services.readout.schema import SHA256, Language, Name, Record, Sha256
+from services.readout.signature import ANYBODY, Trust
 
 LoadedT = TypeVar("LoadedT")
 
@@ -88,14 +89,15 @@ class ArtefactCache:
             file.write(canonical_json(last_good.model_dump(mode="json")))
         Path(path).rename(self._last_good)
 
-    def last_good(self, backbone: BackboneIdentity | None) -> Bundle:
+    def last_good(self, backbone: BackboneIdentity | None, trust: Trust = ANYBODY) -> Bundle:
         """The set that was remembered last, loaded from here.
 
         A calibration that no longer loads is left out and named in `Bundle.refused`.
 
         Raises:
             RegistryUnreachable: none is remembered.
-            ArtefactRefused: its readout does not load, or is of another backbone.
+            ArtefactRefused: its readout does not load, is of another backbone, or not signed as
+                `trust` demands.
         """
         if not self._last_good.exists():
             raise RegistryUnreachable("no last good set is kept on this machine")
@@ -106,6 +108,7 @@ class ArtefactCache:
             version=last_good.readout.version,
             digest=last_good.readout.digest,
             backbone=backbone,
+            trust=trust,
         )
         return assemble(
             readout,
@@ -116,6 +119,7 @@ class ArtefactCache:
                     version=kept.version,
                     digest=kept.digest,
                     backbone=backbone,
+                    trust=trust,
                 )
                 for language, kept in last_good.calibrations.items()
             },

@@ -10,6 +10,7 @@ from services.errors import RegistryUnreachable
 from services.readout.artefact import load_calibration, load_readout
 from services.readout.assembly import assemble
 from services.readout.bundle import BackboneIdentity, Bundle
+from services.readout.signature import ANYBODY, Trust
 
 READOUT = "readout"
 CALIBRATIONS = "calibrations"
@@ -21,10 +22,23 @@ class DirectorySource:
     The directory itself may be a link, so that a whole set can be replaced in one step.
     """
 
-    def __init__(self, directory: Path, *, backbone: BackboneIdentity | None = None) -> None:
-        """Read from `directory`; refuse artefacts that are not of `backbone`, when given."""
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        backbone: BackboneIdentity | None = None,
+        trust: Trust = ANYBODY,
+    ) -> None:
+        """Read from `directory`; refuse artefacts that are not of `backbone`, when given.
+
+        Args:
+            directory: holds `readout/` and `calibrations/<language>/`.
+            backbone: the running one.
+            trust: whose signatures artefacts must carry.
+        """
         self._directory = directory
         self._backbone = backbone
+        self._trust = trust
 
     def fingerprint(self) -> str:
         """Names, sizes and times of all files.
@@ -59,9 +73,11 @@ class DirectorySource:
         """
         root = self._root()
         return assemble(
-            load_readout(root / READOUT, backbone=self._backbone),
+            load_readout(root / READOUT, backbone=self._backbone, trust=self._trust),
             {
-                language: partial(load_calibration, directory, backbone=self._backbone)
+                language: partial(
+                    load_calibration, directory, backbone=self._backbone, trust=self._trust
+                )
                 for language, directory in self._languages(root).items()
             },
         )

@@ -19,6 +19,8 @@ from services.errors import ArtefactRefused
 from services.readout.schema import OWN_READOUT_VERSION, PLAIN_VERSION, Manifest, Record
 
 MANIFEST = "manifest.json"
+SIGNATURE = "signature.json"
+"""The one file that may lie beside what a manifest names: `services.readout.signature`."""
 _MAX_BYTES = 64 * 2**20
 _MAX_JSON_BYTES = 4 * 2**20
 """Parsed, JSON takes a multiple of what it takes on disk; ours has a few kilobytes."""
@@ -80,13 +82,24 @@ def seal(directory: Path, kind: str, files: Mapping[str, bytes], schema_version:
 
 
 def members(directory: Path, label: str) -> list[Path]:
-    """The files that a manifest names, and the manifest itself; nothing else is an artefact's.
+    """The manifest, the files that it names, and the signature where there is one.
 
     Raises:
         ArtefactRefused: there is no manifest, or it is not one.
     """
-    manifest = parse(Manifest, read_file(directory / MANIFEST, label), label, MANIFEST)
-    return [directory / name for name in (MANIFEST, *sorted(manifest.files))]
+    names = [MANIFEST, *sorted(manifest_of(directory, label).files)]
+    if os.path.lexists(directory / SIGNATURE):
+        names.append(SIGNATURE)
+    return [directory / name for name in names]
+
+
+def manifest_of(directory: Path, label: str) -> Manifest:
+    """What an artefact says that it is; its files are not looked at.
+
+    Raises:
+        ArtefactRefused: there is no manifest, or it is not one.
+    """
+    return parse(Manifest, read_file(directory / MANIFEST, label), label, MANIFEST)
 
 
 def swap_in(scratch: Path, directory: Path) -> None:
@@ -181,7 +194,7 @@ def _refuse_unnamed(directory: Path, manifest: Manifest, label: str) -> None:
     """Refuse a directory that holds anything but what its manifest names, read or not."""
     with os.scandir(directory) as entries:
         for entry in entries:
-            if entry.name != MANIFEST and entry.name not in manifest.files:
+            if entry.name not in (MANIFEST, SIGNATURE, *manifest.files):
                 raise ArtefactRefused(
                     f"{label} holds `{shown(entry.name)}`, which its manifest does not name; take "
                     "it away"

@@ -29,6 +29,7 @@ from services.readout.naming import (
     version_label,
 )
 from services.readout.schema import LANGUAGE
+from services.readout.signature import ANYBODY, Trust
 
 AnswerT = TypeVar("AnswerT")
 
@@ -50,6 +51,7 @@ class MlflowSource:
         cache_directory: Path,
         *,
         backbone: BackboneIdentity | None = None,
+        trust: Trust = ANYBODY,
     ) -> None:
         """Read the models of `backbone_name`; connect at the first look.
 
@@ -58,10 +60,12 @@ class MlflowSource:
             backbone_name: as the artefacts were registered, e.g. a hub id.
             cache_directory: local, kept across restarts; processes may share it.
             backbone: the running backbone; artefacts of another one are refused.
+            trust: whose signatures artefacts must carry, those kept on disk too.
         """
         self._uri = tracking_uri
         self._backbone_name = backbone_name
         self._backbone = backbone
+        self._trust = trust
         self._cache = ArtefactCache(cache_directory, backbone_slug(backbone_name))
 
     def fingerprint(self) -> str:
@@ -105,7 +109,7 @@ class MlflowSource:
             RegistryUnreachable: none is remembered.
             ArtefactRefused: it does not load any more, or is of another backbone.
         """
-        return self._cache.last_good(self._backbone)
+        return self._cache.last_good(self._backbone, self._trust)
 
     def _champions(self) -> dict[str, int]:
         """Version by name of each registered model of the backbone that has a champion."""
@@ -141,7 +145,7 @@ class MlflowSource:
             )
         return self._cache.load(
             digest,
-            partial(load, version=label, digest=digest, backbone=self._backbone),
+            partial(load, version=label, digest=digest, backbone=self._backbone, trust=self._trust),
             partial(self._ask, label, _download, self._uri, name, version),
         )
 

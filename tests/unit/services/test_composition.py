@@ -8,6 +8,7 @@ import pytest
 
 from services.backbone.load import Backbone, load_backbone
 from services.composition import (
+    bundle_source,
     engine_limits,
     front_door_language_id,
     load_gate,
@@ -22,6 +23,7 @@ from services.gate.policy import Outcome
 from services.generation.engine import EngineLimits
 from services.readout.artefact import save_calibration, save_readout
 from services.readout.bundle import Readout
+from services.readout.signature import PUBLIC_KEY, new_keys
 from services.settings import (
     BackboneSettings,
     EdgeSettings,
@@ -35,6 +37,7 @@ from services.settings import (
 )
 from services.telemetry import PrometheusMeter
 from tests.behind import FakeLanguageId
+from tests.unit.services.readout.factories import saved_readout
 from tests.unit.services.tiny import tiny_bundle, tiny_calibration, tiny_readout
 
 
@@ -75,6 +78,29 @@ def test_a_readout_is_refused_for_its_deepest_block_wherever_that_stands(
     with pytest.raises(ArtefactRefused, match="reads block 3"):
         refuse_unread_block(bundle, n_blocks=3)
     refuse_unread_block(bundle, n_blocks=4)
+
+
+def directory_with(tmp_path: Path, **registry: object) -> Settings:
+    section = {"source": "directory", "directory": tmp_path / "artefacts", **registry}
+    return Settings(registry=RegistrySettings(**section))  # type: ignore[arg-type]
+
+
+def test_a_trusted_key_in_the_settings_demands_signatures_unless_they_say_otherwise(
+    tmp_path: Path,
+):
+    new_keys(tmp_path)
+    saved_readout(tmp_path / "artefacts" / "readout")
+    bundle_source(directory_with(tmp_path), None).fetch()
+    trusting = {"trusted_keys": [tmp_path / PUBLIC_KEY]}
+    with pytest.raises(ArtefactRefused, match="is not signed"):
+        bundle_source(directory_with(tmp_path, **trusting), None).fetch()
+    bundle_source(directory_with(tmp_path, **trusting, require_signature=False), None).fetch()
+
+
+def test_a_trusted_key_that_cannot_be_read_stops_the_start(tmp_path: Path):
+    settings = directory_with(tmp_path, trusted_keys=[tmp_path / PUBLIC_KEY])
+    with pytest.raises(SettingsError, match="`registry.trusted_keys`: the key .* cannot be read"):
+        bundle_source(settings, None)
 
 
 def with_rows(*rows: OverrideSettings) -> Settings:
