@@ -14,20 +14,15 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import os
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
 import psutil
-import yaml
 
 from benchmarks.capacity_model import (
     H200,
@@ -41,6 +36,7 @@ from benchmarks.capacity_model import (
     generation_seconds,
 )
 from benchmarks.report import Benchmark, Found
+from benchmarks.server_process import address_of, server
 from benchmarks.stages import artefacts, settings_for
 from recal.demo.results import Bar
 from recal.languages import HIGH
@@ -48,7 +44,6 @@ from recal.organism.corpus import corpus_prompts
 from recal.prompts import select, spread
 from services.client import RecalClient
 from services.domain import Action, Intervention, Sampling
-from services.errors import ServiceError
 from services.readout.artefact import load_calibration, save_calibration
 from services.rpc.stubs import GateStub, GenerationStub, LanguageIdStub, open_channel
 from services.settings import Settings
@@ -96,39 +91,6 @@ class Measured:
     def costs(self) -> Costs:
         """Of what runs on CPUs in production, too."""
         return Costs(rpc=self.rpc, language_id=self.identify - self.rpc)
-
-
-@asynccontextmanager
-async def server(settings: Settings, folder: Path) -> AsyncIterator[psutil.Process]:
-    """`recal serve --embedded` as a process of its own, once it answers."""
-    config = folder / "settings.yaml"
-    config.write_text(yaml.safe_dump(settings.model_dump(mode="json")), encoding="utf-8")
-    command = [sys.executable, "-m", "recal", "serve", "--embedded", "--config", str(config)]
-    with (folder / "log").open("w") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ})
-    try:
-        await _until_it_answers(settings, process)
-        yield psutil.Process(process.pid)
-    finally:
-        process.terminate()
-        process.wait(60)
-
-
-async def _until_it_answers(settings: Settings, process: subprocess.Popen[bytes]) -> None:
-    async with RecalClient(_address(settings)) as client:
-        while True:
-            if process.poll() is not None:
-                raise RuntimeError(f"the server ended with code {process.returncode}")
-            try:
-                await client.get_info(timeout_s=2.0)
-            except ServiceError:
-                await asyncio.sleep(0.5)
-            else:
-                return
-
-
-def _address(settings: Settings) -> str:
-    return f"{settings.edge.host}:{settings.edge.port}"
 
 
 async def cost(process: psutil.Process, call: Call, texts: Sequence[str]) -> float:
@@ -184,7 +146,7 @@ async def measure(settings: Settings, folder: Path, *, n_calls: int) -> Measured
     """Serve, and ask each service by itself and the front door."""
     prompts = spread(select(corpus_prompts(HIGH), split="test"), 4)
     texts = list(islice(cycle(prompt.text for prompt in prompts), n_calls))
-    address = _address(settings)
+    address = address_of(settings)
     async with (
         server(settings, folder) as process,
         RecalClient(address) as client,

@@ -8,7 +8,15 @@ failure: exit status 1 where a part fails.
 
 from __future__ import annotations
 
-from benchmarks.serving import checking, generation, growth, languages, preparing, transport
+from benchmarks.serving import (
+    checking,
+    generation,
+    growth,
+    languages,
+    overload,
+    preparing,
+    transport,
+)
 from benchmarks.serving.options import add_options
 from benchmarks.together import Together
 
@@ -18,6 +26,7 @@ ALL = (
     languages.BENCHMARK,
     preparing.BENCHMARK,
     growth.BENCHMARK,
+    overload.BENCHMARK,
     transport.BENCHMARK,
 )
 TOGETHER = Together(__package__, __doc__, ALL, add_options, sharing=ALL)

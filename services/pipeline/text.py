@@ -55,14 +55,15 @@ def _count_answer(text: str, reading: GateReading, behind: Behind) -> None:
     verdict = reading.verdict
     # a language without a calibration may be any of thousands
     language = verdict.language if verdict.calibration_version else None
-    labels = {
-        "language": language or OTHER_LANGUAGE,
-        "action": verdict.action.value,
-        "calibration_version": (verdict.calibration_version if language else "") or NO_VERSION,
-    }
-    behind.meter.count(ANSWERS, **labels)
-    if behind.refusals.is_refusal(text):
-        behind.meter.count(REFUSALS_OBSERVED, **labels)
+    version = (verdict.calibration_version if language else "") or NO_VERSION
+    is_refusal = behind.refusals.is_refusal(text)
+    for metric in (ANSWERS, REFUSALS_OBSERVED) if is_refusal else (ANSWERS,):
+        behind.meter.count(
+            metric,
+            language=language or OTHER_LANGUAGE,
+            action=verdict.action.value,
+            calibration_version=version,
+        )
 
 
 async def timed(

@@ -28,6 +28,7 @@ def test_one_report_holds_every_part_with_what_it_was_made_of(report: dict[str, 
         "languages",
         "preparing",
         "growth",
+        "overload",
         "transport",
     }
     assert (report["failed"], report["quick"]) == ([], True)
