@@ -183,13 +183,25 @@ _VALUES: Mapping[str, int] = {
     "service": 1,
     "outcome": 4,
     "abstention": 4,
+    "role": 1,
+    "champion_action": 3,
+    "shadow_action": 3,
 }
 """Values of a label that a replica meets in ordinary traffic; `language` has one for each."""
 _FEW = 4
 """Of any other label: none of ours is open."""
+_OF_A_ROLLOUT = frozenset({"recal_canary_share", "recal_shadow_comparisons"})
+_ROLLED_OUT = 4
+"""Languages with a challenger or a shadow at one time; no others have these series."""
 _OF_THE_FRONT_DOOR = frozenset({"recal_refusals_observed", "recal_requests", "recal_stage_seconds"})
 _OF_A_STORE = frozenset(
-    {"recal_threshold", "recal_calibration_info", "recal_reloads", "recal_registry_age_seconds"}
+    {
+        "recal_threshold",
+        "recal_calibration_info",
+        "recal_canary_share",
+        "recal_reloads",
+        "recal_registry_age_seconds",
+    }
 )
 _SHOWN: Mapping[str, Callable[[str], bool]] = {
     "front door": lambda name: name in _OF_THE_FRONT_DOOR,
@@ -205,7 +217,8 @@ def series_of(replica: str, languages: int) -> int:
 
 
 def _series(metric: Metric, languages: int) -> int:
-    named = languages + len([OTHER_LANGUAGE])
+    rolled_out = metric.name in _OF_A_ROLLOUT
+    named = min(languages, _ROLLED_OUT) if rolled_out else languages + len([OTHER_LANGUAGE])
     combinations = math.prod(
         named if label == LANGUAGES_OF_A_METRIC else _VALUES.get(label, _FEW)
         for label in metric.labels

@@ -66,6 +66,7 @@ def _quantile(q: float, name: str, matchers: str = "", by: str = "le") -> str:
 
 _EDGE = 'job="edge"'
 _LANGUAGE = 'language="$language"'
+_ACTIONS = "champion_action, shadow_action"
 _STEERED = f'{_LANGUAGE},action="steer"'
 
 FLEET = (
@@ -79,7 +80,12 @@ FLEET = (
     Panel(
         "How many languages are calibrated?",
         "It must not fall.",
-        (Query("count(count by (language) (recal_calibration_info == 1))", "languages"),),
+        (
+            Query(
+                'count(count by (language) (recal_calibration_info{role="champion"} == 1))',
+                "languages",
+            ),
+        ),
         kind="number",
         width=6,
     ),
@@ -187,7 +193,7 @@ FLEET = (
 LANGUAGE = (
     Panel(
         "Which calibration serves?",
-        "One version, on every replica.",
+        "One champion, on every replica; in a rollout its challenger or shadow beside it.",
         (Query(f"recal_calibration_info{{{_LANGUAGE}}} == 1", ""),),
         kind="table",
     ),
@@ -269,11 +275,12 @@ LANGUAGE = (
 ROLLOUT = (
     Panel(
         "Which versions serve, and on how many replicas?",
-        "After a promotion: one line, within seconds.",
+        "After a promotion: one champion, within seconds.",
         (
             Query(
-                f"count by (calibration_version) (recal_calibration_info{{{_LANGUAGE}}} == 1)",
-                "{{calibration_version}}",
+                "count by (calibration_version, role) "
+                f"(recal_calibration_info{{{_LANGUAGE}}} == 1)",
+                "{{calibration_version}} {{role}}",
             ),
         ),
     ),
@@ -306,6 +313,29 @@ ROLLOUT = (
             ),
         ),
         "reqps",
+    ),
+    Panel(
+        "Does the challenger get its share?",
+        "Its share of the verdicts beside the share that was set.",
+        (
+            Query(
+                _share("recal_verdicts_total", "", _LANGUAGE, "calibration_version"),
+                "{{calibration_version}}",
+            ),
+            Query(f"max(recal_canary_share{{{_LANGUAGE}}})", "share"),
+        ),
+        "percentunit",
+    ),
+    Panel(
+        "Where would the shadow decide otherwise?",
+        "Share of its language's prompts, by what the champion does and what it would do.",
+        (
+            Query(
+                _share("recal_shadow_comparisons_total", "", _LANGUAGE, _ACTIONS),
+                "{{champion_action}}, shadow {{shadow_action}}",
+            ),
+        ),
+        "percentunit",
     ),
     Panel(
         "Which replica has not heard of the registry?",

@@ -158,6 +158,7 @@ class RecalClient:
         language_hint: str | None = None,
         sampling: Sampling | None = None,
         model: str | None = None,
+        routing_key: str | None = None,
         debug: bool = False,
         timeout_s: float | None = None,
     ) -> AsyncGenerator[Frame, None]:
@@ -170,6 +171,8 @@ class RecalClient:
             language_hint: BCP 47 tag that the prompt is believed to be in; stricter only.
             sampling: how tokens are chosen; None takes the server's defaults.
             model: backbone that is expected; None for whichever is served.
+            routing_key: whose request it is, e.g. a hash of the user's id: what is tried on a share
+                of the traffic decides for one key always or never. Not for users to choose.
             debug: ask for score and threshold; takes effect only with the debug right.
             timeout_s: deadline of this call, retries included.
 
@@ -182,6 +185,7 @@ class RecalClient:
                 language_hint=language_hint or "",
                 sampling=None if sampling is None else from_sampling(sampling),
                 model=model or "",
+                routing_key=routing_key or "",
             ),
             prompt,
         )
@@ -200,6 +204,7 @@ class RecalClient:
         *,
         language_hint: str | None = None,
         model: str | None = None,
+        routing_key: str | None = None,
         debug: bool = False,
         timeout_s: float | None = None,
     ) -> Verdict:
@@ -210,7 +215,10 @@ class RecalClient:
         """
         request = _encoded(
             lambda: RecalCheckRequest(
-                prompt=prompt, language_hint=language_hint or "", model=model or ""
+                prompt=prompt,
+                language_hint=language_hint or "",
+                model=model or "",
+                routing_key=routing_key or "",
             ),
             prompt,
         )

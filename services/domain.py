@@ -82,6 +82,8 @@ class GateRequest:
     hint: str | None = None
     """The caller's BCP 47 tag; stricter only."""
     tenant: str | None = None
+    routing_key: str | None = None
+    """By which a challenger's share of the traffic is drawn; None: champions decide."""
 
 
 @dataclass(frozen=True, slots=True)

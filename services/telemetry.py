@@ -123,8 +123,20 @@ THRESHOLD = Metric(
 CALIBRATION_INFO = Metric(
     "recal_calibration_info",
     Kind.GAUGE,
-    "1 for each loaded calibration; labels say which.",
-    ("language", "calibration_version", "estimator"),
+    "1 for each loaded calibration; role is champion, challenger or shadow.",
+    ("language", "calibration_version", "estimator", "role"),
+)
+CANARY_SHARE = Metric(
+    "recal_canary_share",
+    Kind.GAUGE,
+    "Share of a language's requests that its challenger decides.",
+    ("language",),
+)
+SHADOW_COMPARISONS = Metric(
+    "recal_shadow_comparisons",
+    Kind.COUNTER,
+    "Requests that a shadow scored too, by its version, the champion's action and its own.",
+    ("language", "calibration_version", "champion_action", "shadow_action"),
 )
 CALIBRATION_CREATED = Metric(
     "recal_calibration_created_timestamp_seconds",
@@ -177,6 +189,8 @@ CATALOGUE: tuple[Metric, ...] = (
     CALIBRATION_INFO,
     CALIBRATION_CREATED,
     SERVING_INFO,
+    CANARY_SHARE,
+    SHADOW_COMPARISONS,
     RELOADS,
     REGISTRY_AGE_SECONDS,
     THREADS,

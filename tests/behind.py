@@ -74,9 +74,10 @@ class FakeGate:
         *,
         hint: str | None = None,
         tenant: str | None = None,
+        routing_key: str | None = None,
         timeout_s: float | None = None,
     ) -> GateReading:
-        self.asked.append(GateRequest(prompt, guess, hint, tenant))
+        self.asked.append(GateRequest(prompt, guess, hint, tenant, routing_key))
         self.timeouts_s.append(timeout_s)
         await asyncio.sleep(self.delay_s)
         if self.failure is not None:
@@ -88,7 +89,12 @@ class FakeGate:
     ) -> list[GateReading]:
         return [
             await self.check(
-                each.prompt, each.guess, hint=each.hint, tenant=each.tenant, timeout_s=timeout_s
+                each.prompt,
+                each.guess,
+                hint=each.hint,
+                tenant=each.tenant,
+                routing_key=each.routing_key,
+                timeout_s=timeout_s,
             )
             for each in requests
         ]

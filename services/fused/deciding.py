@@ -16,7 +16,7 @@ from services.generation.intake import treatment_under
 from services.generation.undecided import NOTHING, ScoreLaw, Undecided, untouched_but
 from services.readout.bundle import Bundle
 from services.readout.place import Place
-from services.readout.scores import column_of, score_table, scores_of
+from services.readout.scores import Scores, column_of, score_table, scores_of
 
 
 class DecidingBundle:
@@ -63,7 +63,7 @@ class Deciding:
         """
         self._case = case
         self._laws = laws_of(case)
-        self._verdict: Verdict | None = None
+        self._found: tuple[Verdict, Scores] | None = None
         fixed = [_code(law, Action.NONE) for law in self._laws if law.is_fixed]
         self.undecided = Undecided(
             scorer=by,
@@ -86,14 +86,24 @@ class Deciding:
         Raises:
             RuntimeError: it has not run.
         """
-        if self._verdict is None:
+        return self._read[0]
+
+    @property
+    def scores(self) -> Scores:
+        """What the prefill read, of everything in the bundle; errors as `verdict`."""
+        return self._read[1]
+
+    @property
+    def _read(self) -> tuple[Verdict, Scores]:
+        if self._found is None:
             raise RuntimeError("the verdict is asked for before its prefill has run")
-        return self._verdict
+        return self._found
 
     def _settle(self, row: Sequence[float]) -> Action:
         scores = scores_of(self._case.bundle, row)
-        self._verdict = decide_by(self._laws, self._case, scores)
-        return self._verdict.action
+        verdict = decide_by(self._laws, self._case, scores)
+        self._found = (verdict, scores)
+        return verdict.action
 
 
 def _score_law(law: Law, column: int) -> ScoreLaw:

@@ -12,9 +12,9 @@ from typing import NamedTuple
 from services.backbone.load import Backbone
 from services.domain import Action, GateReading, GateRequest, Sampling, TextChunk, Verdict
 from services.fused.deciding import Deciding, DecidingBundle
-from services.gate.counted import count_verdict
+from services.gate.counted import count_shadow, count_verdict
 from services.gate.decide import decide_without_time
-from services.gate.law import Case
+from services.gate.law import Case, case_of
 from services.gate.policy import Policy
 from services.gate.service import CurrentBundle
 from services.generation.engine import EngineLimits, Settled
@@ -109,14 +109,7 @@ class FusedService:
         await self._writer.close()
 
     def _case(self, request: GateRequest) -> Case:
-        return Case(
-            guess=request.guess,
-            bundle=self._store.current,
-            policy=self._policy,
-            now=self._clock(),
-            hint=request.hint,
-            tenant=request.tenant,
-        )
+        return case_of(request, self._store.current, self._policy, self._clock())
 
     async def _undecided(self, asked: _Request) -> AsyncGenerator[GateReading | TextChunk, None]:
         """Let the prefill decide."""
@@ -124,6 +117,7 @@ class FusedService:
         async with aclosing(self._writer.write(asked.writing, deciding.undecided)) as answers:
             async for answer in answers:
                 if isinstance(answer, Settled):
+                    count_shadow(self._meter, asked.case, deciding.scores)
                     yield self._reading(deciding.verdict, asked)
                 else:
                     yield answer

@@ -12,7 +12,7 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import NamedTuple
 
-from services.domain import Action, LanguageGuess, Reason, Verdict
+from services.domain import Action, GateRequest, LanguageGuess, Reason, Verdict
 from services.errors import DeadlinePassed, NoCalibration, ServiceError, ServiceUnavailable
 from services.gate.policy import REASON_OF_ABSTENTION, Outcome, Policy, action_of_score
 from services.readout.bundle import Bundle, Calibration
@@ -38,6 +38,31 @@ class Case:
     """Normalised BCP 47 tag that the caller believes in; it may tighten the verdict, never loosen
     it. A region or script that has no calibration of its own counts as its language."""
     tenant: str | None = None
+    routing_key: str | None = None
+    """By which the challenger's share is drawn; None: champions decide."""
+    instead: Calibration | None = None
+    """Decides its language in place of what serves it: how a shadow's verdict is found."""
+
+    def deciding(self, language: str | None) -> Calibration | None:
+        """The calibration that decides a language in this case; None where there is none."""
+        if language is None:
+            return None
+        if self.instead is not None and self.instead.language == language:
+            return self.instead
+        return self.bundle.deciding(language, self.routing_key)
+
+
+def case_of(request: GateRequest, bundle: Bundle, policy: Policy, now: datetime) -> Case:
+    """The case of a request that is decided under a bundle."""
+    return Case(
+        guess=request.guess,
+        bundle=bundle,
+        policy=policy,
+        now=now,
+        hint=request.hint,
+        tenant=request.tenant,
+        routing_key=request.routing_key,
+    )
 
 
 class Ruling(NamedTuple):
@@ -95,7 +120,7 @@ class Law(NamedTuple):
             ruling: as `ruling` gives it.
             score: that is reported.
         """
-        calibration = case.bundle.calibrations.get(self.language or "")
+        calibration = case.deciding(self.language)
         return Verdict(
             action=ruling.action,
             reason=self.reason,
@@ -129,20 +154,21 @@ def law_of_row(case: Case, reason: Reason) -> Law:
 
 
 def _laws(case: Case) -> Iterator[Law]:
-    guess, calibrations = case.guess, case.bundle.calibrations
+    guess = case.guess
     if guess.abstention is not None:
         yield from _abstained(case, REASON_OF_ABSTENTION[guess.abstention])
     for language in dict.fromkeys((guess.language, _hinted(case))):
         if language is None:
             continue
-        if language not in calibrations:
+        calibration = case.deciding(language)
+        if calibration is None:
             yield _row(case, Reason.NO_CALIBRATION, language)
         else:
-            yield _under(case, calibrations[language])
+            yield _under(case, calibration)
 
 
 def _abstained(case: Case, reason: Reason) -> Iterator[Law]:
-    """The laws of a text whose language is not known."""
+    """The laws of a text whose language is not known; the champions' alone."""
     if case.policy.outcome(reason, tenant=case.tenant) is not Outcome.STRICTEST:
         yield _row(case, reason, None)
         return
@@ -155,10 +181,10 @@ def _abstained(case: Case, reason: Reason) -> Iterator[Law]:
 
 def _hinted(case: Case) -> str | None:
     """The hint, or its language alone where only that is calibrated: `en` for `en-GB`."""
-    if case.hint is None or case.hint in case.bundle.calibrations:
+    if case.hint is None or case.deciding(case.hint) is not None:
         return case.hint
     language = case.hint.partition("-")[0]
-    return language if language in case.bundle.calibrations else case.hint
+    return language if case.deciding(language) is not None else case.hint
 
 
 def _under(case: Case, calibration: Calibration) -> Law:

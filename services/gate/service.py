@@ -22,10 +22,10 @@ from services.crash import whereabouts
 from services.domain import GateDescription, GateReading, GateRequest, LanguageGuess
 from services.errors import NotReady, PromptTooLong, ServiceError, VersionMismatch
 from services.gate.batcher import Batcher, BatchLimits, Timed
-from services.gate.counted import count_verdict
+from services.gate.counted import count_shadow, count_verdict
 from services.gate.decide import decide, decide_without_time
 from services.gate.extract import residuals
-from services.gate.law import Case
+from services.gate.law import Case, case_of
 from services.gate.policy import Policy
 from services.readout.bundle import Bundle
 from services.readout.scores import Scores, score_all
@@ -125,6 +125,7 @@ class GateService:
         *,
         hint: str | None = None,
         tenant: str | None = None,
+        routing_key: str | None = None,
         timeout_s: float | None = None,
     ) -> GateReading:
         """Decide on one prompt.
@@ -134,6 +135,7 @@ class GateService:
             guess: what language identification said.
             hint: the caller's BCP 47 tag; stricter only.
             tenant: whose policy rows count.
+            routing_key: draws a challenger's share of the traffic; None: champions decide.
             timeout_s: time that is left of the caller's deadline.
 
         Raises:
@@ -143,7 +145,7 @@ class GateService:
             DeadlinePassed: there was no time left.
             ServiceError: a row of the policy table says that the call fails, or the model failed.
         """
-        request = GateRequest(prompt, guess, hint, tenant)
+        request = GateRequest(prompt, guess, hint, tenant, routing_key)
         return await self._decide(
             await self._ask(request, self._store.current, _deadline(timeout_s))
         )
@@ -228,14 +230,7 @@ class GateService:
     async def _ask(self, request: GateRequest, bundle: Bundle, deadline: float) -> _Asked:
         """A request with its prompt encoded; without, where no time is left for that."""
         started = asyncio.get_running_loop().time()
-        case = Case(
-            guess=request.guess,
-            bundle=bundle,
-            policy=self._policy,
-            now=self._clock(),
-            hint=request.hint,
-            tenant=request.tenant,
-        )
+        case = case_of(request, bundle, self._policy, self._clock())
         prompt = None
         if deadline > started:
             prompt = await self._encode(request.prompt, _left_s(deadline))
@@ -254,6 +249,8 @@ class GateService:
             verdict = decide(asked.case, scores.result)
         decided = loop.time()
         count_verdict(self._meter, verdict, bundle)
+        if scores is not None:
+            count_shadow(self._meter, asked.case, scores.result)
         run_s = 0.0 if scores is None else scores.run_s
         timings_s = {"gate_queue": max(0.0, scored - asked.started - run_s)}
         timings_s |= {} if scores is None else {"gate_pass": run_s}

@@ -107,11 +107,19 @@ class GateHandle:
         *,
         hint: str | None = None,
         tenant: str | None = None,
+        routing_key: str | None = None,
         timeout_s: float | None = None,
     ) -> GateReading:
         """Decide on one prompt."""
         reading: GateReading = await self._answered(
-            self._handle.check.remote(prompt, guess, hint=hint, tenant=tenant, timeout_s=timeout_s)
+            self._handle.check.remote(
+                prompt,
+                guess,
+                hint=hint,
+                tenant=tenant,
+                routing_key=routing_key,
+                timeout_s=timeout_s,
+            )
         )
         return reading
 

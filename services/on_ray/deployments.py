@@ -166,11 +166,19 @@ class GateDeployment:
         *,
         hint: str | None = None,
         tenant: str | None = None,
+        routing_key: str | None = None,
         timeout_s: float | None = None,
     ) -> GateReading:
         """Decide on one prompt."""
         return await guarded(
-            self._gate.check(prompt, guess, hint=hint, tenant=tenant, timeout_s=timeout_s)
+            self._gate.check(
+                prompt,
+                guess,
+                hint=hint,
+                tenant=tenant,
+                routing_key=routing_key,
+                timeout_s=timeout_s,
+            )
         )
 
     async def batch_check(

@@ -142,16 +142,18 @@ class Usage(_message.Message):
     def __init__(self, n_prompt_tokens: _Optional[int] = ..., n_generated_tokens: _Optional[int] = ..., finish_reason: _Optional[_Union[FinishReason, str]] = ..., timings_s: _Optional[_Mapping[str, float]] = ...) -> None: ...
 
 class RecalGenerateRequest(_message.Message):
-    __slots__ = ("prompt", "language_hint", "sampling", "model")
+    __slots__ = ("prompt", "language_hint", "sampling", "model", "routing_key")
     PROMPT_FIELD_NUMBER: _ClassVar[int]
     LANGUAGE_HINT_FIELD_NUMBER: _ClassVar[int]
     SAMPLING_FIELD_NUMBER: _ClassVar[int]
     MODEL_FIELD_NUMBER: _ClassVar[int]
+    ROUTING_KEY_FIELD_NUMBER: _ClassVar[int]
     prompt: str
     language_hint: str
     sampling: Sampling
     model: str
-    def __init__(self, prompt: _Optional[str] = ..., language_hint: _Optional[str] = ..., sampling: _Optional[_Union[Sampling, _Mapping]] = ..., model: _Optional[str] = ...) -> None: ...
+    routing_key: str
+    def __init__(self, prompt: _Optional[str] = ..., language_hint: _Optional[str] = ..., sampling: _Optional[_Union[Sampling, _Mapping]] = ..., model: _Optional[str] = ..., routing_key: _Optional[str] = ...) -> None: ...
 
 class RecalGenerateResponse(_message.Message):
     __slots__ = ("verdict", "text", "usage")
@@ -164,14 +166,16 @@ class RecalGenerateResponse(_message.Message):
     def __init__(self, verdict: _Optional[_Union[Verdict, _Mapping]] = ..., text: _Optional[str] = ..., usage: _Optional[_Union[Usage, _Mapping]] = ...) -> None: ...
 
 class RecalCheckRequest(_message.Message):
-    __slots__ = ("prompt", "language_hint", "model")
+    __slots__ = ("prompt", "language_hint", "model", "routing_key")
     PROMPT_FIELD_NUMBER: _ClassVar[int]
     LANGUAGE_HINT_FIELD_NUMBER: _ClassVar[int]
     MODEL_FIELD_NUMBER: _ClassVar[int]
+    ROUTING_KEY_FIELD_NUMBER: _ClassVar[int]
     prompt: str
     language_hint: str
     model: str
-    def __init__(self, prompt: _Optional[str] = ..., language_hint: _Optional[str] = ..., model: _Optional[str] = ...) -> None: ...
+    routing_key: str
+    def __init__(self, prompt: _Optional[str] = ..., language_hint: _Optional[str] = ..., model: _Optional[str] = ..., routing_key: _Optional[str] = ...) -> None: ...
 
 class RecalCheckResponse(_message.Message):
     __slots__ = ("verdict",)
@@ -244,14 +248,16 @@ class IdentifyResponse(_message.Message):
     def __init__(self, guess: _Optional[_Union[LanguageGuess, _Mapping]] = ...) -> None: ...
 
 class GateCheckRequest(_message.Message):
-    __slots__ = ("prompt", "guess", "language_hint")
+    __slots__ = ("prompt", "guess", "language_hint", "routing_key")
     PROMPT_FIELD_NUMBER: _ClassVar[int]
     GUESS_FIELD_NUMBER: _ClassVar[int]
     LANGUAGE_HINT_FIELD_NUMBER: _ClassVar[int]
+    ROUTING_KEY_FIELD_NUMBER: _ClassVar[int]
     prompt: str
     guess: LanguageGuess
     language_hint: str
-    def __init__(self, prompt: _Optional[str] = ..., guess: _Optional[_Union[LanguageGuess, _Mapping]] = ..., language_hint: _Optional[str] = ...) -> None: ...
+    routing_key: str
+    def __init__(self, prompt: _Optional[str] = ..., guess: _Optional[_Union[LanguageGuess, _Mapping]] = ..., language_hint: _Optional[str] = ..., routing_key: _Optional[str] = ...) -> None: ...
 
 class GateCheckResponse(_message.Message):
     __slots__ = ("verdict", "n_prompt_tokens", "timings_s")

@@ -26,6 +26,8 @@ class Ask:
     model: str = ""
     """Backbone that the caller expects; empty for whichever is served."""
     tenant: str | None = None
+    routing_key: str | None = None
+    """By which a challenger's share of the traffic is drawn; None: champions decide."""
 
 
 class Mode(Protocol):

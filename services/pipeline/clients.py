@@ -34,6 +34,7 @@ class GateClient(Protocol):
         *,
         hint: str | None = None,
         tenant: str | None = None,
+        routing_key: str | None = None,
         timeout_s: float | None = None,
     ) -> GateReading:
         """Decide on one prompt."""

@@ -60,6 +60,7 @@ async def check(ask: Ask, guess: LanguageGuess, behind: Behind, stages: Stages) 
                     guess,
                     hint=ask.hint,
                     tenant=ask.tenant,
+                    routing_key=ask.routing_key,
                     timeout_s=stages.time_left_s(),
                 )
             )

@@ -44,7 +44,7 @@ class Fused:
         guess = await identify(ask, behind, stages)
         start = time.perf_counter()
         frames = self.fused.generate(
-            GateRequest(ask.prompt, guess, ask.hint, ask.tenant),
+            GateRequest(ask.prompt, guess, ask.hint, ask.tenant, ask.routing_key),
             sampling,
             timeout_s=stages.time_left_s(),
         )

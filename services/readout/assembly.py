@@ -2,29 +2,96 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TypedDict, TypeVar
 
-from services.errors import ArtefactRefused
+from services.errors import ArtefactRefused, RegistryUnreachable
 from services.readout.bundle import Bundle, Calibration, Readout
+from services.readout.canary import Challenger
+from services.readout.naming import CHALLENGER, SHADOW
+
+LoadedT = TypeVar("LoadedT")
+Load = Callable[[], LoadedT]
 
 
-def assemble(readout: Readout, loaders: Mapping[str, Callable[[], Calibration]]) -> Bundle:
-    """Load each language's calibration; those that are refused are named in `Bundle.refused`.
+@dataclass(frozen=True)
+class Loaders:
+    """What loads each language's calibrations, by the alias that they carry."""
+
+    champions: Mapping[str, Load[Calibration]]
+    """By language; each raises ArtefactRefused for its own calibration only."""
+    challengers: Mapping[str, Load[Challenger]] = field(default_factory=dict)
+    shadows: Mapping[str, Load[Calibration]] = field(default_factory=dict)
+
+
+def assemble(readout: Readout, loaders: Loaders) -> Bundle:
+    """Load each language's calibrations; those that are refused are named in the bundle.
+
+    A challenger or shadow that is refused, or cannot be fetched, leaves its champion alone. One
+    that is its language's champion as well stands beside nobody, and is left out.
 
     Args:
         readout: what the calibrations must belong to.
-        loaders: by language; each raises ArtefactRefused for its own calibration only.
+        loaders: of the calibrations.
 
     Raises:
-        RegistryUnreachable: a loader could not reach the registry; nothing is put together.
+        RegistryUnreachable: a champion's loader could not reach the registry; nothing is put
+            together.
     """
     calibrations, refused = {}, {}
-    for language, load in loaders.items():
+    for language, load in loaders.champions.items():
         try:
             calibrations[language] = _fitting(load(), language, readout)
         except ArtefactRefused as error:
             refused[language] = str(error)
-    return Bundle(readout, calibrations, refused)
+    challengers: dict[str, Challenger] = {}
+    shadows: dict[str, Calibration] = {}
+    beside: dict[str, str] = {}
+    for language, load_challenger in loaders.challengers.items():
+        with _noting(beside, CHALLENGER, language):
+            challenger = load_challenger()
+            _fitting(challenger.calibration, language, readout)
+            challengers[language] = challenger
+    for language, load in loaders.shadows.items():
+        with _noting(beside, SHADOW, language):
+            shadows[language] = _fitting(load(), language, readout)
+    return Bundle(
+        readout,
+        calibrations,
+        refused,
+        **not_themselves(calibrations, challengers, shadows),
+        refused_beside=beside,
+    )
+
+
+class Beside(TypedDict):
+    """What stands beside the champions, as `Bundle` takes it."""
+
+    challengers: dict[str, Challenger]
+    shadows: dict[str, Calibration]
+
+
+def not_themselves(
+    champions: Mapping[str, Calibration],
+    challengers: Mapping[str, Challenger],
+    shadows: Mapping[str, Calibration],
+) -> Beside:
+    """Those that are not their language's champion as well: nothing is compared with itself."""
+    keys = {each.key for each in champions.values()}
+    return Beside(
+        challengers={la: c for la, c in challengers.items() if c.calibration.key not in keys},
+        shadows={la: each for la, each in shadows.items() if each.key not in keys},
+    )
+
+
+@contextmanager
+def _noting(refused: dict[str, str], alias: str, language: str) -> Iterator[None]:
+    try:
+        yield
+    except (ArtefactRefused, RegistryUnreachable) as error:
+        refused[f"{alias} of {language}"] = f"the {alias} of `{language}` stands aside: {error}"
 
 
 def _fitting(calibration: Calibration, language: str, readout: Readout) -> Calibration:

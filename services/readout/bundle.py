@@ -14,6 +14,7 @@ from torch import Tensor
 
 from services.domain import CalibrationSummary
 from services.errors import NoCalibration
+from services.readout.canary import CalibrationKey, Challenger
 from services.readout.linear import ReadoutPart, summed
 from services.readout.own import OwnReadout
 from services.readout.own_table import OwnTable
@@ -233,6 +234,11 @@ class Calibration:
         created = datetime.fromisoformat(self.created)
         return created if created.tzinfo is not None else created.replace(tzinfo=UTC)
 
+    @property
+    def key(self) -> CalibrationKey:
+        """What tells it from the others of one bundle."""
+        return CalibrationKey(self.language, self.version)
+
     def summary(self, readout_version: str) -> CalibrationSummary:
         """What a caller may know of it."""
         return CalibrationSummary(
@@ -318,27 +324,65 @@ class Bundle:
 
     readout: Readout
     calibrations: Mapping[str, Calibration]
-    """By language tag."""
+    """The champions, by language tag."""
     refused: Mapping[str, str] = field(default_factory=dict)
     """Why a language's newest calibration was refused; its last good one serves, or none."""
-    own_table: OwnTable = field(init=False, repr=False)
+    challengers: Mapping[str, Challenger] = field(default_factory=dict)
+    """By language; also of one that has no champion yet."""
+    shadows: Mapping[str, Calibration] = field(default_factory=dict)
+    """Scored and counted beside what decides, by language; they never act."""
+    refused_beside: Mapping[str, str] = field(default_factory=dict)
+    """Why a challenger or shadow was refused, by alias and language; champions go on without."""
+    own_table: OwnTable[CalibrationKey] = field(init=False, repr=False)
     """All own readouts folded into one; made here, so that no request waits for it."""
 
     def __post_init__(self) -> None:
-        for language, calibration in self.calibrations.items():
-            if calibration.language != language:
-                raise ValueError(
-                    f"calibration of `{calibration.language}` is filed under `{language}`"
-                )
-            if calibration.readout_digest != self.readout.digest:
-                raise ValueError(
-                    f"calibration `{calibration.version}` belongs to another readout than "
-                    f"`{self.readout.version}`"
-                )
-        own = {language: each.own for language, each in self.calibrations.items() if each.own}
+        beside = {language: each.calibration for language, each in self.challengers.items()}
+        for filed in (self.calibrations, beside, self.shadows):
+            for language, calibration in filed.items():
+                self._refuse_misfiled(language, calibration)
+        champions = {each.key for each in self.calibrations.values()}
+        for calibration in (*beside.values(), *self.shadows.values()):
+            if calibration.key in champions:
+                raise ValueError(f"`{calibration.version}` cannot stand beside itself")
+        own = {each.key: each.own for each in self.loaded if each.own}
         object.__setattr__(self, "own_table", OwnTable(own, self.readout.places))
-        object.__setattr__(self, "calibrations", MappingProxyType(dict(self.calibrations)))
-        object.__setattr__(self, "refused", MappingProxyType(dict(self.refused)))
+        for name in ("calibrations", "refused", "challengers", "shadows", "refused_beside"):
+            object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
+
+    def _refuse_misfiled(self, language: str, calibration: Calibration) -> None:
+        if calibration.language != language:
+            raise ValueError(f"calibration of `{calibration.language}` is filed under `{language}`")
+        if calibration.readout_digest != self.readout.digest:
+            raise ValueError(
+                f"calibration `{calibration.version}` belongs to another readout than "
+                f"`{self.readout.version}`"
+            )
+
+    @property
+    def loaded(self) -> tuple[Calibration, ...]:
+        """Every calibration: champions, then challengers, then shadows."""
+        challengers = (each.calibration for each in self.challengers.values())
+        return (*self.calibrations.values(), *challengers, *self.shadows.values())
+
+    def knows(self, language: str | None) -> bool:
+        """Whether any calibration of the language is loaded."""
+        return any(language in each for each in (self.calibrations, self.challengers, self.shadows))
+
+    def deciding(self, language: str, routing_key: str | None) -> Calibration | None:
+        """The calibration that decides a request: the challenger's share is drawn by its key.
+
+        Args:
+            language: of the request.
+            routing_key: None: the champion decides.
+
+        Returns:
+            None where the language has neither.
+        """
+        challenger = self.challengers.get(language)
+        if challenger and routing_key is not None and challenger.takes(routing_key):
+            return challenger.calibration
+        return self.calibrations.get(language)
 
     def calibration_of(self, language: str) -> Calibration:
         """The calibration of a language.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import tempfile
@@ -10,13 +9,18 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Annotated, TypeVar
+
+from pydantic import Field
 
 from services.errors import ArtefactRefused, RegistryUnreachable
 from services.readout.artefact import load_calibration, load_readout
-from services.readout.assembly import assemble
-from services.readout.bundle import BackboneIdentity, Bundle
+from services.readout.assembly import Load, Loaders, assemble
+from services.readout.bundle import BackboneIdentity, Bundle, Calibration, Readout
+from services.readout.canary import Challenger
+from services.readout.files import write_whole
 from services.readout.manifest import canonical_json, parse, read_file
+from services.readout.revocation import refuse_revoked
 from services.readout.schema import SHA256, Language, Name, Record, Sha256
 from services.readout.signature import ANYBODY, Trust
 
@@ -30,11 +34,23 @@ class Kept(Record):
     digest: Sha256
 
 
+class KeptChallenger(Kept):
+    """A challenger of the last good set."""
+
+    share: Annotated[float, Field(gt=0.0, le=1.0)]
+
+
 class LastGoodSet(Record):
-    """`last_good/<backbone>.json`: what served when the registry was last seen."""
+    """`last_good/<backbone>.json`: what served when the registry was last seen.
+
+    Challengers and shadows belong to it: a replica that restarts while the registry is away decides
+    every request as the others go on doing.
+    """
 
     readout: Kept
     calibrations: Mapping[Language, Kept]
+    challengers: Mapping[Language, KeptChallenger] = Field(default_factory=dict)
+    shadows: Mapping[Language, Kept] = Field(default_factory=dict)
 
 
 class ArtefactCache:
@@ -77,52 +93,66 @@ class ArtefactCache:
     def remember(self, bundle: Bundle) -> None:
         """Write down that `bundle` is the last good set."""
         last_good = LastGoodSet(
-            readout=Kept(version=bundle.readout.version, digest=bundle.readout.digest),
-            calibrations={
-                language: Kept(version=calibration.version, digest=calibration.digest)
-                for language, calibration in bundle.calibrations.items()
+            readout=_kept(bundle.readout),
+            calibrations={la: _kept(each) for la, each in bundle.calibrations.items()},
+            challengers={
+                la: KeptChallenger(**_kept(each.calibration).model_dump(), share=each.share)
+                for la, each in bundle.challengers.items()
             },
+            shadows={la: _kept(each) for la, each in bundle.shadows.items()},
         )
-        self._last_good.parent.mkdir(parents=True, exist_ok=True)
-        handle, path = tempfile.mkstemp(dir=self._last_good.parent, prefix=".")
-        with os.fdopen(handle, "wb") as file:
-            file.write(canonical_json(last_good.model_dump(mode="json")))
-        Path(path).rename(self._last_good)
+        # without challengers and shadows it is what older builds read
+        content = canonical_json(last_good.model_dump(mode="json", exclude_defaults=True))
+        write_whole(self._last_good, content)
 
-    def last_good(self, backbone: BackboneIdentity | None, trust: Trust = ANYBODY) -> Bundle:
+    def last_good(
+        self,
+        backbone: BackboneIdentity | None,
+        revoked: Mapping[str, str],
+        trust: Trust = ANYBODY,
+    ) -> Bundle:
         """The set that was remembered last, loaded from here.
 
-        A calibration that no longer loads is left out and named in `Bundle.refused`.
+        A calibration that no longer loads, or is revoked, is left out and named in the bundle.
+
+        Args:
+            backbone: the running one; None: not compared.
+            revoked: why, by digest.
+            trust: whose signatures count.
 
         Raises:
             RegistryUnreachable: none is remembered.
-            ArtefactRefused: its readout does not load, is of another backbone, or not signed as
-                `trust` demands.
+            ArtefactRefused: its readout does not load, is revoked, of another backbone, or not
+                signed as `trust` demands.
         """
         if not self._last_good.exists():
             raise RegistryUnreachable("no last good set is kept on this machine")
         raw = read_file(self._last_good, "the last good set")
         last_good = parse(LastGoodSet, raw, "the last good set", self._last_good.name)
-        readout = load_readout(
-            self._artefacts / last_good.readout.digest,
-            version=last_good.readout.version,
-            digest=last_good.readout.digest,
-            backbone=backbone,
-            trust=trust,
-        )
+
+        def loaded(load: Callable[..., LoadedT], kept: Kept) -> LoadedT:
+            refuse_revoked(kept.version, kept.digest, revoked)
+            return load(
+                self._artefacts / kept.digest,
+                version=kept.version,
+                digest=kept.digest,
+                backbone=backbone,
+                trust=trust,
+            )
+
+        def challenger(kept: KeptChallenger) -> Challenger:
+            return Challenger(loaded(load_calibration, kept), kept.share)
+
+        def calibrations(kept: Mapping[str, Kept]) -> dict[str, Load[Calibration]]:
+            return {la: partial(loaded, load_calibration, each) for la, each in kept.items()}
+
         return assemble(
-            readout,
-            {
-                language: partial(
-                    load_calibration,
-                    self._artefacts / kept.digest,
-                    version=kept.version,
-                    digest=kept.digest,
-                    backbone=backbone,
-                    trust=trust,
-                )
-                for language, kept in last_good.calibrations.items()
-            },
+            loaded(load_readout, last_good.readout),
+            Loaders(
+                calibrations(last_good.calibrations),
+                {la: partial(challenger, each) for la, each in last_good.challengers.items()},
+                calibrations(last_good.shadows),
+            ),
         )
 
     @contextmanager
@@ -139,3 +169,7 @@ class ArtefactCache:
         # It fails when another process kept the same artefact meanwhile.
         with suppress(OSError):
             fetched.rename(kept)
+
+
+def _kept(artefact: Readout | Calibration) -> Kept:
+    return Kept(version=artefact.version, digest=artefact.digest)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from services.errors import RegistryUnreachable
 from services.readout.artefact import load_calibration, load_readout
-from services.readout.assembly import assemble
+from services.readout.assembly import Loaders, assemble
 from services.readout.bundle import BackboneIdentity, Bundle
 from services.readout.signature import ANYBODY, Trust
 
@@ -17,7 +17,10 @@ CALIBRATIONS = "calibrations"
 
 
 class DirectorySource:
-    """A directory that an operator fills; whatever lies there is promoted.
+    """A directory that an operator fills; whatever lies there is promoted, as champions.
+
+    It knows no challengers, shadows or revocations: whoever rolls out step by step keeps a
+    registry, and whoever revokes an artefact here takes it away.
 
     The directory itself may be a link, so that a whole set can be replaced in one step.
     """
@@ -72,15 +75,14 @@ class DirectorySource:
             RegistryUnreachable: the directory is not there.
         """
         root = self._root()
-        return assemble(
-            load_readout(root / READOUT, backbone=self._backbone, trust=self._trust),
-            {
-                language: partial(
-                    load_calibration, directory, backbone=self._backbone, trust=self._trust
-                )
-                for language, directory in self._languages(root).items()
-            },
-        )
+        champions = {
+            language: partial(
+                load_calibration, directory, backbone=self._backbone, trust=self._trust
+            )
+            for language, directory in self._languages(root).items()
+        }
+        readout = load_readout(root / READOUT, backbone=self._backbone, trust=self._trust)
+        return assemble(readout, Loaders(champions))
 
     def _root(self) -> Path:
         if not self._directory.is_dir():

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
@@ -14,6 +14,8 @@ from torch import Tensor
 from services.readout.linear import LinearReadout
 from services.readout.own import OwnReadout
 from services.readout.place import Place
+
+KeyT = TypeVar("KeyT")
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,23 +44,23 @@ class _Reader(NamedTuple):
     linear: LinearReadout
 
 
-class OwnTable:
-    """Scores of every language with an own readout; made once for a bundle."""
+class OwnTable(Generic[KeyT]):
+    """Scores of every calibration with an own readout; made once for a bundle."""
 
-    def __init__(self, own: Mapping[str, OwnReadout], places: Sequence[Place]) -> None:
+    def __init__(self, own: Mapping[KeyT, OwnReadout], places: Sequence[Place]) -> None:
         """Fold own readouts.
 
         Args:
-            own: by language; may be empty.
+            own: by what is to name their columns; may be empty.
             places: what is read of a prompt, in order.
 
         Raises:
             ValueError: one reads what is not read or in another order, or their widths differ.
         """
-        self.columns: Mapping[str, int] = MappingProxyType(
-            {language: column for column, language in enumerate(own)}
+        self.columns: Mapping[KeyT, int] = MappingProxyType(
+            {key: column for column, key in enumerate(own)}
         )
-        """Of each language, in the table that `score` gives."""
+        """Of each own readout, in the table that `score` gives."""
         readers: dict[int, list[_Reader]] = defaultdict(list)
         for column, readout in enumerate(own.values()):
             for place, part in zip(readout.rows_among(places), readout.parts, strict=True):

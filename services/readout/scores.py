@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from services.readout.bundle import Bundle, Calibration
+from services.readout.canary import CalibrationKey
 
 
 @dataclass(frozen=True)
@@ -17,8 +18,8 @@ class Scores:
 
     frozen: float
     """Of the readout that all languages share; what is reported where no language decides."""
-    own: Mapping[str, float] = field(default_factory=dict)
-    """By language, of those with a readout of their own."""
+    own: Mapping[CalibrationKey, float] = field(default_factory=dict)
+    """By calibration, of those with a readout of their own."""
 
     def under(self, calibration: Calibration) -> float:
         """The score that the calibration's thresholds are held against.
@@ -29,12 +30,12 @@ class Scores:
         """
         if calibration.own is None:
             return self.frozen
-        if calibration.language not in self.own:
+        if calibration.key not in self.own:
             raise ValueError(
                 f"the own readout of calibration `{calibration.version}` has not scored this "
                 "prompt; score it under the bundle that holds the calibration"
             )
-        return self.own[calibration.language]
+        return self.own[calibration.key]
 
 
 def score_all(bundle: Bundle, residuals: Tensor) -> list[Scores]:
@@ -77,21 +78,21 @@ def column_of(calibration: Calibration, bundle: Bundle) -> int:
     """The column of `score_table` that a calibration's thresholds are held against."""
     if calibration.own is None:
         return 0
-    return 1 + bundle.own_table.columns[calibration.language]
+    return 1 + bundle.own_table.columns[calibration.key]
 
 
-class _Row(Mapping[str, float]):
-    """One prompt's scores by language; of thousands hardly any is ever asked for."""
+class _Row(Mapping[CalibrationKey, float]):
+    """One prompt's scores by calibration; of thousands hardly any is ever asked for."""
 
-    def __init__(self, columns: Mapping[str, int], scores: Sequence[float]) -> None:
+    def __init__(self, columns: Mapping[CalibrationKey, int], scores: Sequence[float]) -> None:
         """Name the scores, without touching one."""
         self._columns = columns
         self._scores = scores
 
-    def __getitem__(self, language: str) -> float:
-        return float(self._scores[self._columns[language]])
+    def __getitem__(self, key: CalibrationKey) -> float:
+        return float(self._scores[self._columns[key]])
 
-    def __iter__(self) -> Iterator[str]:
+    def __iter__(self) -> Iterator[CalibrationKey]:
         return iter(self._columns)
 
     def __len__(self) -> int:

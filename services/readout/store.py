@@ -8,7 +8,6 @@ import random
 import time
 import traceback
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -20,15 +19,11 @@ from services.errors import (
     ServiceError,
     VersionMismatch,
 )
-from services.readout.bundle import Bundle, Calibration, Readout
-from services.telemetry import (
-    CALIBRATION_CREATED,
-    CALIBRATION_INFO,
-    REGISTRY_AGE_SECONDS,
-    RELOADS,
-    THRESHOLD,
-    Meter,
-)
+from services.readout.assembly import not_themselves
+from services.readout.bundle import Bundle, Readout
+from services.readout.reported import contents, report
+from services.readout.revocation import KnowsRevoked, spared
+from services.telemetry import REGISTRY_AGE_SECONDS, RELOADS, Meter
 
 logger = logging.getLogger(__name__)
 
@@ -47,7 +42,7 @@ class BundleSource(Protocol):
         """
 
     def fetch(self) -> Bundle:
-        """The promoted bundle, verified; languages that were refused are named in it.
+        """The promoted bundle, verified; what was refused is named in it.
 
         Raises:
             ArtefactRefused: there is no readout, or it was refused.
@@ -184,20 +179,21 @@ class BundleStore:
     async def _look_at_source(self) -> str:
         fingerprint = await asyncio.to_thread(self._source.fingerprint)
         self._answered = self._clock()
+        await self._drop_revoked()
         if fingerprint == self._fingerprint:
             self._note("")
             return "unchanged"
         fetched = await asyncio.to_thread(self._source.fetch)
         await asyncio.to_thread(self._verify, fetched)
         bundle = await self._with_last_good(fetched)
-        changed = self._held is None or _contents(bundle) != _contents(self._held.bundle)
+        changed = self._held is None or contents(bundle) != contents(self._held.bundle)
         self._swap(bundle)
         if changed:
             await self._remember(bundle)
-        if bundle.refused:
+        if bundle.refused or bundle.refused_beside:
             # The fingerprint is not kept: what was refused is looked at again.
             self._fingerprint = None
-            self._note("; ".join(bundle.refused.values()))
+            self._note("; ".join([*bundle.refused.values(), *bundle.refused_beside.values()]))
             return "refused"
         self._fingerprint = fingerprint
         self._note("")
@@ -213,7 +209,29 @@ class BundleStore:
                 continue
             for language in fetched.refused.keys() & donor.calibrations.keys():
                 calibrations.setdefault(language, donor.calibrations[language])
-        return replace(fetched, calibrations=calibrations)
+        beside = not_themselves(calibrations, fetched.challengers, fetched.shadows)
+        return replace(fetched, calibrations=calibrations, **beside)
+
+    async def _drop_revoked(self) -> None:
+        """Let go of what is revoked at once, whatever else the registry says.
+
+        A language without its champion is one without a calibration; without a readout nothing is
+        served. Requests that have begun keep what they took.
+        """
+        if self._held is None or not isinstance(self._source, KnowsRevoked):
+            return
+        revoked = await asyncio.to_thread(self._source.revoked)
+        held, previous = self._held.bundle, self._held.previous
+        bundle = spared(held, revoked)
+        self._held = (
+            None
+            if bundle is None
+            else _Held(bundle, None if previous is None else spared(previous, revoked))
+        )
+        if bundle is not held:
+            self._fingerprint = None
+            logger.warning("artefacts: what served of `%s` is revoked", held.readout.version)
+            report(self._meter, held, bundle)
 
     async def _donors(self) -> list[Bundle]:
         if self._held is not None:
@@ -255,24 +273,7 @@ class BundleStore:
             self._held = _Held(bundle, old.previous)
         else:
             self._held = _Held(bundle, previous=old.bundle)
-        self._report(old.bundle if old else None, bundle)
-
-    def _report(self, old: Bundle | None, new: Bundle) -> None:
-        for calibration in old.calibrations.values() if old else ():
-            if calibration.language not in new.calibrations:
-                self._meter.forget(THRESHOLD, language=calibration.language)
-            if _info(calibration) not in map(_info, new.calibrations.values()):
-                self._meter.forget(CALIBRATION_INFO, **_info(calibration))
-            if _version(calibration) not in map(_version, new.calibrations.values()):
-                self._meter.forget(CALIBRATION_CREATED, **_version(calibration))
-        for calibration in new.calibrations.values():
-            self._meter.gauge(
-                THRESHOLD, calibration.thresholds.steer, language=calibration.language
-            )
-            self._meter.gauge(CALIBRATION_INFO, 1.0, **_info(calibration))
-            with suppress(ValueError):  # one that is no time is stale; the policy says so
-                created = calibration.created_at.timestamp()
-                self._meter.gauge(CALIBRATION_CREATED, created, **_version(calibration))
+        report(self._meter, old.bundle if old else None, bundle)
 
     def _note(self, trouble: str) -> None:
         """Keep what is wrong for `current`, and log it when it is new."""
@@ -288,17 +289,3 @@ def _said(error: Exception) -> str:
     where = traceback.extract_tb(error.__traceback__)[-1]
     name = f"{Path(where.filename).name}:{where.lineno}"
     return f"unexpected {type(error).__name__} at {name} while loading artefacts"
-
-
-def _version(calibration: Calibration) -> dict[str, str]:
-    return {"language": calibration.language, "calibration_version": calibration.version}
-
-
-def _info(calibration: Calibration) -> dict[str, str]:
-    return {**_version(calibration), "estimator": calibration.estimator}
-
-
-def _contents(bundle: Bundle) -> tuple[object, ...]:
-    """What two bundles have in common when they decide alike under the same version names."""
-    calibrations = sorted((c.language, c.version, c.digest) for c in bundle.calibrations.values())
-    return (bundle.readout.version, bundle.readout.digest, calibrations)

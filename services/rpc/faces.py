@@ -21,7 +21,13 @@ from services.pipeline.service import PipelineService
 from services.rpc.call import Call
 from services.wire import answers, messages, verdicts
 from services.wire.methods import FUSED, GATE, GENERATION, LANGUAGE_ID, RECAL
-from services.wire.prompts import RequestLimits, hint_of, prompt_of, sampling_of
+from services.wire.prompts import (
+    RequestLimits,
+    hint_of,
+    prompt_of,
+    routing_key_of,
+    sampling_of,
+)
 
 Frame = TypeVar("Frame", bound=GateReading)
 """What may come beside text: a reading from the fused service, nothing from generation."""
@@ -84,6 +90,7 @@ class GateFace:
             asked.guess,
             hint=asked.hint,
             tenant=asked.tenant,
+            routing_key=asked.routing_key,
             timeout_s=call.time_left_s(),
         )
         return verdicts.from_reading(reading)
@@ -100,7 +107,7 @@ class GateFace:
         asked = []
         for index, each in enumerate(request.requests):
             try:
-                asked.append(request_of(each, call, self.limits))
+                asked.append(request_of(each, call, self.limits, index=index))
             except InvalidRequest as error:
                 raise type(error)(f"`requests[{index}]`: {error}") from None
         readings = await self.gate.batch_check(asked, timeout_s=call.time_left_s())
@@ -116,9 +123,15 @@ class GateFace:
 
 
 def request_of(
-    request: messages.GateCheckRequest, call: Call, limits: RequestLimits
+    request: messages.GateCheckRequest, call: Call, limits: RequestLimits, *, index: int = 0
 ) -> GateRequest:
     """What the gate is to decide on.
+
+    Args:
+        request: as it came.
+        call: that it came with; without a routing key, its id is one.
+        limits: what may be asked for.
+        index: of the request in its batch; so that each is drawn by itself.
 
     Raises:
         InvalidRequest: the prompt or the hint makes no sense, or no guess is set.
@@ -130,6 +143,7 @@ def request_of(
         guess=verdicts.guess_of(request.guess),
         hint=hint_of(request.language_hint),
         tenant=call.tenant,
+        routing_key=routing_key_of(request.routing_key) or f"{call.request_id}/{index}",
     )
 
 
@@ -262,6 +276,7 @@ class RecalFace:
             hint=hint_of(request.language_hint),
             model=request.model,
             tenant=None,
+            routing_key=routing_key_of(request.routing_key) or call.request_id,
         )
 
     def _with_score(self, call: Call) -> bool:

@@ -153,10 +153,11 @@ class GateStub:
         *,
         hint: str | None = None,
         tenant: str | None = None,
+        routing_key: str | None = None,
         timeout_s: float | None = None,
     ) -> GateReading:
         """Decide on one prompt."""
-        request = _gate_request(GateRequest(prompt, guess, hint))
+        request = _gate_request(GateRequest(prompt, guess, hint, tenant, routing_key))
         response = await self._connection.unary(
             "Check", request, timeout_s=timeout_s, tenant=tenant
         )
@@ -197,6 +198,7 @@ def _gate_request(asked: GateRequest) -> messages.GateCheckRequest:
         prompt=asked.prompt,
         guess=verdicts.from_guess(asked.guess),
         language_hint=asked.hint or "",
+        routing_key=asked.routing_key or "",
     )
 
 

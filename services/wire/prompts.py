@@ -12,6 +12,7 @@ from services.errors import InvalidRequest, PromptTooLong
 from services.pb import recal_pb2 as pb
 
 _MAX_TEMPERATURE = 2.0
+_MAX_ROUTING_KEY_BYTES = 256
 _SHOWN_HINT = 35  # RFC 5646's recommended buffer for a tag
 
 
@@ -66,6 +67,21 @@ def hint_of(hint: str) -> str | None:
     raise InvalidRequest(
         f"`language_hint` {shown} is no BCP 47 tag; give one such as `sw` or `zh-Hant`, or none"
     )
+
+
+def routing_key_of(key: str) -> str | None:
+    """What a challenger's share of the traffic is drawn by, unchanged; None when there is none.
+
+    Raises:
+        InvalidRequest: it is too long. It may name a person, so it is shown to nobody.
+    """
+    n_bytes = len(key.encode())
+    if n_bytes > _MAX_ROUTING_KEY_BYTES:
+        raise InvalidRequest(
+            f"`routing_key` has {n_bytes} bytes, at most {_MAX_ROUTING_KEY_BYTES} are taken; give "
+            "a hash of it"
+        )
+    return key or None
 
 
 def sampling_of(sampling: pb.Sampling, limits: RequestLimits) -> Sampling:

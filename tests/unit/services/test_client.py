@@ -56,9 +56,13 @@ async def test_every_argument_reaches_the_server() -> None:
     door = FakeFrontDoor()
     async with client_of(door) as client:
         sampling = Sampling(max_tokens=5, temperature=0.5, seed=3, stop=("x",))
-        await frames_of(client, language_hint="sw", sampling=sampling, model="organism")
-    (request,) = door.requests
+        await frames_of(
+            client, language_hint="sw", sampling=sampling, model="organism", routing_key="7"
+        )
+        await client.check("habari", routing_key="8")
+    (request, checked) = door.requests
     assert (request.prompt, request.language_hint, request.model) == ("habari", "sw", "organism")
+    assert (request.routing_key, checked.routing_key) == ("7", "8")
     assert (request.sampling.max_tokens, request.sampling.seed) == (5, 3)
     assert list(request.sampling.stop) == ["x"]
 

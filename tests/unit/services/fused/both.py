@@ -91,11 +91,17 @@ class Both:
     fused: FusedService
     store: Held
     meter: PrometheusMeter
+    """Of the fused service."""
+    gate_meter: PrometheusMeter
 
     async def split_answer(self, request: GateRequest, sampling: Sampling) -> Answer:
         """The gate decides, then generation does what it is told."""
         reading = await self.gate.check(
-            request.prompt, request.guess, hint=request.hint, tenant=request.tenant
+            request.prompt,
+            request.guess,
+            hint=request.hint,
+            tenant=request.tenant,
+            routing_key=request.routing_key,
         )
         verdict = reading.verdict
         if verdict.action is Action.REFUSE:
@@ -131,11 +137,12 @@ async def both(
 ):
     """All three, over one model, whose passes take turns."""
     store, meter, policy = Held(bundle), PrometheusMeter(), policy or Policy()
+    gate_meter = PrometheusMeter()
     with ThreadPoolExecutor(1) as thread:
-        gate = GateService(backbone, store, policy, PrometheusMeter(), thread=thread)
+        gate = GateService(backbone, store, policy, gate_meter, thread=thread)
         fused = FusedService(backbone, store, policy, meter, frame_s=frame_s, thread=thread)
         # never at the same time as the other two: it has a thread of its own
         generation = GenerationService(backbone, store, PrometheusMeter())
-        yield Both(gate, generation, fused, store, meter)
+        yield Both(gate, generation, fused, store, meter, gate_meter)
         for service in (gate, fused, generation):
             await service.close()

@@ -11,9 +11,19 @@ from services.backbone.load import Backbone
 from services.domain import Abstention, Action, GateRequest, LanguageGuess, Reason, Sampling
 from services.errors import ServiceError
 from services.gate.policy import Outcome, Override, Policy
-from services.readout.bundle import Bundle, Readout, Release, ReleaseForm, Scope
+from services.readout.bundle import (
+    Bundle,
+    Calibration,
+    Readout,
+    Release,
+    ReleaseForm,
+    Scope,
+    Thresholds,
+)
+from services.readout.canary import Challenger
 from services.readout.linear import ReadoutPart
 from services.readout.place import Place
+from services.telemetry import SHADOW_COMPARISONS, PrometheusMeter
 from tests.unit.services.fused.both import EN, SW, Answer, both
 from tests.unit.services.tiny import tiny_bundle, tiny_calibration, tiny_own, tiny_readout
 
@@ -176,3 +186,77 @@ async def test_where_the_policy_fails_a_broken_score_the_call_fails_in_both(qwen
         for answer in (services.fused_answer, services.split_answer):
             with pytest.raises(ServiceError, match="non_finite_activation"):
                 await answer(*asked)
+
+
+async def test_a_canary_is_drawn_alike_and_a_shadow_counted_alike_in_both(backbone, readout):
+    """Own readouts of all three stand in one table; both modes read each at its own column."""
+    scores = await scores_of(backbone, readout)
+    zone = Thresholds((scores[3] + scores[4]) / 2, (scores[1] + scores[2]) / 2)
+    bundle = rollout_of(readout, zone)
+    asked = [
+        (GateRequest(prompt, guess, routing_key=str(n)), Sampling(max_tokens=4))
+        for n, prompt in enumerate(PROMPTS * 2)
+        for guess in (SW, EN, UNKNOWN)
+    ]
+    async with both(backbone, bundle) as services:
+        split = [await services.split_answer(*each) for each in asked]
+        alone = [await services.fused_answer(*each) for each in asked]
+        together = await asyncio.gather(*(services.fused_answer(*each) for each in asked))
+        counted = [shadows_of(meter) for meter in (services.gate_meter, services.meter)]
+    largest = max(abs(each.reading.verdict.score or 0.0) for each in split)
+    for answers, room in ((alone, 0.0), (together, largest)):
+        for fused, other in zip(answers, split, strict=True):
+            assert_same(fused, other, largest=room)
+    versions = {each.reading.verdict.calibration_version for each in split}
+    assert versions == {"sw@1", "sw@2", "en@1", "en@2", None}
+    assert len({each.action for each in split}) >= 2
+    # alone and together: twice as many
+    assert counted[1] == {labels: 2 * n for labels, n in counted[0].items()}
+    assert sum(counted[0].values()) == len(PROMPTS) * 2 * 2
+
+
+def rollout_of(readout: Readout, zone: Thresholds) -> Bundle:
+    """Half of the traffic is the challenger's, whose weights are its own; so are the shadow's."""
+
+    def of(language: str, number: int, own: bool) -> Calibration:
+        made = tiny_calibration(readout, language, steer=zone.steer, release=zone.release)
+        mine = tiny_own(readout, seed=number) if own else None
+        return replace(made, version=f"{language}@{number}", own=mine)
+
+    return Bundle(
+        readout,
+        {"sw": of("sw", 1, own=False), "en": of("en", 1, own=True)},
+        challengers={
+            "sw": Challenger(of("sw", 2, own=True), 0.5),
+            "en": Challenger(of("en", 2, own=False), 0.5),
+        },
+        shadows={"sw": of("sw", 3, own=True), "en": of("en", 3, own=True)},
+    )
+
+
+def shadows_of(meter: PrometheusMeter) -> dict[tuple[str, ...], float]:
+    """How often each pair of actions met, by language."""
+    return {
+        tuple(sample.labels.values()): sample.value
+        for family in meter.registry.collect()
+        if family.name == SHADOW_COMPARISONS.name
+        for sample in family.samples
+        if sample.name.endswith("_total")
+    }
+
+
+async def test_a_shadow_that_is_not_finite_leaves_the_fused_answer_as_it_is(qwen2):
+    readout = tiny_readout(qwen2)
+    well = rollout_of(readout, Thresholds(0.0, -1.0))
+    own = tiny_own(readout)
+    linear = replace(own.parts[0].linear, weight=own.parts[0].linear.weight * 3e38)
+    sick = replace(own, parts=(replace(own.parts[0], linear=linear),))
+    shadow = replace(well.shadows["sw"], own=sick)
+    asked = (GateRequest(LONG, SW, routing_key="7"), Sampling(max_tokens=4))
+    found = []
+    for bundle in (well, replace(well, shadows={"sw": shadow}), replace(well, shadows={})):
+        async with both(qwen2, bundle) as services:
+            found.append(await services.fused_answer(*asked))
+    assert [(each.text, each.reading.verdict) for each in found[1:]] == [
+        (found[0].text, found[0].reading.verdict)
+    ] * 2

@@ -257,7 +257,7 @@ def test_the_strictest_looks_at_own_readouts_too(own: float):
         own=OwnReadout(parts, "translate_train", {"sd_within": 1.0}),
     )
     asked = replace(strictest(), bundle=tiny_bundle(READOUT, mine))
-    verdict = deciding.decide(asked, Scores(-9.0, {"sw": own}))
+    verdict = deciding.decide(asked, Scores(-9.0, {mine.key: own}))
     assert verdict.action is (Action.STEER if own == 9.0 else Action.REFUSE)
 
 

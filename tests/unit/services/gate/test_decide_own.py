@@ -20,6 +20,7 @@ BUNDLE = tiny_bundle(
     tiny_calibration(READOUT, "yo", steer=20.0, release=10.0, own=OWN),
     tiny_calibration(READOUT, "en", steer=1.0, release=-1.0),
 )
+OWNERS = [BUNDLE.calibrations[language] for language in ("sw", "yo")]
 
 
 def asked(language: str | None = "sw", **kwargs: object) -> Case:
@@ -27,7 +28,7 @@ def asked(language: str | None = "sw", **kwargs: object) -> Case:
 
 
 def scores(frozen: float, *, sw: float = 0.0, yo: float = 15.0) -> Scores:
-    return Scores(frozen, {"sw": sw, "yo": yo})
+    return Scores(frozen, {own.key: score for own, score in zip(OWNERS, (sw, yo), strict=True)})
 
 
 def test_a_language_with_its_own_readout_is_decided_by_that_and_reports_it():

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 
-from services.errors import RegistryUnreachable
+from services.errors import ArtefactRefused, RegistryUnreachable
 from services.readout.bundle import Bundle
+from services.readout.revocation import spared
 
 
 class ChangingSource:
@@ -74,3 +75,27 @@ class SlowSource(ChangingSource):
         time.sleep(0.02)
         self.present -= 1
         return super().fetch()
+
+
+class RevokingSource(RememberingSource):
+    """Refuses what a test revokes, also from its disk."""
+
+    def __init__(self, bundle: Bundle | Exception, kept: Bundle | None = None) -> None:
+        super().__init__(bundle, kept)
+        self.seen: dict[str, str] = {}
+        self.unreadable = False
+
+    def revoke(self, digest: str) -> None:
+        self.seen[digest] = "for a test"
+        self.promotions += 1
+
+    def revoked(self) -> dict[str, str]:
+        if self.unreadable:
+            raise ArtefactRefused("the list of revoked artefacts is not valid")
+        return self.seen
+
+    def last_good(self) -> Bundle:
+        left = spared(super().last_good(), self.seen)
+        if left is None:
+            raise ArtefactRefused("the readout is revoked")
+        return left

@@ -15,7 +15,7 @@ from safetensors.torch import save
 
 from services.errors import ArtefactRefused
 from services.readout.artefact import load_calibration, load_readout, save_calibration
-from services.readout.assembly import assemble
+from services.readout.assembly import Loaders, assemble
 from services.readout.bundle import Calibration
 from services.readout.directory_source import DirectorySource
 from services.readout.linear import LinearReadout
@@ -234,4 +234,4 @@ def test_one_that_reads_elsewhere_than_the_readout_takes_down_no_other_language(
 
 def test_a_calibration_without_own_weights_fits_any_places() -> None:
     readout = a_readout(digest="d" * 64)
-    assert assemble(readout, {"sw": a_calibration}).calibrations.keys() == {"sw"}
+    assert assemble(readout, Loaders({"sw": a_calibration})).calibrations.keys() == {"sw"}

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from services.readout.bundle import Bundle
+from services.readout.canary import CalibrationKey
 from services.readout.place import Place
 from services.readout.scores import Scores, score_all
 from tests.unit.services.readout.factories import (
@@ -20,6 +21,7 @@ from tests.unit.services.readout.factories import (
 
 LAST, MEAN = a_readout().places
 DIGEST = "d" * 64
+SW, YO = CalibrationKey("sw", ""), CalibrationKey("yo", "")
 
 
 def read(n: int = 3) -> torch.Tensor:
@@ -40,7 +42,7 @@ def test_an_own_score_is_that_of_its_own_weights_at_its_own_place():
     (part,) = own.parts
     wanted = rows[:, 1] @ part.linear.weight + part.linear.bias
     scored = score_all(bundle("sw"), rows)
-    assert [each.own["sw"] for each in scored] == pytest.approx(wanted.tolist())
+    assert [each.own[SW] for each in scored] == pytest.approx(wanted.tolist())
 
 
 def test_own_weights_at_two_places_add_up():
@@ -52,12 +54,12 @@ def test_own_weights_at_two_places_add_up():
 def test_every_language_has_its_own_score_and_all_share_the_frozen_one():
     held = bundle("sw", "yo", languages=("sw", "yo", "en"))
     first, second, _ = score_all(held, read())
-    assert first.own.keys() == {"sw", "yo"}
+    assert first.own.keys() == {SW, YO}
     assert first.frozen == pytest.approx(float(held.readout.score(read()[0])))
     under = [first.under(held.calibrations[language]) for language in ("sw", "yo", "en")]
-    assert under == [first.own["sw"], first.own["yo"], first.frozen]
+    assert under == [first.own[SW], first.own[YO], first.frozen]
     assert len(set(under)) == 3
-    assert first.own["sw"] != second.own["sw"]
+    assert first.own[SW] != second.own[SW]
 
 
 def test_own_readouts_leave_the_frozen_score_as_it_is_to_the_last_bit():
@@ -67,12 +69,12 @@ def test_own_readouts_leave_the_frozen_score_as_it_is_to_the_last_bit():
 
 def test_a_calibration_without_own_weights_is_never_given_an_own_score():
     plain = bundle().calibrations["sw"]
-    assert Scores(0.25, {"sw": 9.0}).under(plain) == 0.25
+    assert Scores(0.25, {SW: 9.0}).under(plain) == 0.25
 
 
 def test_a_calibration_with_own_weights_is_never_given_the_frozen_score():
     with pytest.raises(ValueError, match="has not scored this prompt"):
-        Scores(0.25, {"yo": 9.0}).under(bundle("sw").calibrations["sw"])
+        Scores(0.25, {YO: 9.0}).under(bundle("sw").calibrations["sw"])
 
 
 @pytest.mark.parametrize("bad", [inf, -inf, nan])
@@ -80,7 +82,7 @@ def test_a_residual_that_is_not_finite_never_looks_like_an_own_score(bad: float)
     rows = read()
     rows[1, 1, 3] = bad
     finite = [
-        torch.tensor(each.own["sw"]).isfinite().item() for each in score_all(bundle("sw"), rows)
+        torch.tensor(each.own[SW]).isfinite().item() for each in score_all(bundle("sw"), rows)
     ]
     assert finite == [True, False, True]
 

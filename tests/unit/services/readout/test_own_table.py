@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from services.readout.bundle import Bundle
+from services.readout.canary import CalibrationKey
 from services.readout.linear import LinearReadout
 from services.readout.own import OwnPart, OwnReadout
 from services.readout.own_table import OwnTable
@@ -75,7 +76,8 @@ def test_a_bundle_scores_by_the_table_of_its_own_readouts() -> None:
     }
     held = Bundle(a_readout(digest=digest), calibrations)
     (scored, *_) = score_all(held, read())
+    keys = [CalibrationKey(language, "") for language in OWN]
     assert dict(scored.own) == pytest.approx(
-        dict(zip(OWN, held.own_table.score(read())[0].tolist(), strict=True))
+        dict(zip(keys, held.own_table.score(read())[0].tolist(), strict=True))
     )
-    assert "xx" not in scored.own
+    assert CalibrationKey("xx", "") not in scored.own

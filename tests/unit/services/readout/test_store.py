@@ -259,6 +259,7 @@ async def test_thresholds_and_versions_are_gauges_and_old_series_go(
     await store.refresh()
     info = "recal_calibration_info"
     old = {"language": "sw", "calibration_version": "sw@1", "estimator": "midpoint"}
+    old["role"] = "champion"
     assert sample(meter, "recal_threshold", language="sw") == 2.0
     assert sample(meter, "recal_threshold", language="am") is None
     assert sample(meter, info, **old) is None

@@ -36,7 +36,7 @@ from tests.behind import (
 from tests.unit.services.edge.line import Fakes, connected, serving
 from tests.unit.services.rpc.mute import mute_gate
 
-ASKED = GateRequest("habari", SWAHILI, "sw", "acme")
+ASKED = GateRequest("habari", SWAHILI, "sw", "acme", "user 7")
 EDIT = Intervention(Action.STEER, "readout@3", "sw@7")
 
 
@@ -52,15 +52,28 @@ async def test_identify_gives_what_the_service_gives(guess):
         assert await LanguageIdStub(channel).identify("habari") == guess
 
 
-async def test_check_gives_what_the_service_gives_and_hands_on_hint_and_tenant():
+async def test_check_gives_what_the_service_gives_and_hands_on_what_it_is_told():
     fakes = Fakes()
     async with connected(fakes) as channel:
         reading = await GateStub(channel).check(
-            "habari", SWAHILI, hint="sw", tenant="acme", timeout_s=5
+            "habari", SWAHILI, hint="sw", tenant="acme", routing_key="user 7", timeout_s=5
         )
     assert reading == GateReading(STEER, 12)
-    assert fakes.gate.asked[-1] == GateRequest("habari", SWAHILI, "sw", "acme")
+    assert fakes.gate.asked[-1] == GateRequest("habari", SWAHILI, "sw", "acme", "user 7")
     assert 4 < fakes.gate.timeouts_s[-1] <= 5
+
+
+async def test_without_a_routing_key_every_prompt_of_a_batch_is_drawn_by_itself():
+    fakes = Fakes()
+    async with connected(fakes) as channel:
+        stub = GateStub(channel)
+        keyed = GateRequest("habari", SWAHILI, routing_key="user 7")
+        await stub.batch_check([GateRequest("habari", SWAHILI)] * 2 + [keyed], timeout_s=5)
+        await stub.check("habari", SWAHILI)
+    keys = [each.routing_key for each in fakes.gate.asked[-4:]]
+    assert keys[2] == "user 7"
+    assert len(set(keys)) == 4
+    assert all(keys)
 
 
 async def test_batch_check_keeps_order_and_refuses_to_mix_tenants():

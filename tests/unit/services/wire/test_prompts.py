@@ -5,7 +5,7 @@ import pytest
 from services.domain import Sampling
 from services.errors import InvalidRequest, PromptTooLong
 from services.pb import recal_pb2 as pb
-from services.wire.prompts import RequestLimits, hint_of, prompt_of, sampling_of
+from services.wire.prompts import RequestLimits, hint_of, prompt_of, routing_key_of, sampling_of
 
 LIMITS = RequestLimits(max_prompt_bytes=100, max_tokens=50, default_max_tokens=20)
 
@@ -77,3 +77,14 @@ def test_sampling_that_is_not_set_takes_defaults():
 def test_sampling_out_of_range_is_refused_by_name_and_value(sampling, words):
     with pytest.raises(InvalidRequest, match=words):
         sampling_of(sampling, LIMITS)
+
+
+@pytest.mark.parametrize(("given", "taken"), [("", None), ("7", "7"), ("é" * 128, "é" * 128)])
+def test_a_routing_key_is_taken_as_it_is(given, taken):
+    assert routing_key_of(given) == taken
+
+
+def test_a_routing_key_that_is_too_long_is_refused_and_not_shown():
+    with pytest.raises(InvalidRequest, match="`routing_key` has 257 bytes, at most 256") as raised:
+        routing_key_of("person" + "é" * 125 + "x")
+    assert "person" not in str(raised.value)
