@@ -134,8 +134,10 @@ def test_a_shadow_is_compared_with_the_champion_whoever_decided(key, score, cham
 
 
 def test_a_hint_does_not_blur_the_comparison():
-    hinted = asked(hint="yo")
-    assert compared(Scores(-30.0), hinted) == {("release", "release"): 1.0}
+    strict = {**BUNDLE.calibrations, "yo": version(1, -20.0, "yo")}
+    hinted = asked(hint="yo", bundle=replace(BUNDLE, calibrations=strict))
+    assert decide(hinted, Scores(-15.0)).action is Action.STEER
+    assert compared(Scores(-15.0), hinted) == {("none", "none"): 1.0}
 
 
 def test_where_there_is_no_champion_the_shadow_is_compared_with_the_policys_row():
