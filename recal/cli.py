@@ -26,6 +26,7 @@ from recal.commands import (
     evaluate,
     fit,
     judge,
+    migrate,
     organism,
     prompts,
     recalibrate,
@@ -61,6 +62,7 @@ app.command("show")(registry.show)
 app.command("diff")(registry.diff)
 app.command("promote")(rollout.promote)
 app.command("rollback")(rollout.rollback)
+app.command("migrate")(migrate.migrate)
 app.command("sign")(trust.sign)
 app.command("verify")(trust.verify)
 app.add_typer(trust.app, name="keys")

@@ -113,7 +113,7 @@ def save_calibration(calibration: Calibration, directory: Path) -> Calibration:
     Raises:
         ArtefactRefused: what would be written would be refused at load.
     """
-    files, version = _calibration_files(calibration), _version_of(calibration)
+    files, version = _calibration_files(calibration), schema_version_of(calibration)
     _calibration_of(Sealed(files, "", version), f"calibration for `{directory}`")
     return replace(calibration, digest=seal(directory, "calibration", files, version))
 
@@ -205,14 +205,15 @@ _CALIBRATION_FIELDS = tuple(
 )
 
 
-def _version_of(calibration: Calibration) -> int:
+def schema_version_of(artefact: Readout | Calibration) -> int:
     """The lowest version that carries it, so that older builds read all that they can use."""
-    return PLAIN_VERSION if calibration.own is None else OWN_READOUT_VERSION
+    is_owning = isinstance(artefact, Calibration) and artefact.own is not None
+    return OWN_READOUT_VERSION if is_owning else PLAIN_VERSION
 
 
 def _calibration_files(calibration: Calibration) -> dict[str, bytes]:
     fields: dict[str, object] = {
-        "schema_version": _version_of(calibration),
+        "schema_version": schema_version_of(calibration),
         **{name: getattr(calibration, name) for name in _CALIBRATION_FIELDS},
     }
     if calibration.own is None:

@@ -31,7 +31,8 @@ class SteeringRecordV1(Record):
     layer: Count
     coefficient: Number
     typical_norm: Annotated[Number, Field(ge=0.0)]
-    decodes: bool
+    decodes: bool = True
+    """The first builds did not say it; they always acted on new tokens."""
 
 
 class ReadoutRecordV1(Record):
