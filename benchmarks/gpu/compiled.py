@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 from transformers import StaticCache
 
+from benchmarks.cache_argument import cache_argument
 from benchmarks.gpu import shapes
 from benchmarks.gpu.clock import seconds
 from benchmarks.gpu.options import (
@@ -36,7 +37,6 @@ from benchmarks.serving.spread import ratio_of, spread_of
 from benchmarks.serving.tables import ratio_table
 from services.backbone.load import Backbone
 from services.domain import Action, Sampling
-from services.generation.cache import cache_argument
 from services.generation.decode import Batch
 from services.generation.row import Row
 from services.generation.treatment import Treatment

@@ -8,7 +8,6 @@ state, and nothing reads a number back from the device while the model runs.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from enum import Enum
 from typing import NamedTuple
 
@@ -204,53 +203,6 @@ def check_push(push: Push) -> None:
             raise ValueError(f"the steering {name} is {value}; it must be finite")
     if not push.low <= push.high:
         raise ValueError(f"a push between {push.low} and {push.high} has no room; swap its bounds")
-
-
-def coefficients(
-    pushes: Sequence[Push], scopes: Sequence[Scope], *, phase: Phase, tokens: Tensor
-) -> Coefficients:
-    """What each row's push means for each token of one pass.
-
-    Pads, rows that have ended, and tokens outside a row's scope are never edited.
-
-    Args:
-        pushes: one for each row.
-        scopes: which tokens it is for, one for each row.
-        phase: prompt or new tokens.
-        tokens: (batch, seq) bool or 0/1, of this pass alone: true for a real token, false for a
-            pad. On the left or on the right.
-
-    Raises:
-        ValueError: there is not one push and one scope for each row of `tokens`.
-    """
-    if tokens.ndim != 2 or {tokens.shape[0]} != {len(pushes), len(scopes)}:
-        raise ValueError(
-            f"`tokens` has shape {tuple(tokens.shape)} for {len(pushes)} pushes and "
-            f"{len(scopes)} scopes"
-        )
-    table = torch.tensor(pushes, dtype=torch.float32, device=tokens.device)
-    shift, scale, low, high = table.reshape(len(pushes), 4, 1).unbind(dim=1)
-    inside = _inside(scopes, phase, tokens.bool())
-    return Coefficients(shift * inside, scale * inside, low, high)
-
-
-def _inside(scopes: Sequence[Scope], phase: Phase, real: Tensor) -> Tensor:
-    """(batch, seq) bool: the real tokens of this pass that are in their row's scope."""
-    if phase is Phase.DECODE:
-        return real & _column([scope.decodes for scope in scopes], real)
-    everywhere = _column([scope.prompt == "all" for scope in scopes], real)
-    at_the_end = _column([scope.prompt == "last" for scope in scopes], real)
-    return (real & everywhere) | (_last_token(real) & at_the_end)
-
-
-def _column(flags: Sequence[bool], like: Tensor) -> Tensor:
-    return torch.tensor(flags, dtype=torch.bool, device=like.device).reshape(len(flags), 1)
-
-
-def _last_token(real: Tensor) -> Tensor:
-    position = torch.arange(real.shape[1], device=real.device)
-    last = torch.where(real, position, -1).amax(dim=1, keepdim=True)
-    return position == last
 
 
 def _wide(residual: Tensor) -> torch.dtype:

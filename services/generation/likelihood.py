@@ -12,16 +12,13 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from transformers import DynamicCache
 
-from services.backbone.chat import left_pad
-from services.backbone.hooks import edit
 from services.backbone.load import Backbone
 from services.errors import InvalidRequest, ServiceError
-from services.generation.cache import cache_argument, keep_rows
-from services.generation.forward import last_logits
 from services.generation.intervention import Phase
-from services.generation.treatment import Treatment, edits_of
+from services.generation.slabs import Held
+from services.generation.stretches import Given, logits_after
+from services.generation.treatment import Treatment
 
 Report = Callable[[int, int], None]
 """Called with texts done and texts in all."""
@@ -123,62 +120,51 @@ def _batches(prompts: Sequence[_Prompt], max_rows: int) -> Iterator[list[_Prompt
 
 @torch.inference_mode()
 def _score(backbone: Backbone, prompts: Sequence[_Prompt], texts: Sequence[GivenText]) -> _Scored:
-    padded = left_pad([prompt.prompt_ids for prompt in prompts], backbone.pad_id)
-    padded = padded.to(backbone.device)
-    mask, cache = padded.attention_mask, DynamicCache()
-    edits = edits_of([prompt.treatment for prompt in prompts], Phase.PREFILL, mask)
-    with edit(backbone.blocks, edits):
-        last = last_logits(backbone, padded.input_ids, mask, padded.position_ids, cache)
+    held = [Held(len(prompt.prompt_ids)) for prompt in prompts]
+    given = [
+        Given(prompt.prompt_ids, prompt.treatment, Phase.PREFILL, each)
+        for prompt, each in zip(prompts, held, strict=True)
+    ]
+    last = logits_after(backbone, given, every=False)
     owners = [index for index, prompt in enumerate(prompts) for _ in prompt.rows]
-    rows = torch.tensor(owners, device=backbone.device)
-    first = last.unsqueeze(1).index_select(0, rows)
-    rest = _continue(backbone, texts, mask.index_select(0, rows), rows, cache)
-    return _sum(torch.cat([first, rest], dim=1) if rest is not None else first, texts)
-
-
-def _continue(
-    backbone: Backbone,
-    texts: Sequence[GivenText],
-    mask: Tensor,
-    rows: Tensor,
-    cache: DynamicCache,
-) -> Tensor | None:
-    """Logits after each token of the texts but the last, (rows, longest - 1, vocabulary)."""
-    fed = [text.token_ids[:-1] for text in texts]
-    if not any(fed):
-        return None
-    input_ids = _right_padded(fed, backbone.pad_id, backbone.device)
-    real = _right_padded([[1] * len(tokens) for tokens in fed], 0, backbone.device)
-    keep_rows(cache, rows, first_column=0)
-    # pads stand at the end, where no token looks back at them
-    position_ids = mask.sum(dim=1, keepdim=True) + torch.arange(
-        input_ids.shape[1], device=backbone.device
+    rest = _continued(backbone, texts, [held[owner] for owner in owners])
+    rest = rest or [last[:0]] * len(texts)
+    # one text after another: what follows its prompt, and what follows each token but its last
+    logits = torch.cat(
+        [
+            part
+            for owner, following in zip(owners, rest, strict=True)
+            for part in (last[owner : owner + 1], following)
+        ]
     )
-    edits = edits_of([text.treatment for text in texts], Phase.DECODE, real)
-    with edit(backbone.blocks, edits):
-        output = backbone.model(
-            input_ids=input_ids,
-            attention_mask=torch.cat([mask, real], dim=1),
-            position_ids=position_ids,
-            use_cache=True,
-            **{cache_argument(backbone.model): cache},
-        )
-    logits: Tensor = output.logits
-    return logits
+    return _sum(logits, texts)
+
+
+def _continued(
+    backbone: Backbone, texts: Sequence[GivenText], held: Sequence[Held]
+) -> Sequence[Tensor]:
+    """Logits after each token of a text but its last, (tokens - 1, vocabulary); none: no text."""
+    given = []
+    for text, each in zip(texts, held, strict=True):
+        fed, start = text.token_ids[:-1], len(text.prompt_ids)
+        if fed:
+            longer = each.continued(start + len(fed))
+            given.append(Given(fed, text.treatment, Phase.DECODE, longer, start))
+    if not given:
+        return []
+    logits = logits_after(backbone, given, every=True)
+    return torch.split(logits, [len(text.token_ids) - 1 for text in texts])
 
 
 def _sum(logits: Tensor, texts: Sequence[GivenText]) -> _Scored:
-    device = logits.device
-    tokens = _right_padded([text.token_ids for text in texts], 0, device)
-    real = _right_padded([[1] * len(text.token_ids) for text in texts], 0, device).bool()
+    lengths = [len(text.token_ids) for text in texts]
+    tokens = torch.tensor([t for text in texts for t in text.token_ids], device=logits.device)
     chosen = torch.log_softmax(logits.float(), dim=-1).gather(-1, tokens.unsqueeze(-1)).squeeze(-1)
     greedy = logits.argmax(dim=-1) == tokens
-    return _Scored(torch.where(real, chosen, 0.0).sum(dim=1), (greedy | ~real).all(dim=1))
-
-
-def _right_padded(rows: Sequence[Sequence[int]], pad: int, device: torch.device) -> Tensor:
-    longest = max(len(row) for row in rows)
-    return torch.tensor([[*row, *[pad] * (longest - len(row))] for row in rows], device=device)
+    return _Scored(
+        torch.stack([part.sum() for part in torch.split(chosen, lengths)]),
+        torch.stack([part.all() for part in torch.split(greedy, lengths)]),
+    )
 
 
 def _check(backbone: Backbone, texts: Sequence[GivenText]) -> None:

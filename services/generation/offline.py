@@ -11,18 +11,18 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from services.backbone.chat import encode, left_pad
-from services.backbone.hooks import edit
+from services.backbone.chat import encode
 from services.backbone.load import Backbone
 from services.domain import Sampling, TextChunk
 from services.errors import InvalidRequest, ServiceError
 from services.generation.decode import Batch
-from services.generation.forward import last_logits
 from services.generation.intake import check_sampling, end_tokens
 from services.generation.intervention import Phase
 from services.generation.row import Row
 from services.generation.sampling import NO_TOKEN
-from services.generation.treatment import Treatment, edits_of
+from services.generation.slabs import Held
+from services.generation.stretches import Given, logits_after
+from services.generation.treatment import Treatment
 
 Report = Callable[[int, int], None]
 """Called with texts done and texts in all."""
@@ -92,18 +92,12 @@ def first_token_logits(
     Raises:
         ValueError: there is not one treatment for each prompt.
     """
-    pairs = list(zip(prompts, treatments, strict=True))
-    found = []
-    for start in range(0, len(pairs), max_rows):
-        part = pairs[start : start + max_rows]
-        ids = [encode(backbone.tokenizer, prompt) for prompt, _ in part]
-        padded = left_pad(ids, backbone.pad_id).to(backbone.device)
-        edits = edits_of([each for _, each in part], Phase.PREFILL, padded.attention_mask)
-        with edit(backbone.blocks, edits):
-            logits = last_logits(
-                backbone, padded.input_ids, padded.attention_mask, padded.position_ids, None
-            )
-        found.append(logits.float().cpu())
+    rows = []
+    for prompt, treatment in zip(prompts, treatments, strict=True):
+        ids = encode(backbone.tokenizer, prompt)
+        rows.append(Given(ids, treatment, Phase.PREFILL, Held(len(ids))))
+    parts = [rows[start : start + max_rows] for start in range(0, len(rows), max_rows)]
+    found = [logits_after(backbone, part, every=False).float().cpu() for part in parts]
     return torch.cat(found)
 
 

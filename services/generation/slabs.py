@@ -44,6 +44,15 @@ class Held:
         """By block; one row of as many columns as the prompt has tokens."""
         return self._blocks
 
+    def continued(self, n_tokens: int) -> Held:
+        """A copy with room for so many tokens in all, of which those of this prompt are there."""
+        longer = Held(n_tokens)
+        for block, held in self._blocks.items():
+            longer._blocks[block] = KeyValues(*(_room(part, n_tokens) for part in held))
+            for mine, part in zip(longer._blocks[block], held, strict=True):
+                mine[:, :, : self._n_tokens] = part
+        return longer
+
     def write(self, block: int, start: int, new: KeyValues) -> KeyValues:
         """Take up the keys and values of some tokens, which begin at column `start`.
 

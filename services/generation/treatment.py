@@ -25,7 +25,6 @@ from services.generation.intervention import (
     add,
     check_push,
     check_unit_norm,
-    coefficients,
     down_to,
     rank_one,
     to_target,
@@ -119,25 +118,6 @@ _STEPS: Mapping[Action, Callable[[Steering], tuple[Move, ...]]] = MappingProxyTy
 UNTOUCHED = Treatment(Action.NONE)
 
 
-def edits_of(treatments: Sequence[Treatment], phase: Phase, tokens: Tensor) -> dict[int, Edit]:
-    """The edits of one pass over rows with different treatments, even by different readouts.
-
-    Args:
-        treatments: one for each row.
-        phase: prompt or new tokens.
-        tokens: (batch, seq), 1 for a token and 0 for a pad, on the model's device.
-
-    Returns:
-        By decoder block; empty when nothing is done to any row. Rows that an edit does not
-        concern come out of it bit for bit.
-    """
-    acting = [[move for move in t.moves if move.acts_in(phase)] for t in treatments]
-    edits: dict[int, Edit] = {}
-    for layer, slots in by_block(acting).items():
-        edits[layer] = one_after_another([_edit(moves, phase, tokens) for moves in slots])
-    return edits
-
-
 def packed_edits(
     treatments: Sequence[Treatment], spans: Sequence[Span], device: torch.device
 ) -> dict[int, Edit]:
@@ -149,7 +129,8 @@ def packed_edits(
         device: the model's.
 
     Returns:
-        As `edits_of`.
+        By decoder block; empty when nothing is done to any row. Tokens that an edit does not
+        concern come out of it bit for bit.
     """
     acting = [
         [move for move in treatment.moves if any(span.inside(move.scope))]
@@ -190,16 +171,6 @@ def one_after_another(edits: Sequence[Edit]) -> Edit:
     return edits[0] if len(edits) == 1 else partial(_in_turn, edits)
 
 
-def numbers_of(moves: Sequence[Move | None], phase: Phase, tokens: Tensor) -> Coefficients:
-    """What each row's move means for each token; None moves nothing."""
-    return coefficients(
-        [_STILL if move is None else move.push for move in moves],
-        [Scope.DECODE if move is None else move.scope for move in moves],
-        phase=phase,
-        tokens=tokens,
-    )
-
-
 def token_numbers(moves: Sequence[Move | None], device: torch.device) -> Coefficients:
     """What the move of each token of a packed pass means, (tokens, 1) each; None moves nothing."""
     pushes = [_STILL if move is None else move.push for move in moves]
@@ -227,14 +198,6 @@ def directions_of(moves: Sequence[Move | None], device: torch.device) -> Tensor:
     places = {key: place for place, key in enumerate(known)}
     rows = [0 if move is None else places[id(move.direction)] for move in moves]
     return stacked.index_select(0, torch.tensor(rows, device=device))
-
-
-def _edit(moves: Sequence[Move | None], phase: Phase, tokens: Tensor) -> Edit:
-    return partial(
-        rank_one,
-        direction=directions_of(moves, tokens.device),
-        coefficients=numbers_of(moves, phase, tokens),
-    )
 
 
 def _packed_edit(moves: Sequence[Move | None], device: torch.device) -> Edit:

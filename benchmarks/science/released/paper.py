@@ -18,8 +18,8 @@ from recal.maths.subspace import basis
 from recal.maths.threshold import source_threshold
 from recal.maths.two_class import TwoClass
 from services.domain import Action
-from services.generation.intervention import Phase
-from services.generation.treatment import Treatment, edits_of
+from services.generation.intervention import Phase, Span
+from services.generation.treatment import Treatment, packed_edits
 from services.readout.bundle import Steering
 
 RANK = 10
@@ -51,8 +51,11 @@ def hook_error(golden: Golden, phase: Phase, *, as_if: Phase | None = None) -> f
         Treatment(Action.STEER if harmful else Action.RELEASE, steering)
         for harmful in golden.hook_harmful
     ]
-    edits = edits_of(treatments, as_if or phase, torch.ones(residual.shape[:2]))
-    return largest(edits[0](torch.from_numpy(residual)).numpy(), theirs)
+    rows, n_tokens, width = residual.shape
+    spans = [Span(n_tokens, as_if or phase)] * rows
+    edit = packed_edits(treatments, spans, direction.device)[0]
+    edited = edit(torch.from_numpy(residual).reshape(1, -1, width))
+    return largest(edited.reshape(residual.shape).numpy(), theirs)
 
 
 def _directions(golden: Golden) -> float:

@@ -24,11 +24,11 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache
 
+from benchmarks.cache_argument import cache_argument
 from benchmarks.serving.load import Load
 from benchmarks.serving.peers.peer import Setting
 from benchmarks.serving.timings import Timings
 from services.backbone.load import Backbone
-from services.generation.cache import cache_argument
 
 
 class Ideal:
@@ -77,7 +77,8 @@ class Ideal:
             attention_mask=self._mask(rows, start + tokens) if start else None,
             position_ids=position_ids.expand(rows, -1),
             use_cache=True,
-            # by an index, as `services.generation.forward` does and says why
+            # by an index: the slice that `1` means is not contiguous, and torch 2.13 on a CPU
+            # then copies tied bfloat16 weights of the head for each row
             logits_to_keep=torch.tensor([tokens - 1], device=device),
             **{self._cache_argument: cache},
         )

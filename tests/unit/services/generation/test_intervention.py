@@ -12,19 +12,20 @@ from services.generation.intervention import (
     Coefficients,
     Phase,
     Push,
+    Span,
     ablate,
     ablation,
     add,
     apply,
     check_push,
     check_unit_norm,
-    coefficients,
     down_to,
     push_everywhere,
     rank_one,
     steer,
     to_target,
 )
+from services.generation.treatment import Move, rank_one_by_token, token_numbers
 from services.readout.bundle import Scope
 
 D = 16
@@ -276,79 +277,42 @@ def test_shapes_that_do_not_fit_are_refused() -> None:
         ablate(torch.ones(2, D, dtype=torch.int64), unit())
 
 
-LEFT_PADDED = torch.tensor([[0, 1, 1, 1]])
 EDITED = {
-    Scope.PROMPT: ([0, 1, 1, 1], [0, 0]),
-    Scope.LAST: ([0, 0, 0, 1], [0, 0]),
-    Scope.LAST_THEN_DECODE: ([0, 0, 0, 1], [1, 1]),
-    Scope.DECODE: ([0, 0, 0, 0], [1, 1]),
-    Scope.ALL: ([0, 1, 1, 1], [1, 1]),
+    Scope.PROMPT: ([1, 1, 1], [0, 0]),
+    Scope.LAST: ([0, 0, 1], [0, 0]),
+    Scope.LAST_THEN_DECODE: ([0, 0, 1], [1, 1]),
+    Scope.DECODE: ([0, 0, 0], [1, 1]),
+    Scope.ALL: ([1, 1, 1], [1, 1]),
 }
+"""Of three prompt tokens and of two new ones."""
 
 
 @pytest.mark.parametrize("scope", Scope)
-def test_a_scope_edits_its_own_tokens_and_never_a_pad(scope: Scope) -> None:
-    for phase, tokens, expected in zip(
-        Phase, (LEFT_PADDED, torch.ones(1, 2)), EDITED[scope], strict=True
-    ):
-        found = coefficients([Push(3.0, -1.0)], [scope], phase=phase, tokens=tokens)
-        assert found.shift.tolist() == [[3.0 * t for t in expected]]
-        assert found.scale.tolist() == [[-1.0 * t for t in expected]]
+def test_a_scope_edits_its_own_tokens(scope: Scope) -> None:
+    prompt, new = EDITED[scope]
+    assert Span(3, Phase.PREFILL).inside(scope) == [bool(each) for each in prompt]
+    assert Span(2, Phase.DECODE).inside(scope) == [bool(each) for each in new]
 
 
-def test_rows_of_all_scopes_share_a_batch() -> None:
-    scopes = list(Scope)
-    tokens = LEFT_PADDED.expand(len(scopes), 4)
-    found = coefficients([add(1.0)] * len(scopes), scopes, phase=Phase.PREFILL, tokens=tokens)
-    assert found.shift.tolist() == [EDITED[scope][0] for scope in scopes]
-
-
-def test_the_last_prompt_token_is_found_before_pads_on_the_right() -> None:
-    tokens = torch.tensor([[1, 1, 0, 0]])
-    found = coefficients([add(3.0)], [Scope.LAST], phase=Phase.PREFILL, tokens=tokens)
-    assert found.shift.tolist() == [[0, 3, 0, 0]]
-
-
-@pytest.mark.parametrize("phase", Phase)
-@EVERY_FORM
-def test_a_row_that_has_ended_is_not_edited(phase: Phase, push: Push) -> None:
-    found = coefficients([push], [Scope.ALL], phase=phase, tokens=torch.zeros(1, 1))
-    assert torch.equal(apply(residual(1, 1), unit(), found), residual(1, 1))
+@pytest.mark.parametrize("scope", Scope)
+def test_a_prompt_that_goes_on_has_not_its_last_token_yet(scope: Scope) -> None:
+    everywhere = scope.prompt == "all"
+    assert Span(3, Phase.PREFILL, ends=False).inside(scope) == [everywhere] * 3
 
 
 def test_a_one_token_prompt_is_a_prompt() -> None:
-    one = torch.ones(1, 1)
-    found = coefficients([add(3.0)], [Scope.LAST], phase=Phase.PREFILL, tokens=one)
-    assert found.shift.tolist() == [[3]]
-
-
-def test_there_must_be_a_push_and_a_scope_for_each_row() -> None:
-    for pushes, scopes in ((1, 2), (2, 1), (1, 1)):
-        with pytest.raises(ValueError, match=r"`tokens` has shape \(2, 1\) for"):
-            coefficients(
-                [add(1.0)] * pushes,
-                [Scope.LAST] * scopes,
-                phase=Phase.PREFILL,
-                tokens=torch.ones(2, 1),
-            )
-
-
-def test_a_batch_of_no_rows_has_no_coefficients() -> None:
-    found = coefficients([], [], phase=Phase.DECODE, tokens=torch.ones(0, 1))
-    assert [part.shape[0] for part in found] == [0, 0, 0, 0]
+    assert Span(1, Phase.PREFILL).inside(Scope.LAST) == [True]
 
 
 @EVERY_DTYPE
-def test_a_mixed_batch_gives_each_row_its_own_form_and_leaves_pads_alone(
-    dtype: torch.dtype,
-) -> None:
+def test_tokens_side_by_side_each_get_their_own_form(dtype: torch.dtype) -> None:
     pushes = [Push(), add(3.0), to_target(2.0, 0.5), ablation(), down_to(-1.0)]
-    rows = residual(len(pushes), 4, dtype=dtype)
-    tokens = LEFT_PADDED.expand(len(pushes), 4)
-    numbers = coefficients(pushes, [Scope.ALL] * 5, phase=Phase.PREFILL, tokens=tokens)
-    after = apply(rows, unit(), numbers)
-    for row, push in enumerate(pushes):
-        assert torch.equal(after[row, 0], rows[row, 0])
-        assert torch.equal(after[row, 1:], push_everywhere(rows[row, 1:], unit(), push))
-    assert torch.equal(after[0], rows[0])
-    assert not any(torch.equal(after[row], rows[row]) for row in range(1, 5))
+    moves = [None if push == Push() else Move(0, unit(), push, Scope.ALL) for push in pushes]
+    # in an order in which every form has something to do
+    rows = residual(1, len(pushes), dtype=dtype)[:, [0, 1, 3, 2, 0]]
+    after = rank_one_by_token(rows, unit(), token_numbers(moves, rows.device))
+    for token, push in enumerate(pushes):
+        alone = push_everywhere(rows[:, token : token + 1], unit(), push)
+        assert torch.equal(after[:, token : token + 1], alone)
+    assert torch.equal(after[:, 0], rows[:, 0])
+    assert not any(torch.equal(after[:, token], rows[:, token]) for token in range(1, 5))

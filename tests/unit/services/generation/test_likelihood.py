@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import pytest
 import torch
-from torch import Tensor
 
 from services.backbone.chat import encode
 from services.backbone.hooks import edit
 from services.backbone.load import Backbone
 from services.domain import Action
 from services.errors import InvalidRequest, ServiceError
-from services.generation.intervention import Phase
+from services.generation.intervention import Phase, Span
 from services.generation.likelihood import GivenText, likelihoods
-from services.generation.treatment import UNTOUCHED, Treatment, edits_of
+from services.generation.treatment import UNTOUCHED, Treatment, packed_edits
 from tests.unit.services.generation.rows import PROMPTS, a_row, mixed, tokens_alone
 from tests.unit.services.tiny import tiny_readout
 
@@ -29,17 +28,9 @@ def in_one_pass(backbone: Backbone, text: GivenText) -> float:
     """The same without keys and values: prompt and text in one pass, each part edited its way."""
     n = len(text.prompt_ids)
     ids = torch.tensor([[*text.prompt_ids, *text.token_ids]])
-    before, after = (
-        edits_of([text.treatment], phase, torch.ones_like(part))
-        for phase, part in ((Phase.PREFILL, ids[:, :n]), (Phase.DECODE, ids[:, n:]))
-    )
-
-    def both(layer: int, residual: Tensor) -> Tensor:
-        keep = lambda part: part  # noqa: E731
-        head = before.get(layer, keep)(residual[:, :n])
-        return torch.cat([head, after.get(layer, keep)(residual[:, n:])], dim=1)
-
-    edits = {layer: lambda h, layer=layer: both(layer, h) for layer in {*before, *after}}
+    # two spans of one sequence: the model's own attention lets the text see its prompt
+    spans = [Span(n, Phase.PREFILL), Span(len(text.token_ids), Phase.DECODE)]
+    edits = packed_edits([text.treatment] * 2, spans, ids.device)
     with torch.inference_mode(), edit(backbone.blocks, edits):
         logits = backbone.model(input_ids=ids).logits[0, n - 1 : -1].float()
     chosen = torch.log_softmax(logits, -1).gather(-1, ids[0, n:, None])

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from services.domain import Action
-from services.generation.intervention import Phase, Push, ablation, add, down_to, to_target
-from services.generation.treatment import UNTOUCHED, Move, Treatment, edits_of
+from services.generation.intervention import Phase, Push, Span, ablation, add, down_to, to_target
+from services.generation.treatment import UNTOUCHED, Move, Treatment, packed_edits
 from services.readout.bundle import (
     Release,
     ReleaseForm,
@@ -45,9 +45,10 @@ def of(*moves: Move) -> Treatment:
 
 def run(treatments: list[Treatment], phase: Phase = Phase.PREFILL, n_tokens: int = 3):
     """What every edited block makes of a residual of ones."""
-    residual = torch.ones(len(treatments), n_tokens, WIDTH)
-    edits = edits_of(treatments, phase, torch.ones(residual.shape[:2], dtype=torch.int64))
-    return {layer: edit(residual) for layer, edit in edits.items()}
+    residual = torch.ones(1, len(treatments) * n_tokens, WIDTH)
+    edits = packed_edits(treatments, [Span(n_tokens, phase)] * len(treatments), residual.device)
+    shape = (len(treatments), n_tokens, WIDTH)
+    return {layer: edit(residual).reshape(shape) for layer, edit in edits.items()}
 
 
 def test_steering_adds_by_default_at_the_readouts_block():

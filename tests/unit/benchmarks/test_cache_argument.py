@@ -1,7 +1,7 @@
 import pytest
 from torch import Tensor, nn
 
-from services.generation.cache import cache_argument
+from benchmarks.cache_argument import cache_argument
 
 
 class Renamed(nn.Module):
