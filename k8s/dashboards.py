@@ -188,6 +188,12 @@ FLEET = (
         (Query(_rate("recal_language_abstentions_total", by="abstention"), "{{abstention}}"),),
         "reqps",
     ),
+    Panel(
+        "Is any verdict missing from the audit?",
+        "Lines lost in the last hour. 0, or a disk is full.",
+        (Query("sum(increase(recal_audit_dropped_total[1h])) or vector(0)", "lines"),),
+        kind="number",
+    ),
 )
 
 LANGUAGE = (

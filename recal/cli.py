@@ -20,6 +20,7 @@ from rich.text import Text
 from recal import exits
 from recal.commands import (
     ask,
+    audit,
     collect,
     demo,
     doctor,
@@ -48,6 +49,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command("ask")(ask.ask)
+app.command("audit")(audit.audit)
 app.command("doctor")(doctor.doctor)
 app.command("demo")(demo.demo)
 app.command("serve")(serve.serve)

@@ -14,6 +14,8 @@ from typing import NamedTuple
 
 import torch
 
+from services.audit.entry import Audit, NoAudit
+from services.audit.log import AuditLog
 from services.backbone.load import Backbone, load_backbone
 from services.domain import Reason
 from services.errors import ArtefactRefused, ServiceError
@@ -212,8 +214,19 @@ def recal_face(
     mode: Mode,
     settings: Settings,
     meter: Meter,
+    *,
+    audit: Audit | None = None,
 ) -> RecalFace:
-    """The front door over the services, wherever they are."""
+    """The front door over the services, wherever they are.
+
+    Args:
+        language_id: names languages.
+        gate: decides.
+        mode: how answers come about.
+        settings: how it runs.
+        meter: where it counts.
+        audit: where each verdict is kept; None: nowhere.
+    """
     behind = Behind(
         language_id,
         gate,
@@ -222,12 +235,27 @@ def recal_face(
         policy_of(settings),
         meter,
         language_id_timeout_s=settings.language_id.timeout_s,
+        audit=audit or NoAudit(),
     )
     return RecalFace(
         PipelineService(behind),
         request_limits(settings),
         software_version=version("recal-gate"),
         debug_scores=settings.debug_scores,
+    )
+
+
+def audit_of(settings: Settings, meter: Meter) -> AuditLog | NoAudit:
+    """Where this process keeps its verdicts; whoever is done with it closes it."""
+    section = settings.audit
+    if not section.enabled:
+        return NoAudit()
+    return AuditLog(
+        settings.audit_dir,
+        meter,
+        max_bytes=section.max_file_bytes,
+        n_files=section.max_files,
+        keep_days=section.keep_days,
     )
 
 

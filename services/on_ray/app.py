@@ -15,6 +15,7 @@ from functools import partial
 from ray.serve import Application
 
 from services.composition import (
+    audit_of,
     front_door_language_id,
     load_fused,
     load_gate,
@@ -153,6 +154,7 @@ async def load_recal_here(settings: Settings, meter: Meter) -> RecalFace:
         _mode(settings),
         settings,
         meter,
+        audit=audit_of(settings, meter),
     )
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
+from services.audit.entry import Audit, NoAudit
 from services.domain import Sampling, TextChunk, Usage, Verdict
 from services.gate.policy import Policy
 from services.pipeline.clients import GateClient, LanguageIdClient, Refusals
@@ -28,6 +29,8 @@ class Ask:
     tenant: str | None = None
     routing_key: str | None = None
     """By which a challenger's share of the traffic is drawn; None: champions decide."""
+    request_id: str = ""
+    """Of the call, for the audit."""
 
 
 class Mode(Protocol):
@@ -59,3 +62,5 @@ class Behind:
     meter: Meter
     language_id_timeout_s: float = 2.0
     """Longer than this, and the language is unknown."""
+    audit: Audit = field(default_factory=NoAudit)
+    """Where each verdict is kept."""

@@ -277,6 +277,7 @@ class RecalFace:
             model=request.model,
             tenant=None,
             routing_key=routing_key_of(request.routing_key) or call.request_id,
+            request_id=call.request_id,
         )
 
     def _with_score(self, call: Call) -> bool:

@@ -20,6 +20,8 @@ class Cluster:
     settings: Settings
     seen: Path
     """What generation saw, a line each."""
+    audit: Path
+    """Where the front door keeps its verdicts."""
     logs: Path
     """Ray's log directory of this session."""
 
@@ -39,15 +41,16 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     settings = Settings(serve=serve, edge=edge)
     seen = tmp_path_factory.mktemp("serve") / "seen"
     seen.touch()
+    audit = seen.with_name("audit")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Ray's own, of Ray's own modules
         launch.prepare(settings)
         from tests.serve.scripted import applications
 
-        launch.run(settings, applications=partial(applications, seen))
+        launch.run(settings, applications=partial(applications, seen, audit))
         import ray
 
-    yield Cluster(settings, seen, Path(ray._private.worker._global_node.get_logs_dir_path()))
+    yield Cluster(settings, seen, audit, Path(ray._private.worker._global_node.get_logs_dir_path()))
     launch.shutdown()
 
 

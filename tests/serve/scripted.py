@@ -99,7 +99,8 @@ async def load_generation(seen: Path, meter: Any) -> Loaded[Any]:
     return Loaded(ScriptedGeneration(seen), LIMITS)
 
 
-async def load_recal(meter: Any) -> Any:
+async def load_recal(audit: Path, meter: Any) -> Any:
+    from services.audit.log import AuditLog
     from services.gate.policy import Policy
     from services.on_ray.clients import GateHandle, GenerationHandle, LanguageIdHandle, handle_of
     from services.pipeline.ask import Behind
@@ -115,6 +116,7 @@ async def load_recal(meter: Any) -> Any:
         FakeRefusals(),
         Policy(),
         meter,
+        audit=AuditLog(audit, meter),
     )
     return RecalFace(PipelineService(behind), LIMITS, "0.1")
 
@@ -138,13 +140,13 @@ async def load_fused_front(meter: Any) -> Any:
     return RecalFace(PipelineService(behind), LIMITS, "0.1")
 
 
-def applications(seen: Path, settings: Settings) -> dict[str, Any]:
+def applications(seen: Path, audit: Path, settings: Settings) -> dict[str, Any]:
     """The four applications over scripted services."""
     loads = {
         LANGUAGE_ID: (LanguageIdDeployment, load_language_id),
         GATE: (GateDeployment, load_gate),
         GENERATION: (GenerationDeployment, partial(load_generation, seen)),
-        RECAL: (RecalDeployment, load_recal),
+        RECAL: (RecalDeployment, partial(load_recal, audit)),
     }
     return {
         APPLICATIONS[service]: application(service, deployment, load, settings, replicas=1)

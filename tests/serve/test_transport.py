@@ -7,6 +7,7 @@ import grpc
 import grpc.aio
 import pytest
 
+from recal.audit_query import Wanted, search
 from services import errors
 from services.domain import Action, GateRequest, Intervention, Sampling
 from services.edge.main import Edge
@@ -59,6 +60,24 @@ async def test_the_whole_line_answers_through_the_edge(edge):
     assert [frame.WhichOneof("frame") for frame in frames] == ["verdict", "text", "text", "usage"]
     assert frames[0].verdict.calibration_version == STEER.calibration_version
     assert (frames[-1].usage.n_generated_tokens, frames[-1].usage.n_prompt_tokens) == (2, 12)
+
+
+async def test_each_verdict_is_one_line_of_the_audit_by_the_callers_id(edge, cluster):
+    for number in range(5):
+        metadata = (("x-request-id", f"audited-{number}"),)
+        await check(edge, "habari yako", timeout=30, metadata=metadata)
+        await generate(edge, "habari yako", timeout=30, metadata=metadata)
+    directory = cluster.audit
+    expected = [(f"audited-{n}", rpc) for n in range(5) for rpc in ("Check", "Generate")]
+
+    def kept():
+        entries = search(directory, Wanted()).entries if directory.is_dir() else []
+        return [e for e in entries if e["request_id"].startswith("audited-")]
+
+    await until(lambda: len(kept()) >= len(expected))
+    await asyncio.sleep(0.5)  # one that was written twice would be here by now
+    assert [(e["request_id"], e["rpc"]) for e in kept()] == expected
+    assert {(e["calibration_version"], e["mode"]) for e in kept()} == {("sw@7", "split")}
 
 
 async def test_text_streams_as_it_comes(edge):

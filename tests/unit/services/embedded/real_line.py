@@ -48,6 +48,7 @@ def settings_for(
         ),
         "generation": GenerationSettings(default_max_tokens=8, max_tokens=128),
         "edge": EdgeSettings(port=0, metrics_port=None, internal_services=True),
+        "state_dir": artefacts.with_name(f"{artefacts.name}-state"),
     }
     return Settings(**{**defaults, **sections})
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from services.audit.entry import AuditEntry
 from services.domain import Abstention, LanguageGuess, Reason, Sampling
 from services.gate.policy import Outcome, Override, Policy
 from services.pipeline.ask import Ask, Behind, Frame, Mode
@@ -23,6 +24,16 @@ def unreachable_rows(outcome: Outcome) -> Policy:
 
 
 @dataclass
+class KeptAudit:
+    """An audit in memory."""
+
+    entries: list[AuditEntry] = field(default_factory=list)
+
+    def record(self, entry: AuditEntry) -> None:
+        self.entries.append(entry)
+
+
+@dataclass
 class Line:
     """In the mode that is given."""
 
@@ -31,6 +42,7 @@ class Line:
     gate: FakeGate = field(default_factory=FakeGate)
     policy: Policy = field(default_factory=Policy)
     meter: PrometheusMeter = field(default_factory=PrometheusMeter)
+    audit: KeptAudit = field(default_factory=KeptAudit)
 
     @property
     def pipeline(self) -> PipelineService:
@@ -43,6 +55,7 @@ class Line:
                 self.policy,
                 self.meter,
                 language_id_timeout_s=0.05,
+                audit=self.audit,
             )
         )
 
