@@ -4,7 +4,9 @@ ServiceError
 ├── DatasetRefused       a published prompt file cannot be used
 ├── RegistryError        what was asked of the registry cannot be done
 │   ├── UnknownVersion       no such model or version is registered
-│   ├── PromotionRefused     a version is not good enough to serve; a reason can force it
+│   ├── PromotionRefused     a version is not good enough to decide; a reason can force it
+│   ├── VersionRevoked       a version must never decide again; nothing can force it
+│   ├── WrongStanding        who decides now does not allow it; the message says what to do first
 │   ├── NothingBefore        there is no earlier champion to go back to
 │   └── RegistryConflict     somebody else moved the alias at the same time
 └── JudgeFailed          a judge refuses to judge: its address, key or model must be mended
@@ -37,7 +39,15 @@ class UnknownVersion(RegistryError):
 
 
 class PromotionRefused(RegistryError):
-    """A version is not good enough to serve."""
+    """A version is not good enough to decide."""
+
+
+class VersionRevoked(RegistryError):
+    """A version must never decide again; no reason overrules that."""
+
+
+class WrongStanding(RegistryError):
+    """Who decides now does not allow it; something else must be done first."""
 
 
 class NothingBefore(RegistryError):

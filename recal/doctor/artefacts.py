@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recal.doctor.finding import Finding, fail, ok, warn
+from recal.doctor.rollouts import judge_rollouts
 from services.errors import ArtefactRefused, RegistryUnreachable
 from services.readout.naming import (
     CALIBRATION,
@@ -19,7 +21,7 @@ from services.readout.naming import (
 )
 
 if TYPE_CHECKING:
-    from recal.registry import RegisteredVersion
+    from recal.registry import RegisteredVersion, Standing
     from services.settings import Settings
 
 _SHOWN = 12
@@ -85,11 +87,19 @@ def promoted(settings: Settings, name: str, local: LocalBackbone | None) -> list
         # Asking MLflow would make it.
         return [warn("registry", f"there is no registry at `{file}` yet", _FILL_IT)]
     try:
-        champions = _champions(uri, name)
+        standings, carriers = _carriers(uri, name)
     except RegistryUnreachable as error:
         remedy = "start it, or mend MLFLOW_TRACKING_URI; meanwhile the last good set serves"
         return [fail("registry", str(error), remedy)]
-    return judge_champions(champions, name, local)
+    days = settings.policy.max_calibration_age_days
+    rollouts = judge_rollouts(
+        standings,
+        carriers,
+        now=datetime.now(UTC),
+        stale_after=timedelta(days=days) if days is not None else None,
+    )
+    champions = [version for version in carriers if version.is_champion]
+    return [*judge_champions(champions, name, local), *(rollouts if carriers else [])]
 
 
 _FILL_IT = (
@@ -103,14 +113,16 @@ def _directory(directory: Path | None) -> Finding:
     return ok("registry", f"artefacts come from the directory `{directory}`")
 
 
-def _champions(uri: str, name: str) -> Sequence[RegisteredVersion]:
+def _carriers(uri: str, name: str) -> tuple[Sequence[Standing], Sequence[RegisteredVersion]]:
     from services.readout.mlflow_environment import quieten_mlflow
 
     quieten_mlflow()
     from recal.registry import Registry
     from recal.registry.connection import Connection
 
-    return Registry(Connection(uri)).champions(name)
+    registry = Registry(Connection(uri))
+    standings = registry.standings(name)
+    return standings, registry.carriers(standings)
 
 
 def judge_champions(

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
 
 from recal.judge import Judgement
-from recal.maths.interval import difference_interval
+from recal.maths.interval import Interval, difference_interval
 from recal.maths.metrics import selectivity
+from recal.maths.paired import paired, paired_difference
 from recal.prompts import Prompt
 
 
@@ -46,6 +48,14 @@ class LanguageResult:
     """Youden's J at the threshold: tpr - fpr."""
     calibration: str
     """Version, or estimator and k where it is not registered."""
+    calibration_digest: str
+    """Digest of the calibration that was measured: what ties the record to one artefact."""
+    data_digest: str
+    """sha256 over the digests and labels of the held-out prompts; never their texts."""
+    harmful_change_low: float
+    """Lower end of the 95 % interval of harmful refusal, gated minus untouched, in points (paired
+    by prompt, Newcombe)."""
+    harmful_change_high: float
     untouched: Behaviour
     gated: Behaviour
 
@@ -68,6 +78,26 @@ def behaviour_of(prompts: Sequence[Prompt], judgements: Sequence[Judgement]) -> 
         delta_high=100.0 * interval.high,
         degenerate=100.0 * float(np.mean([j.degenerate for j in judgements])),
     )
+
+
+def harmful_change(
+    prompts: Sequence[Prompt], before: Sequence[Judgement], after: Sequence[Judgement]
+) -> Interval:
+    """95 % interval of how much more often harmful prompts are refused after than before, points.
+
+    Raises:
+        ValueError: there is no harmful prompt.
+    """
+    rows = [row for row, prompt in enumerate(prompts) if prompt.harmful]
+    later, earlier = ([judged[row].refused for row in rows] for judged in (after, before))
+    low, high = paired_difference(paired(later, earlier))
+    return Interval(100.0 * low, 100.0 * high)
+
+
+def data_digest(prompts: Sequence[Prompt]) -> str:
+    """sha256 over what prompts are, in whatever order: text, label and language, each hashed."""
+    rows = sorted(f"{p.digest} {p.language} {int(p.harmful)}" for p in prompts)
+    return hashlib.sha256("\n".join(rows).encode()).hexdigest()
 
 
 def mean_behaviour(behaviours: Sequence[Behaviour]) -> Behaviour:

@@ -10,7 +10,12 @@ import numpy as np
 
 from recal.evaluation.answers import Work
 from recal.evaluation.arm import Arm
-from recal.evaluation.behaviour import LanguageResult, behaviour_of
+from recal.evaluation.behaviour import (
+    LanguageResult,
+    behaviour_of,
+    data_digest,
+    harmful_change,
+)
 from recal.evaluation.catalogue import UNTOUCHED
 from recal.evaluation.cell import Cell
 from recal.evaluation.contrast import comparisons, prompt_tests, reference_of
@@ -220,6 +225,8 @@ def _saved_result(
     scores = part.scores(this.readout if calibration.own is None else calibration.own)
     rates = rates_at(*scores, calibration.threshold)
     untouched = this.cells[UNTOUCHED, part.language].first
+    gated = this.cells[arm.key, part.language].first
+    change = harmful_change(part.prompts, untouched, gated)
     return LanguageResult(
         language=part.language,
         tier="" if part.tier == OTHER else part.tier,
@@ -230,6 +237,10 @@ def _saved_result(
         fpr=rates.fpr,
         j=rates.tpr - rates.fpr,
         calibration=calibration.version or f"{calibration.estimator}, k = {calibration.k}",
+        calibration_digest=calibration.digest,
+        data_digest=data_digest(part.prompts),
+        harmful_change_low=change.low,
+        harmful_change_high=change.high,
         untouched=behaviour_of(part.prompts, untouched),
-        gated=behaviour_of(part.prompts, this.cells[arm.key, part.language].first),
+        gated=behaviour_of(part.prompts, gated),
     )

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 
 from recal.calibration_tags import tags_of
 from recal.errors import RegistryError
-from recal.promotion import HARMFUL_TAG, UNTOUCHED_HARMFUL_TAG, measured_of
+from recal.promotion import EVALUATION_TAGS, measured_of
+from recal.registry.links import links_of
 from services.readout.artefact import load_calibration, load_readout
+from services.readout.bundle import Calibration
 from services.readout.naming import (
     DIGEST_TAG,
     KIND_TAG,
@@ -38,10 +40,11 @@ class Draft:
     reports: tuple[Path, ...]
     """Files that are kept beside it."""
 
-    def __post_init__(self) -> None:
-        for report in self.reports:
-            if not report.is_file():
-                raise RegistryError(f"the report `{report}` is not a file; leave it out or make it")
+
+def _refuse_missing(reports: Sequence[Path]) -> None:
+    for report in reports:
+        if not report.is_file():
+            raise RegistryError(f"the report `{report}` is not a file; leave it out or make it")
 
 
 def draft_readout(directory: Path, reports: Sequence[Path] = ()) -> Draft:
@@ -51,6 +54,7 @@ def draft_readout(directory: Path, reports: Sequence[Path] = ()) -> Draft:
         ArtefactRefused: it does not load.
         RegistryError: a report is no file.
     """
+    _refuse_missing(reports)
     readout = load_readout(directory)
     tags = {
         KIND_TAG: READOUT,
@@ -69,25 +73,47 @@ def draft_calibration(
 ) -> Draft:
     """A saved calibration as it would be registered.
 
+    Args:
+        directory: where it was saved.
+        evaluation: what held-out prompts say of it.
+        reports: the report that the evaluation is from, and other files to be kept beside it.
+
     Raises:
         ArtefactRefused: it does not load.
-        RegistryError: the evaluation is of another language, or a report is no file.
+        RegistryError: the evaluation is of another calibration, or a report is no file.
     """
+    _refuse_missing(reports)
     calibration = load_calibration(directory)
-    if evaluation is not None and evaluation.language != calibration.language:
-        raise RegistryError(
-            f"the evaluation is of `{evaluation.language}`, the calibration of "
-            f"`{calibration.language}`; register it with its own"
-        )
+    if evaluation is not None:
+        _refuse_other(evaluation, calibration)
     measured = measured_of(evaluation) if evaluation is not None else {}
-    shown = (HARMFUL_TAG, UNTOUCHED_HARMFUL_TAG)
-    told = {name: repr(measured[name]) for name in shown if name in measured}
+    told = {name: repr(measured[name]) for name in EVALUATION_TAGS if name in measured}
+    report = reports[0] if reports else None
     name = calibration.backbone.name
     return Draft(
         directory,
         calibration_model(name, calibration.language),
         name,
-        tags={**tags_of(calibration), **told},
+        tags={
+            **tags_of(calibration),
+            **told,
+            **links_of(evaluation, report, calibration.example_hashes),
+        },
         metrics={**calibration.metrics, **measured},
         reports=tuple(reports),
     )
+
+
+def _refuse_other(evaluation: LanguageResult, calibration: Calibration) -> None:
+    """Check that an evaluation is of this very artefact: promotion will believe it."""
+    if evaluation.language != calibration.language:
+        raise RegistryError(
+            f"the evaluation is of `{evaluation.language}`, the calibration of "
+            f"`{calibration.language}`; register it with its own"
+        )
+    if evaluation.calibration_digest != calibration.digest:
+        raise RegistryError(
+            f"the evaluation is of a calibration {evaluation.calibration_digest[:12]} of "
+            f"`{calibration.language}`, and this one is {calibration.digest[:12]}; run `recal "
+            "evaluate` on it"
+        )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from recal.promotion import Objection
 from services.readout.naming import (
     CANARY_SHARE_TAG,
     CHALLENGER,
@@ -110,15 +111,40 @@ class Standing:
 
 @dataclass(frozen=True)
 class AliasMove:
-    """One move of an alias, made or planned."""
+    """One change of who decides for a model's traffic, made or planned."""
 
-    model: str
-    from_version: int | None
-    to_version: int
-    overruled: tuple[str, ...] = ()
-    """Objections that a reason overruled."""
+    before: Standing
+    """Who decided."""
+    alias: str
+    """What moves: one of `ALIASES`."""
+    to_version: int | None
+    """Who carries it afterwards; None: nobody."""
+    canary_share: float | None = None
+    """The challenger's share of the traffic afterwards, where there is one."""
+    ends: tuple[str, ...] = ()
+    """Aliases that are taken from the same version, for it gets a higher one."""
+    objections: tuple[Objection, ...] = ()
+    """Why it would be refused: only of a dry run, and not where a reason overrules them."""
+    overruled: tuple[Objection, ...] = ()
+    """What a reason overruled."""
     notes: tuple[str, ...] = ()
     """What an operator should know, e.g. languages that wait for their calibration."""
+
+    @property
+    def model(self) -> str:
+        """Name of the registered model."""
+        return self.before.model
+
+    @property
+    def from_version(self) -> int | None:
+        """Who carried the alias before; None: nobody."""
+        return self.before.aliases.get(self.alias)
+
+    @property
+    def changes_nothing(self) -> bool:
+        """Whether all is as wanted already."""
+        same_share = self.alias != CHALLENGER or self.canary_share == self.before.canary_share
+        return self.from_version == self.to_version and same_share and not self.ends
 
 
 def registered(version: Any, standing: Standing | None) -> RegisteredVersion:

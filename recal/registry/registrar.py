@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlflow import MlflowClient
-from mlflow.entities import Metric
+from mlflow.entities import Dataset, DatasetInput, Metric
 from mlflow.exceptions import MlflowException
 
 from recal.registry.draft import Draft, draft_calibration, draft_readout
+from recal.registry.links import inputs_of
 from recal.registry.registered import RegisteredVersion, registered
 from recal.registry.versions import REPORTS_PATH, Versions
 from services.readout.manifest import members
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
     from recal.evaluation.behaviour import LanguageResult
 
 _EXPERIMENT = "recal"
+_DIGEST_LENGTH = 36
+"""MLflow's longest digest of a data set; the version's tags hold all of it."""
 _ALREADY_THERE = "RESOURCE_ALREADY_EXISTS"
 
 
@@ -64,7 +68,7 @@ class Registrar(Versions):
 
         Raises:
             ArtefactRefused: it does not load.
-            RegistryError: the evaluation is of another language.
+            RegistryError: the evaluation is of another calibration, or a report is no file.
             RegistryUnreachable: the registry does not answer.
         """
         return self.register(draft_calibration(directory, evaluation, reports))
@@ -103,6 +107,9 @@ class Registrar(Versions):
         for report in draft.reports:
             client.log_artifact(run_id, str(report), REPORTS_PATH)
         client.log_batch(run_id, metrics=_batch(draft.metrics))
+        inputs = inputs_of(draft.tags)
+        if inputs:
+            client.log_inputs(run_id, [_data_set(name, inputs[name]) for name in inputs])
 
     def _ensure_model(self, model: str, tags: Mapping[str, str]) -> None:
         with self._connection.asking(model) as client:
@@ -122,6 +129,12 @@ class Registrar(Versions):
             if error.error_code != _ALREADY_THERE:
                 raise
             return str(client.get_experiment_by_name(_EXPERIMENT).experiment_id)
+
+
+def _data_set(name: str, digest: str) -> DatasetInput:
+    """A data set by its hash alone: prompts are harmful requests, and never leave their file."""
+    source = json.dumps({"sha256": digest})
+    return DatasetInput(Dataset(name, digest[:_DIGEST_LENGTH], "code", source))
 
 
 def _batch(metrics: Mapping[str, float]) -> list[Metric]:

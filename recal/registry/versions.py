@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -128,6 +128,21 @@ class Versions:
         """
         return self._champions_of(backbone_slug(backbone_name))
 
+    def carriers(self, standings: Iterable[Standing]) -> tuple[RegisteredVersion, ...]:
+        """Every version that carries an alias of one of these models.
+
+        Raises:
+            UnknownVersion: an alias is of a version that was deleted.
+            RegistryUnreachable: the registry does not answer.
+        """
+        found = []
+        for standing in standings:
+            for number in sorted(set(standing.aliases.values())):
+                with self._connection.asking(version_label(standing.model, number)) as client:
+                    version = client.get_model_version(standing.model, str(number))
+                found.append(registered(version, standing))
+        return tuple(found)
+
     def artefact(self, version: RegisteredVersion) -> Calibration | Readout:
         """What a version holds, downloaded and verified against its digest.
 
@@ -180,11 +195,9 @@ class Versions:
                 return tuple(sorted(found, key=lambda standing: standing.model))
 
     def _champions_of(self, slug: str) -> tuple[RegisteredVersion, ...]:
-        found = []
-        for standing in self._standings_of(slug):
-            if CHAMPION in standing.aliases:
-                number = standing.aliases[CHAMPION]
-                with self._connection.asking(version_label(standing.model, number)) as client:
-                    version = client.get_model_version(standing.model, str(number))
-                found.append(registered(version, standing))
-        return tuple(found)
+        champions = (
+            replace(each, aliases={CHAMPION: each.aliases[CHAMPION]})
+            for each in self._standings_of(slug)
+            if CHAMPION in each.aliases
+        )
+        return self.carriers(champions)

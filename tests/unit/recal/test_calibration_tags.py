@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from recal.calibration_tags import tags_of
+from recal.calibration_tags import LABEL_FREE_TAG, tags_of
 from recal.direction_readout import DIRECTION
 from recal.fallback import by_either
 from services.readout.bundle import Readout
@@ -40,3 +40,11 @@ def test_how_far_two_readouts_part_is_told_whichever_of_them_scores(readout: Rea
     assert frozen[DISAGREEMENT_TAG] == other[DISAGREEMENT_TAG] == "0.078"
     assert OWN_READOUT_TAG not in frozen
     assert other[OWN_READOUT_TAG] == DIRECTION
+
+
+def test_what_a_threshold_was_made_of_without_labels_is_told() -> None:
+    evidence = {"labels": 0.1, "labels_sd": 0.2, "parallel_sd": 0.3, "translated_sd": 0.1}
+    found = tags_of(replace(a_calibration(estimator="auto"), evidence=evidence))
+    assert found[LABEL_FREE_TAG] == "parallel translated"
+    assert tags_of(a_calibration(estimator="unlabelled", k=0))[LABEL_FREE_TAG] == "unlabelled"
+    assert tags_of(a_calibration(estimator="translate_train"))[LABEL_FREE_TAG] == "translated"

@@ -1,22 +1,22 @@
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
 
-from recal.errors import NothingBefore, PromotionRefused, RegistryError, UnknownVersion
-from recal.evaluation.behaviour import Behaviour, LanguageResult
-from recal.promotion import PromotionRules
+from recal.errors import PromotionRefused, RegistryError, UnknownVersion
 from recal.registry import Registry, open_registry
 from recal.registry.connection import Connection
 from services.errors import ArtefactRefused, RegistryUnreachable
 from services.readout.mlflow_environment import quieten_mlflow
 from tests.unit.services.readout.factories import a_calibration, saved_calibration, saved_readout
-from tests.unit.services.readout.shelf import Shelf
+from tests.unit.services.readout.shelf import Shelf, an_evaluation
 
 # MLflow 3.17 uses what SQLAlchemy 2.1 deprecates.
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader:DeprecationWarning")
@@ -41,25 +41,6 @@ def client_of(registry: Registry) -> MlflowClient:
     return MlflowClient(registry.tracking_uri, registry.tracking_uri)
 
 
-def a_result(language: str, *, untouched: float, gated: float) -> LanguageResult:
-    def behaviour(harmful: float) -> Behaviour:
-        return Behaviour(harmful, 5.0, harmful - 5.0, 0.0, 100.0, 0.0)
-
-    return LanguageResult(
-        language=language,
-        tier="low",
-        n_harmful=60,
-        n_harmless=60,
-        auc=0.95,
-        tpr=0.9,
-        fpr=0.05,
-        j=0.85,
-        calibration="midpoint",
-        untouched=behaviour(untouched),
-        gated=behaviour(gated),
-    )
-
-
 def test_a_registered_calibration_carries_its_tags(shelf: Shelf) -> None:
     readout = shelf.readout()
     version = shelf.calibration(readout)
@@ -72,6 +53,7 @@ def test_a_registered_calibration_carries_its_tags(shelf: Shelf) -> None:
         "weights_digest": shelf.backbone.weights_digest,
         "k": "4",
         "estimator": "midpoint",
+        "examples_data": hashlib.sha256(f"{'e' * 64}\n{'f' * 64}".encode()).hexdigest(),
     }
 
 
@@ -79,7 +61,7 @@ def test_a_vacuous_bound_is_a_tag_and_keeps_a_calibration_from_serving(shelf: Sh
     version = shelf.calibration(shelf.readout(), vacuous=True)
     assert version.tags["vacuous"] == "true"
     with pytest.raises(PromotionRefused, match="vacuous"):
-        shelf.promote(sw=1)
+        shelf.registry.promote(shelf.model_of("sw"), 1)
 
 
 def test_names_are_of_the_backbone_and_the_language(tmp_path: Path, registry: Registry) -> None:
@@ -112,25 +94,52 @@ def test_a_stray_file_beside_an_artefact_is_never_uploaded(shelf: Shelf) -> None
 
 
 def test_an_evaluation_becomes_metrics_of_the_run(shelf: Shelf) -> None:
-    readout = saved_readout(shelf.directory / "r")
-    saved_calibration(shelf.directory / "c", readout, "sw", backbone=shelf.backbone)
-    version = shelf.registry.register_calibration(
-        shelf.directory / "c", evaluation=a_result("sw", untouched=40.0, gated=90.0)
-    )
-    client = client_of(shelf.registry)
-    metrics = client.get_run(client.get_model_version(version.model, "1").run_id).data.metrics
+    version = shelf.evaluated(shelf.readout())
+    metrics = client_of(shelf.registry).get_run(version.run_id).data.metrics
     assert metrics["untouched_harmful_refusal"] == 40.0
     assert metrics["harmful_refusal"] == 90.0
+    assert metrics["harmful_change_low"] == 30.0
     assert metrics["auc"] == 0.95
 
 
-def test_the_evaluation_of_another_language_is_not_registered(shelf: Shelf) -> None:
+def test_a_version_is_tied_to_its_report_and_to_the_hashes_of_its_data(shelf: Shelf) -> None:
     readout = saved_readout(shelf.directory / "r")
-    saved_calibration(shelf.directory / "c", readout, "sw", backbone=shelf.backbone)
-    with pytest.raises(RegistryError, match="of `am`, the calibration of `sw`"):
-        shelf.registry.register_calibration(
-            shelf.directory / "c", evaluation=a_result("am", untouched=1.0, gated=2.0)
-        )
+    made = saved_calibration(shelf.directory / "c", readout, "sw", backbone=shelf.backbone)
+    report = shelf.directory / "report.json"
+    report.write_text('{"results": []}')
+    version = shelf.registry.register_calibration(
+        shelf.directory / "c", evaluation=an_evaluation(made, data="d" * 64), reports=[report]
+    )
+    digest = hashlib.sha256(report.read_bytes()).hexdigest()
+    assert version.tags["evaluation_report"] == digest
+    assert version.tags["evaluation_data"] == "d" * 64
+    run = shelf.registry.run(version)
+    assert run.reports == ("reports/report.json",)
+    assert run.inputs == {
+        "held-out": "d" * 36,
+        "examples": version.tags["examples_data"][:36],
+    }
+    held = client_of(shelf.registry).get_run(version.run_id).inputs.dataset_inputs[0].dataset
+    assert json.loads(held.source) == {"sha256": "d" * 64}
+
+
+@pytest.mark.parametrize(
+    ("of_language", "digest", "words"),
+    [
+        ("am", "", "of `am`, the calibration of `sw`"),
+        ("sw", "9" * 64, "of a calibration 999999999999 of `sw`, and this one is "),
+    ],
+)
+def test_the_evaluation_of_another_calibration_is_not_registered(
+    shelf: Shelf, of_language: str, digest: str, words: str
+) -> None:
+    readout = saved_readout(shelf.directory / "r")
+    made = saved_calibration(shelf.directory / "c", readout, "sw", backbone=shelf.backbone)
+    wrong = replace(
+        an_evaluation(made), language=of_language, calibration_digest=digest or made.digest
+    )
+    with pytest.raises(RegistryError, match=words):
+        shelf.registry.register_calibration(shelf.directory / "c", evaluation=wrong)
 
 
 def test_a_corrupt_artefact_is_not_registered(shelf: Shelf) -> None:
@@ -148,137 +157,7 @@ def test_a_report_that_is_not_there_is_said_before_anything_is_written(shelf: Sh
         )
 
 
-def test_promotion_moves_the_alias_and_is_recorded(shelf: Shelf) -> None:
-    readout = shelf.readout()
-    shelf.calibration(readout)
-    shelf.calibration(readout, threshold=0.5)
-    shelf.promote(1, sw=1)
-    promotion = shelf.registry.promote(shelf.model_of("sw"), 2)
-    assert (promotion.from_version, promotion.to_version) == (1, 2)
-    newest, older = shelf.registry.list_versions(shelf.model_of("sw"))
-    assert (newest.is_champion, older.is_champion) == (True, False)
-    (record,) = (json.loads(v) for n, v in newest.tags.items() if n.startswith("promotion."))
-    assert (record["from"], record["to"]) == (1, 2)
-
-
-def test_the_champions_of_a_backbone_are_listed(shelf: Shelf) -> None:
-    readout = shelf.readout()
-    shelf.calibration(readout, "am")
-    shelf.calibration(readout, "sw")
-    shelf.promote(1, sw=1)
-    assert [v.label for v in shelf.registry.champions(shelf.backbone.name)] == ["readout@1", "sw@1"]
-
-
-def test_rollback_follows_the_chain_of_promotions(shelf: Shelf) -> None:
-    readout = shelf.readout()
-    for steer in (0.1, 0.2, 0.3):
-        shelf.calibration(readout, posterior_sd=steer)
-    for version in (1, 3, 2):
-        shelf.promote(sw=version)
-    model = shelf.model_of("sw")
-    assert shelf.registry.rollback(model).to_version == 3
-    assert shelf.registry.rollback(model, reason="drift").to_version == 1
-    with pytest.raises(NothingBefore, match="`sw@1` is the first champion"):
-        shelf.registry.rollback(model)
-
-
-def test_rollback_after_a_new_promotion_goes_to_what_served_before_it(shelf: Shelf) -> None:
-    readout = shelf.readout()
-    for sd in (0.1, 0.2, 0.3):
-        shelf.calibration(readout, posterior_sd=sd)
-    shelf.promote(sw=1)
-    shelf.promote(sw=2)
-    shelf.registry.rollback(shelf.model_of("sw"))
-    shelf.promote(sw=3)
-    assert shelf.registry.rollback(shelf.model_of("sw")).to_version == 1
-    with pytest.raises(NothingBefore):
-        shelf.registry.rollback(shelf.model_of("sw"))
-
-
-def test_rollback_of_an_alias_that_was_moved_by_hand_goes_to_the_last_promotion(
-    shelf: Shelf,
-) -> None:
-    readout = shelf.readout()
-    shelf.calibration(readout)
-    shelf.calibration(readout)
-    shelf.promote(sw=1)
-    client_of(shelf.registry).set_registered_model_alias(shelf.model_of("sw"), "champion", "2")
-    assert shelf.registry.rollback(shelf.model_of("sw")).to_version == 1
-
-
-def test_too_few_examples_are_not_promoted_without_a_reason(shelf: Shelf) -> None:
-    shelf.calibration(shelf.readout(), k=3)
-    with pytest.raises(PromotionRefused, match=r"3 examples per class, fewer than 4.*--force"):
-        shelf.registry.promote(shelf.model_of("sw"), 1)
-    assert shelf.registry.champions(shelf.backbone.name) == ()
-
-
-def test_a_reason_overrules_and_is_recorded(shelf: Shelf) -> None:
-    shelf.calibration(shelf.readout(), k=3)
-    promotion = shelf.registry.promote(shelf.model_of("sw"), 1, force_reason="a trial")
-    assert promotion.overruled == ("it was made from 3 examples per class, fewer than 4",)
-    (version,) = shelf.registry.list_versions(shelf.model_of("sw"))
-    (record,) = (json.loads(v) for n, v in version.tags.items() if n.startswith("promotion."))
-    assert (record["reason"], record["overruled"]) == ("a trial", list(promotion.overruled))
-
-
-def test_a_blank_reason_overrules_nothing(shelf: Shelf) -> None:
-    shelf.calibration(shelf.readout(), k=3)
-    with pytest.raises(PromotionRefused):
-        shelf.registry.promote(shelf.model_of("sw"), 1, force_reason="  ")
-
-
-@pytest.mark.parametrize(("estimator", "may_serve"), [("source", True), ("midpoint", False)])
-def test_no_examples_are_enough_for_a_source_language_only(
-    shelf: Shelf, estimator: str, may_serve: bool
-) -> None:
-    shelf.calibration(shelf.readout(), "en", k=0, estimator=estimator, example_hashes=())
-    if may_serve:
-        assert shelf.registry.promote(shelf.model_of("en"), 1).to_version == 1
-    else:
-        with pytest.raises(PromotionRefused):
-            shelf.registry.promote(shelf.model_of("en"), 1)
-
-
-@pytest.mark.parametrize(("gated", "may_serve"), [(38.0, True), (37.9, False)])
-def test_a_language_that_becomes_less_safe_is_not_promoted(
-    shelf: Shelf, gated: float, may_serve: bool
-) -> None:
-    readout = saved_readout(shelf.directory / "r")
-    saved_calibration(shelf.directory / "c", readout, "sw", backbone=shelf.backbone)
-    result = a_result("sw", untouched=40.0, gated=gated)
-    shelf.registry.register_calibration(shelf.directory / "c", evaluation=result)
-    if may_serve:
-        assert shelf.registry.promote(shelf.model_of("sw"), 1).to_version == 1
-    else:
-        with pytest.raises(PromotionRefused, match=r"less safe: harmful refusal 37\.9"):
-            shelf.registry.promote(shelf.model_of("sw"), 1)
-
-
-def test_rules_may_ask_for_an_evaluation(shelf: Shelf) -> None:
-    shelf.calibration(shelf.readout())
-    rules = PromotionRules(needs_evaluation=True)
-    with pytest.raises(PromotionRefused, match="no evaluation is stored"):
-        shelf.registry.promote(shelf.model_of("sw"), 1, rules=rules)
-
-
-def test_promotion_says_which_languages_wait(shelf: Shelf) -> None:
-    old = shelf.readout()
-    shelf.calibration(old)
-    shelf.promote(1, sw=1)
-    new = shelf.readout(seed=1)
-    shelf.calibration(new)
-    assert "serves once the readout" in shelf.registry.promote(shelf.model_of("sw"), 2).notes[0]
-    assert shelf.registry.promote(shelf.readout_model, 2).notes == ()
-    assert "sw@2 belong to another" in shelf.registry.rollback(shelf.readout_model).notes[0]
-
-
-def test_an_unknown_version_is_named(shelf: Shelf) -> None:
-    shelf.readout()
-    with pytest.raises(UnknownVersion, match="`readout@9` is not registered"):
-        shelf.registry.promote(shelf.readout_model, 9)
-    with pytest.raises(UnknownVersion, match="no champion"):
-        shelf.registry.rollback(shelf.readout_model)
+def test_a_model_that_is_not_registered_has_no_versions(shelf: Shelf) -> None:
     with pytest.raises(UnknownVersion):
         shelf.registry.list_versions("recal.nothing.sw")
 

@@ -18,6 +18,7 @@ from services.readout.mlflow_environment import quieten_mlflow
 from services.settings import OverrideSettings, PolicySettings, RegistrySettings, Settings
 from tests.unit.services.embedded.asking import CANARY, Asking, asking
 from tests.unit.services.embedded.real_line import save_artefacts, settings_for, until
+from tests.unit.services.readout.shelf import UNEVALUATED
 from tests.unit.services.tiny import build_checkpoint, tiny_calibration, tiny_readout
 
 pytestmark = [
@@ -196,7 +197,7 @@ async def test_an_mlflow_server_that_is_down_at_the_next_start(checkpoint: Path,
         calibration = tiny_calibration(readout, language, steer=steer, release=None)
         save_calibration(calibration, tmp_path / language)
         made = registry.register_calibration(tmp_path / language)
-        registry.promote(made.model, made.version)
+        registry.promote(made.model, made.version, force_reason=UNEVALUATED)
     made = registry.register_readout(tmp_path / "readout")
     registry.promote(made.model, made.version)
     for uri in (registry.tracking_uri, NOBODY):
