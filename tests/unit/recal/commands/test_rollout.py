@@ -133,6 +133,13 @@ def test_a_revocation_is_told_and_shown(live: Desk) -> None:
     assert "names no version by its number; write `sw@7`" in live.error("revoke", "sw")
     told = live.json("revoke", "sw@3", "--reason", "mislabelled examples")
     assert (told["version"], told["reason"]) == ("sw@3", "mislabelled examples")
+    assert told["summary"] == [
+        "sw: no request moves",
+        "sw@3 can never decide again, wherever it is kept: mislabelled examples",
+    ]
+    assert "first `recal rollback sw`" in live.error("revoke", "sw@1", "--reason", "x")
+    by_force = live.said("revoke", "sw@1", "--reason", "x", "--force", "--dry-run")
+    assert "are decided by the policy's row for no calibration" in by_force[0]
     assert live.json("show", "sw@3")["version"]["revoked"] == "mislabelled examples"
     assert "must not decide again" in live.error("promote", "sw@3", "--force", "--reason", "x")
 

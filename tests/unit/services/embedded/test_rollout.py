@@ -20,6 +20,7 @@ from services.readout.naming import CANARY_SHARE_TAG, CHALLENGER, SHADOW, calibr
 from services.settings import RegistrySettings, ServingMode
 from tests.unit.services.embedded.asking import Asking, asking
 from tests.unit.services.embedded.real_line import ENGLISH, settings_for, until
+from tests.unit.services.readout.shelf import UNEVALUATED
 from tests.unit.services.tiny import build_checkpoint, tiny_calibration, tiny_own, tiny_readout
 
 # MLflow 3.17 uses what SQLAlchemy 2.1 deprecates.
@@ -49,7 +50,7 @@ def client(checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         made = replace(made, own=tiny_own(readout) if steer < 0 else None)
         save_calibration(made, tmp_path / "en")
         registry.register_calibration(tmp_path / "en")
-    registry.promote(model, 1)
+    registry.promote(model, 1, force_reason=UNEVALUATED)
     registry.promote(f"{model.rpartition('.')[0]}.readout", 1)
     client = MlflowClient(registry.tracking_uri, registry.tracking_uri)
     client.set_registered_model_alias(model, CHALLENGER, "2")

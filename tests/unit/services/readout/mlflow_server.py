@@ -19,8 +19,10 @@ _PATIENCE_S = 90.0
 class MlflowServer:
     """Started and stopped as often as a test likes; data and port stay the same."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, backend: str = "") -> None:
         self._directory = directory
+        # A URI may hold a password, and command lines are everybody's to read.
+        self._backend = backend or f"sqlite:///{directory / 'server.db'}"
         self._port = _free_port()
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -35,7 +37,11 @@ class MlflowServer:
                 self._command(),
                 stdout=log,
                 stderr=log,
-                env={**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
+                env={
+                    **os.environ,
+                    "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+                    "MLFLOW_BACKEND_STORE_URI": self._backend,
+                },
                 start_new_session=True,
             )
         self._wait_until_healthy(self._process)
@@ -60,10 +66,9 @@ class MlflowServer:
         self.stop()
 
     def _command(self) -> list[str]:
-        database, files = self._directory / "server.db", self._directory / "files"
+        files = self._directory / "files"
         return [
             *(sys.executable, "-m", "mlflow", "server", "--serve-artifacts"),
-            *("--backend-store-uri", f"sqlite:///{database}"),
             *("--artifacts-destination", str(files)),
             *("--host", "127.0.0.1", "--port", str(self._port), "--workers", "1"),
         ]
