@@ -33,12 +33,17 @@ def register(
     report: Annotated[
         Path | None, typer.Option(help="report.json of `recal evaluate`; promotion looks at it.")
     ] = None,
+    key: Annotated[
+        Path | None, typer.Option(help="Sign it first with this private key of `recal keys new`.")
+    ] = None,
     as_json: options.AsJson = False,
     dry_run: options.DryRun = False,
     config: options.Config = None,
 ) -> None:
     """Register a saved artefact as a new, immutable version. It does not serve yet."""
     here = opened(config, None)
+    if key is not None:
+        _sign(directory, key, dry_run=dry_run)
     draft = _draft(directory, report)
     if dry_run:
         _say_draft(here, draft, as_json=as_json)
@@ -112,6 +117,16 @@ def diff(
         typer.echo(f"  {each.field}: {_shown(each.first)} → {_shown(each.second)}")
     if not found:
         typer.echo("  nothing differs")
+
+
+def _sign(directory: Path, key: Path, *, dry_run: bool) -> None:
+    from recal.artefact_set import load_artefact
+    from services.readout import signature
+
+    private = signature.read_private_key(key)
+    digest = load_artefact(directory).digest
+    if not dry_run:
+        signature.sign(directory, digest, private)
 
 
 def _draft(directory: Path, report: Path | None) -> Draft:

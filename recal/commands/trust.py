@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,8 +11,11 @@ from rich.console import Console
 
 from recal import exits
 from recal.commands import options
+from recal.commands.opened import opened, say_json
 
 if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
     from services.readout.signature import Trust
 
 app = typer.Typer(help="Keys that sign artefacts.", no_args_is_help=True)
@@ -23,7 +25,6 @@ _SHOWN = 12
 Artefacts = Annotated[
     Path, typer.Argument(help="A saved readout or calibration, or a folder with some below it.")
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON object.")]
 
 
 @app.callback()
@@ -45,25 +46,55 @@ def new(
 
 
 def sign(
-    directory: Artefacts,
     key: Annotated[Path, typer.Option(help="The private key of `recal keys new`.")],
-    as_json: AsJson = False,
+    directory: Annotated[
+        Path | None,
+        typer.Argument(help="A saved readout or calibration, or a folder with some below it."),
+    ] = None,
+    registered: Annotated[
+        str | None, typer.Option(help="A version of the registry instead: `sw@7`, `readout@3`.")
+    ] = None,
+    as_json: options.AsJson = False,
+    model: options.Model = None,
+    config: options.Config = None,
 ) -> None:
-    """Sign saved artefacts, each after it was verified. Register them afterwards."""
+    """Sign artefacts, each after it was verified: saved ones, or a registered version in its place.
+
+    A digest stays what it was. Saved ones are registered afterwards.
+    """
+    from services.readout import signature
+
+    if (directory is None) == (registered is None):
+        raise ValueError("give a folder, or `--registered` with a version such as `sw@7`")
+    private = signature.read_private_key(key)
+    if registered is not None:
+        here = opened(config, model)
+        version = here.version(registered)
+        signer = here.registry.sign(version, private)
+        _tell_signed(signer, {version.label: version.digest}, as_json=as_json)
+    elif directory is not None:
+        _tell_signed(*_sign_saved(directory, private), as_json=as_json)
+
+
+def _sign_saved(directory: Path, private: Ed25519PrivateKey) -> tuple[str, dict[str, str]]:
     from recal.artefact_set import artefacts_in, load_artefact
     from services.readout import signature
 
-    private = signature.read_private_key(key)
     # all of them first: a set is signed whole or not at all
     digests = {path: load_artefact(path).digest for path in artefacts_in(directory)}
-    signer = signature.key_id(private.public_key())
     for path, digest in digests.items():
         signature.sign(path, digest, private)
-        if not as_json:
-            typer.echo(f"{path} ({digest[:_SHOWN]}…) is signed by the key {signer[:_SHOWN]}…")
+    signer = signature.key_id(private.public_key())
+    return signer, {str(path): digest for path, digest in digests.items()}
+
+
+def _tell_signed(signer: str, digests: dict[str, str], *, as_json: bool) -> None:
     if as_json:
-        signed = [{"path": str(path), "digest": digest} for path, digest in digests.items()]
-        typer.echo(json.dumps({"key": signer, "signed": signed}))
+        signed = [{"path": path, "digest": digest} for path, digest in digests.items()]
+        say_json({"key": signer, "signed": signed})
+        return
+    for path, digest in digests.items():
+        typer.echo(f"{path} ({digest[:_SHOWN]}…) is signed by the key {signer[:_SHOWN]}…")
 
 
 @dataclass(frozen=True)
@@ -86,7 +117,7 @@ def verify(
         typer.Option(help="A public key that is trusted; by default `registry.trusted_keys`."),
     ] = None,
     config: options.Config = None,
-    as_json: AsJson = False,
+    as_json: options.AsJson = False,
 ) -> None:
     """Look at saved artefacts as a server does: files, digests, schema, signature.
 
@@ -98,7 +129,7 @@ def verify(
     found = [_verified(path, trust) for path in artefacts_in(directory)]
     if as_json:
         rows = [asdict(each) for each in found]
-        typer.echo(json.dumps({"trusted_keys": sorted(trust.keys), "artefacts": rows}))
+        say_json({"trusted_keys": sorted(trust.keys), "artefacts": rows})
     else:
         for each in found:
             _tell(each, trust)

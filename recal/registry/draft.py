@@ -17,10 +17,12 @@ from services.readout.naming import (
     DIGEST_TAG,
     KIND_TAG,
     READOUT,
+    SIGNED_BY_TAG,
     WEIGHTS_DIGEST_TAG,
     calibration_model,
     readout_model,
 )
+from services.readout.signature import claimed_signer
 
 if TYPE_CHECKING:
     from recal.evaluation.behaviour import LanguageResult
@@ -61,6 +63,7 @@ def draft_readout(directory: Path, reports: Sequence[Path] = ()) -> Draft:
         DIGEST_TAG: readout.digest,
         WEIGHTS_DIGEST_TAG: readout.backbone.weights_digest,
         "places": " ".join(map(str, readout.places)),
+        **_signed(directory),
     }
     name = readout.backbone.name
     return Draft(directory, readout_model(name), name, tags, {}, tuple(reports))
@@ -98,10 +101,16 @@ def draft_calibration(
             **tags_of(calibration),
             **told,
             **links_of(evaluation, report, calibration.example_hashes),
+            **_signed(directory),
         },
         metrics={**calibration.metrics, **measured},
         reports=tuple(reports),
     )
+
+
+def _signed(directory: Path) -> dict[str, str]:
+    signer = claimed_signer(directory, f"artefact `{directory}`")
+    return {} if signer is None else {SIGNED_BY_TAG: signer}
 
 
 def _refuse_other(evaluation: LanguageResult, calibration: Calibration) -> None:

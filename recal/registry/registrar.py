@@ -15,17 +15,21 @@ from mlflow.exceptions import MlflowException
 from recal.registry.draft import Draft, draft_calibration, draft_readout
 from recal.registry.links import inputs_of
 from recal.registry.registered import RegisteredVersion, registered
-from recal.registry.versions import REPORTS_PATH, Versions
-from services.readout.manifest import members
+from recal.registry.versions import REPORTS_PATH, Versions, verified
+from services.readout.manifest import SIGNATURE, members
 from services.readout.naming import (
     ARTEFACT_PATH,
     BACKBONE_TAG,
     KIND_TAG,
     LANGUAGE_TAG,
+    SIGNED_BY_TAG,
     backbone_slug,
 )
+from services.readout.signature import sign
 
 if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
     from recal.evaluation.behaviour import LanguageResult
 
 _EXPERIMENT = "recal"
@@ -100,6 +104,31 @@ class Registrar(Versions):
                 await_creation_for=0,  # only hosted registries create versions later
             )
         return registered(version, standing=None)
+
+    def sign(self, version: RegisteredVersion, key: Ed25519PrivateKey) -> str:
+        """Put a signature beside the files of a version, which stay as they are.
+
+        Replicas that refused it for want of one look again by themselves.
+
+        Args:
+            version: it is downloaded and verified first.
+            key: signs it.
+
+        Returns:
+            Id of the key.
+
+        Raises:
+            ArtefactRefused: it is not what was registered.
+            RegistryUnreachable: the registry does not answer.
+        """
+        with self.files(version) as directory:
+            signer = sign(directory, verified(version, directory).digest, key)
+            with self._connection.asking(version.label) as client:
+                client.log_artifact(version.run_id, str(directory / SIGNATURE), ARTEFACT_PATH)
+                client.set_model_version_tag(
+                    version.model, str(version.version), SIGNED_BY_TAG, signer
+                )
+        return signer
 
     def _fill(self, client: MlflowClient, run_id: str, draft: Draft) -> None:
         for path in members(draft.directory, draft.model):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -27,6 +28,16 @@ REPORTS_PATH = "reports"
 """Folder of a run under which the reports of its evaluation lie."""
 
 _PAGE = 1000
+
+
+def verified(version: RegisteredVersion, directory: Path) -> Calibration | Readout:
+    """What a version's files hold.
+
+    Raises:
+        ArtefactRefused: it is not what was registered.
+    """
+    load = load_readout if version.tags.get(KIND_TAG) == READOUT else load_calibration
+    return load(directory, version=version.label, digest=version.digest)
 
 
 @dataclass(frozen=True)
@@ -150,7 +161,16 @@ class Versions:
             ArtefactRefused: it is not what was registered.
             RegistryUnreachable: the registry does not answer.
         """
-        load = load_readout if version.tags.get(KIND_TAG) == READOUT else load_calibration
+        with self.files(version) as directory:
+            return verified(version, directory)
+
+    @contextmanager
+    def files(self, version: RegisteredVersion) -> Iterator[Path]:
+        """The files of a version, downloaded for a while and not looked at.
+
+        Raises:
+            RegistryUnreachable: the registry does not answer.
+        """
         with TemporaryDirectory() as folder, self._connection.asking(version.label) as client:
             # Not `models:/…`, which MLflow 3.17 resolves against the process-wide registry.
             uri = client.get_model_version_download_uri(version.model, str(version.version))
@@ -160,7 +180,7 @@ class Versions:
                 tracking_uri=self.tracking_uri,
                 registry_uri=self.tracking_uri,
             )
-            return load(Path(found), version=version.label, digest=version.digest)
+            yield Path(found)
 
     def run(self, version: RegisteredVersion) -> RunRecord:
         """The run behind a version.

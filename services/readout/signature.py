@@ -118,6 +118,17 @@ class Trust:
         return record.key
 
 
+def claimed_signer(directory: Path, label: str) -> str | None:
+    """Id of the key that an artefact says it is signed by; nothing is verified.
+
+    Raises:
+        ArtefactRefused: its signature is no such file.
+    """
+    if not os.path.lexists(directory / SIGNATURE):
+        return None
+    return parse(SignatureRecord, read_file(directory / SIGNATURE, label), label, SIGNATURE).key
+
+
 ANYBODY = Trust()
 """No key is trusted, and none asked for."""
 
