@@ -20,9 +20,10 @@ from recal.maths.readout import fit_projection, fit_ranks, fit_wide, source_of
 from recal.maths.source import SourceStatistics, pooled_within_sd, source_statistics
 from recal.maths.transfer import summed
 from recal.maths.two_class import FloatArray, TwoClass, pooled_scores
-from services.readout.bundle import BackboneIdentity, Readout, ScoreHistogram, Steering
+from services.readout.bundle import BackboneIdentity, Readout, Steering
 from services.readout.linear import LinearReadout, ReadoutPart
 from services.readout.place import Place, Reading
+from services.readout.references import References, ScoreHistogram
 
 Method = Literal["recal", "paper"]
 """`paper`: the released probe of arXiv:2606.01196, at the last token and rank 10. `recal`: a
@@ -323,7 +324,33 @@ def fit(
         created=now(),
         histogram=histogram(*pooled_scores(scores)),
         provenance={"method": plan.method, **provenance},
+        references=_references(fitted.parts, activations, plan.source_languages),
     )
+
+
+def _references(
+    parts: Sequence[FittedPart], activations: Activations, languages: Sequence[str]
+) -> References:
+    """The mean of each class of each language at every place, with its score."""
+    means, scores = [], []
+    for language in languages:
+        for is_harmful in (True, False):
+            rows = [
+                activations.at(
+                    place.layer, reading=place.reading, language=language, harmful=is_harmful
+                ).mean(axis=0)
+                for place, *_ in parts
+            ]
+            # what is stored is what is scored
+            stored = np.array(rows, dtype=np.float32)
+            means.append(stored)
+            scores.append(
+                sum(
+                    part.share * float(row @ part.folded.weight + part.folded.bias)
+                    for part, row in zip(parts, stored.astype(np.float64), strict=True)
+                )
+            )
+    return References(torch.from_numpy(np.stack(means)), tuple(scores))
 
 
 def _put_together(

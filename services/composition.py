@@ -32,6 +32,7 @@ from services.pipeline.service import PipelineService
 from services.readout.bundle import BackboneIdentity, Bundle
 from services.readout.directory_source import DirectorySource
 from services.readout.mlflow_environment import quieten_mlflow
+from services.readout.self_test import refuse_other_scores
 from services.readout.signature import Trust, trust_of
 from services.readout.store import BundleSource, BundleStore
 from services.refusals.phrases import RefusalPhrases
@@ -337,11 +338,23 @@ async def _filled_store(settings: Settings, backbone: Backbone, meter: Meter) ->
     store = BundleStore(
         source,
         meter,
-        verify=partial(refuse_unread_block, n_blocks=len(backbone.blocks)),
+        verify=partial(verify, backbone=backbone),
         interval_s=settings.registry.poll_interval_s,
     )
     await store.refresh()
     return store
+
+
+def verify(bundle: Bundle, *, backbone: Backbone) -> None:
+    """The last look at a bundle before it serves here.
+
+    Raises:
+        ArtefactRefused: it reads what is not loaded, or its scores are not what its fit found, on
+            the processor, where the gate scores, or on the model's device, where prefills decide.
+    """
+    refuse_unread_block(bundle, n_blocks=len(backbone.blocks))
+    devices = dict.fromkeys([torch.device("cpu"), backbone.device])
+    refuse_other_scores(bundle, devices=tuple(devices))
 
 
 def refuse_unread_block(bundle: Bundle, *, n_blocks: int) -> None:

@@ -15,7 +15,6 @@ from services.readout.bundle import (
     Calibration,
     Readout,
     Release,
-    ScoreHistogram,
     Steering,
     SteeringStatistics,
     Thresholds,
@@ -24,6 +23,7 @@ from services.readout.linear import LinearReadout, ReadoutPart
 from services.readout.manifest import Sealed, canonical_json, first_fault, parse, seal, unseal
 from services.readout.own import OwnPart, OwnReadout
 from services.readout.place import Place
+from services.readout.references import References, ScoreHistogram
 from services.readout.schema import (
     OWN_READOUT_VERSION,
     PLAIN_VERSION,
@@ -48,6 +48,8 @@ CALIBRATION_TENSORS = "calibration.safetensors"
 RELEASE_DIRECTION = "release_direction"
 """Tensor that is there exactly where the readout releases at a layer of its own."""
 
+REFERENCES = "references"
+"""Tensor that is there exactly where the readout has activations to be tested by."""
 OWN_WEIGHT, FALLBACK_WEIGHT = "weight", "fallback"
 """What tensors of an own readout are called, in a calibration's file and in a readout's."""
 
@@ -180,7 +182,9 @@ def _readout_files(readout: Readout) -> dict[str, bytes]:
         tensors |= {f"weight.{index}": part.linear.weight, f"basis.{index}": part.basis}
     if readout.steering.release.direction is not None:
         tensors[RELEASE_DIRECTION] = readout.steering.release.direction
-    without = frozenset({"fallback"} if readout.fallback is None else ())
+    if readout.references is not None:
+        tensors[REFERENCES] = readout.references.residuals
+    without = frozenset(each for each in _OPTIONAL if getattr(readout, each) is None)
     if readout.fallback is not None:
         fields["fallback"] = _own_fields(readout.fallback)
         tensors |= _own_tensors(readout.fallback, FALLBACK_WEIGHT)
@@ -195,6 +199,8 @@ def _part_fields(part: ReadoutPart) -> dict[str, object]:
     return {"layer": part.place.layer, "reading": part.place.reading, **own}
 
 
+_OPTIONAL = ("fallback", "references")
+"""Fields of a readout that are left out where there is nothing, as older builds have them."""
 _SHARED_READOUT_FIELDS = tuple(
     name
     for name in ReadoutRecord.model_fields
@@ -254,6 +260,9 @@ def _readout_of(sealed: Sealed, label: str) -> Readout:
     _check_tensors(tensors, record, label)
     for name in ("direction", RELEASE_DIRECTION):
         _refuse_other_norm(tensors.get(name), name, label)
+    own, kept = record.fallback, record.references
+    fallback = None if own is None else _own_readout_of(own, tensors, FALLBACK_WEIGHT)
+    references = None if kept is None else References(tensors[REFERENCES], kept.scores)
     return Readout(
         parts=tuple(_part_of(part, tensors, i) for i, part in enumerate(record.parts)),
         source_languages=record.source_languages,
@@ -264,11 +273,8 @@ def _readout_of(sealed: Sealed, label: str) -> Readout:
         created=record.created,
         histogram=_histogram_of(record.histogram),
         provenance=record.provenance,
-        fallback=(
-            None
-            if record.fallback is None
-            else _own_readout_of(record.fallback, tensors, FALLBACK_WEIGHT)
-        ),
+        fallback=fallback,
+        references=references,
     )
 
 
@@ -332,6 +338,8 @@ def _check_tensors(tensors: Mapping[str, Tensor], record: ReadoutRecord, label: 
         shapes[RELEASE_DIRECTION] = (d_model,)
     if record.fallback is not None:
         shapes |= _own_shapes(record.fallback, FALLBACK_WEIGHT, d_model)
+    if record.references is not None:
+        shapes[REFERENCES] = (len(record.references.scores), len(record.parts), d_model)
     refuse_odd(tensors, shapes, label, again=_REFIT)
 
 

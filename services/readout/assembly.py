@@ -108,6 +108,7 @@ def _fitting(calibration: Calibration, language: str, readout: Readout) -> Calib
             f"`recal recalibrate --language {language}`"
         )
     _refuse_other_places(calibration, readout)
+    _refuse_overflow(calibration, readout)
     return calibration
 
 
@@ -121,3 +122,17 @@ def _refuse_other_places(calibration: Calibration, readout: Readout) -> None:
             f"calibration `{calibration.version}`: {error}; run "
             f"`recal recalibrate --language {calibration.language}` with this readout"
         ) from None
+
+
+def _refuse_overflow(calibration: Calibration, readout: Readout) -> None:
+    """Score the readout's references by own weights; what is wrong is this language's alone."""
+    own, references = calibration.own, readout.references
+    if own is None or references is None:
+        return
+    scores = own.score(references.residuals[:, own.rows_among(readout.places)])
+    if not bool(scores.isfinite().all()):
+        raise ArtefactRefused(
+            f"calibration `{calibration.version}`: its own readout's scores of the reference "
+            f"activations are not finite; run `recal recalibrate --language "
+            f"{calibration.language}` again"
+        )

@@ -19,6 +19,7 @@ from services.readout.linear import ReadoutPart, summed
 from services.readout.own import OwnReadout
 from services.readout.own_table import OwnTable
 from services.readout.place import Place
+from services.readout.references import References, ScoreHistogram
 
 
 @dataclass(frozen=True)
@@ -150,15 +151,6 @@ class Steering:
 
 
 @dataclass(frozen=True)
-class ScoreHistogram:
-    """Reference scores of one language: counts per bin and class, for drift and for pictures."""
-
-    edges: tuple[float, ...]
-    harmful: tuple[int, ...]
-    harmless: tuple[int, ...]
-
-
-@dataclass(frozen=True)
 class Thresholds:
     """The operating point of one language: score >= steer steers, score <= release releases."""
 
@@ -271,6 +263,8 @@ class Readout:
     fallback: OwnReadout | None = None
     """The direction readout: projections on the source languages' difference in means at the same
     places, of which a language's calibration may make its own. None in artefacts older than it."""
+    references: References | None = None
+    """By which it is tested where it is loaded. None in artefacts older than them."""
     digest: str = ""
     version: str = ""
 

@@ -183,6 +183,12 @@ class OwnReadoutRecord(Record):
         return self
 
 
+class ReferencesRecord(Record):
+    """Scores of the activations that a readout is tested by; those are a tensor."""
+
+    scores: Annotated[tuple[float, ...], Field(min_length=1)]
+
+
 class ReadoutRecord(Record):
     """`readout.json`: everything of a readout that is not a tensor."""
 
@@ -197,6 +203,7 @@ class ReadoutRecord(Record):
     histogram: HistogramRecord | None
     provenance: Mapping[Name, Note]
     fallback: OwnReadoutRecord | None = None
+    references: ReferencesRecord | None = None
 
     _created = check("created")(_rfc3339)
 

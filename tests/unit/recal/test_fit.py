@@ -21,8 +21,10 @@ from recal.maths.metrics import auroc, balanced_accuracy
 from recal.maths.paper import fit_paper
 from recal.maths.source import pooled_within_sd
 from recal.recalibrate import scores_of
-from services.readout.bundle import Readout, Steering
+from services.errors import ArtefactRefused
+from services.readout.bundle import Bundle, Readout, Steering
 from services.readout.place import Place
+from services.readout.self_test import refuse_other_scores
 from tests.unit.recal.synthetic import D_MODEL, IDENTITY, activations, complementary
 
 PLAN = FitPlan(
@@ -215,3 +217,25 @@ def test_translations_of_another_language_are_not_fitted_on() -> None:
         fit_translations(complementary(("sw",)), "yo", PLACES)
     with pytest.raises(ValueError, match="no place was given"):
         fit_translations(complementary(("sw",)), "sw", [])
+
+
+def test_a_readout_keeps_class_means_with_their_scores_and_no_prompt() -> None:
+    known = complementary(("en", "de", "fr"))
+    readout = together()
+    references = readout.references
+    assert references is not None
+    assert references.residuals.shape == (2 * len(PLAN.source_languages), len(BOTH), D_MODEL)
+    scores = {language: scores_of(readout, known, language) for language in PLAN.source_languages}
+    means = [float(each.mean()) for pair in scores.values() for each in pair]
+    assert references.scores == pytest.approx(means, abs=1e-4)
+    prompts = known.at(1, language="en", harmful=True)
+    nearest = np.abs(prompts - references.residuals[0, 0].numpy()).max(axis=1).min()
+    assert nearest > 0.01
+
+
+def test_a_fitted_readout_passes_its_own_test_and_another_does_not() -> None:
+    readout = replace(fitted(), digest="d" * 64, version="readout@1")
+    refuse_other_scores(Bundle(readout, {}))
+    other = replace(fitted(layer=0), references=readout.references)
+    with pytest.raises(ArtefactRefused, match="scores its reference activation"):
+        refuse_other_scores(Bundle(other, {}))

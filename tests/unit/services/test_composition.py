@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from services.backbone.load import Backbone, load_backbone
 from services.composition import (
@@ -18,11 +19,12 @@ from services.composition import (
     request_limits,
 )
 from services.domain import LanguageGuess, Reason
-from services.errors import ArtefactRefused
+from services.errors import ArtefactRefused, NotReady
 from services.gate.policy import Outcome
 from services.generation.engine import EngineLimits
 from services.readout.artefact import save_calibration, save_readout
 from services.readout.bundle import Readout
+from services.readout.references import References
 from services.readout.signature import PUBLIC_KEY, new_keys
 from services.settings import (
     BackboneSettings,
@@ -172,3 +174,24 @@ async def test_the_front_door_names_languages_itself_unless_it_is_told_to_ask():
     assert (await inside.identify("How do I bake a loaf of bread at home?")).language == "en"
     outside = Settings(serve=ServeSettings(language_id_inside=False))
     assert front_door_language_id(outside, lambda: asked) is asked
+
+
+async def test_a_gate_refuses_a_readout_whose_stored_activations_it_scores_otherwise(
+    checkpoints: dict[str, Path], tmp_path: Path
+):
+    whole = load_backbone(str(checkpoints["llama"]))
+    made = tiny_readout(whole)
+    rows = torch.randn(2, 1, whole.identity.d_model, generator=torch.Generator().manual_seed(1))
+    scores = made.score(rows).tolist()
+    settings = Settings(
+        backbone=BackboneSettings(name_or_path=str(checkpoints["llama"])),
+        registry=RegistrySettings(source="directory", directory=tmp_path),
+    )
+    for wrong, ready in ((0.0, True), (0.5, False)):
+        references = References(rows, (scores[0], scores[1] + wrong))
+        save_readout(replace(made, references=references), tmp_path / "readout")
+        service, store = await load_gate(settings, PrometheusMeter())
+        await service.close()
+        assert store.is_ready is ready
+    with pytest.raises(NotReady, match="scores its reference activation 1 as"):
+        _ = store.current

@@ -14,13 +14,13 @@ from services.readout.bundle import (
     Bundle,
     Calibration,
     Readout,
-    ScoreHistogram,
     Steering,
     Thresholds,
 )
 from services.readout.linear import LinearReadout, ReadoutPart
 from services.readout.own import OwnPart, OwnReadout
 from services.readout.place import Place
+from services.readout.references import ScoreHistogram
 
 D_MODEL = 8
 BACKBONE = BackboneIdentity(

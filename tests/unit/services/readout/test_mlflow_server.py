@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.mlflow_server import MlflowServer
 from recal.registry import Registry
 from recal.registry.connection import Connection
 from services.errors import NotReady
 from services.readout.mlflow_environment import quieten_mlflow
 from services.readout.store import BundleStore
 from services.telemetry import PrometheusMeter
-from tests.unit.services.readout.mlflow_server import MlflowServer
 from tests.unit.services.readout.shelf import Shelf
 
 

@@ -1,0 +1,1 @@
+"""Aliases moved under load: calls that fail, answers of two versions, seconds until all follow."""
