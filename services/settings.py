@@ -84,8 +84,8 @@ class RegistrySettings(Section):
     cache_dir: LocalPath | None = None
     """Last good artefacts, so that a start without registry succeeds. None: in `state_dir`."""
     poll_interval_s: Seconds = 3.0
-    """Mean time between two looks; the store adds jitter, a fifth of it at most, so that replicas do
-    not look together. Fleets of hundreds of replicas take a longer one."""
+    """Mean time between two looks; the store adds jitter, a fifth at most, so that replicas do not
+    look together. Fleets of hundreds of replicas take a longer one."""
     trusted_keys: tuple[LocalPath, ...] = ()
     """Public keys (PEM, or directories of them) whose signatures artefacts may carry; read at the
     start."""
