@@ -171,9 +171,11 @@ async def test_a_challenger_that_the_last_good_champion_equals_stands_aside() ->
     store = store_of(source)
     await store.refresh()
     before = store.current.calibrations["sw"]
+    moved = a_bundle(["am"], number=2)
     source.bundle = replace(
-        a_bundle([]), refused={"sw": "corrupt"}, challengers={"sw": Challenger(before, 0.5)}
+        moved, refused={"sw": "corrupt"}, challengers={"sw": Challenger(before, 0.5)}
     )
     await store.refresh()
-    assert store.current.calibrations["sw"].version == "sw@1"
+    versions = {language: each.version for language, each in store.current.calibrations.items()}
+    assert versions == {"am": "am@2", "sw": "sw@1"}
     assert store.current.challengers == {}
