@@ -8,6 +8,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from benchmarks.mlflow_server import MlflowServer
 from recal.errors import PromotionRefused
 from recal.registry import Registry
 from recal.registry.connection import Connection
@@ -15,7 +16,6 @@ from services.readout.mlflow_environment import quieten_mlflow
 from services.readout.store import BundleStore
 from services.telemetry import PrometheusMeter
 from tests.deploy.postgres import Postgres
-from tests.unit.services.readout.mlflow_server import MlflowServer
 from tests.unit.services.readout.shelf import Shelf
 
 pytestmark = pytest.mark.deploy

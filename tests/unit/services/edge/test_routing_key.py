@@ -11,10 +11,10 @@ from tests.unit.services.edge.line import Fakes, connected
 NUMBERED = (("x-request-id", "r-7"),)
 
 
-async def keys(*, check: bool, routing_key: str, mode: str = "split") -> list[str | None]:
+async def keys(*, check: bool, routing_key: str) -> list[str | None]:
     """What whoever decides was told, of one call with the id `r-7`."""
     fakes = Fakes()
-    async with connected(fakes, mode=mode) as channel:
+    async with connected(fakes) as channel:
         stub, before = pb_grpc.RecalStub(channel), len(fakes.gate.asked)
         if check:
             request = pb.RecalCheckRequest(prompt="habari", routing_key=routing_key)
@@ -22,8 +22,7 @@ async def keys(*, check: bool, routing_key: str, mode: str = "split") -> list[st
         else:
             asked = pb.RecalGenerateRequest(prompt="habari", routing_key=routing_key)
             [_ async for _ in stub.Generate(asked, metadata=NUMBERED)]
-    decided = [request for request, _ in fakes.fused.asked] if mode == "fused" else []
-    return [each.routing_key for each in (decided or fakes.gate.asked[before:])]
+    return [each.routing_key for each in fakes.gate.asked[before:]]
 
 
 @pytest.mark.parametrize("check", [True, False], ids=["Check", "Generate"])
@@ -32,8 +31,3 @@ async def test_the_callers_key_reaches_the_gate_and_without_one_the_calls_id_is_
     check: bool, given: str, told: str
 ):
     assert told in await keys(check=check, routing_key=given)
-
-
-@pytest.mark.parametrize(("given", "told"), [("user 7", "user 7"), ("", "r-7")])
-async def test_so_it_does_where_gate_and_generation_are_one(given: str, told: str):
-    assert await keys(check=False, routing_key=given, mode="fused") == [told]

@@ -14,7 +14,7 @@ from services.pipeline.split import Split
 from services.telemetry import Metric, PrometheusMeter
 from tests.behind import FakeFused, FakeGate, FakeGeneration, FakeLanguageId, FakeRefusals
 
-ASK = Ask("habari yako", hint="sw")
+ASK = Ask("habari yako", hint="sw", routing_key="user 7")
 UNKNOWN = LanguageGuess(None, 0.2, Abstention.LOW_CONFIDENCE)
 
 

@@ -52,7 +52,8 @@ async def test_an_answer_is_verdict_then_text_then_usage():
 async def test_it_is_asked_once_with_guess_hint_and_what_is_left_of_the_deadline():
     line = FusedLine()
     await line.answer(timeout_s=5.0)
-    assert line.fused.asked == [(GateRequest("habari yako", SWAHILI, "sw"), Sampling())]
+    asked = GateRequest("habari yako", SWAHILI, "sw", routing_key="user 7")
+    assert line.fused.asked == [(asked, Sampling())]
     assert 4.0 < line.fused.timeouts_s[0] < 5.0
     assert line.gate.asked == []
 
