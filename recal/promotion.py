@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, NamedTuple
@@ -84,6 +85,10 @@ class PromotionRules:
                 "of that"
             )
             return (*found, Objection("evaluation", says))
+        if odd := [tag for tag in EVALUATION_TAGS if not math.isfinite(_number(tags[tag]))]:
+            # every comparison with NaN is false, so that nothing would be held against it
+            says = f"`{odd[0]}` of it is `{tags[odd[0]]}`, which is no number; evaluate it again"
+            return (*found, Objection("evaluation", says))
         return (*found, *self._of_safety(tags), *self._of_selectivity(tags, champion or {}))
 
     def _of_k(self, tags: Mapping[str, str]) -> Iterator[Objection]:
@@ -93,12 +98,12 @@ class PromotionRules:
         says = f"it was made from {k} per class, fewer than {self.min_k}"
         label_free = tags.get(LABEL_FREE_TAG, "")
         if label_free:
-            n = int(min(float(tags.get(tag, 0)) for tag in (N_HARMFUL_TAG, N_HARMLESS_TAG)))
+            n = min(_number(tags.get(tag, "0")) for tag in (N_HARMFUL_TAG, N_HARMLESS_TAG))
             if n >= self.min_held_out:
                 return
             says += (
                 f"; made of {label_free} prompts it may do with fewer, if it is evaluated on "
-                f"{self.min_held_out} held-out prompts per class, and it was on {n}"
+                f"{self.min_held_out} held-out prompts per class, and it was on {n:.0f}"
             )
         yield Objection("examples", says)
 
@@ -123,15 +128,21 @@ class PromotionRules:
     def _of_selectivity(
         self, tags: Mapping[str, str], champion: Mapping[str, str]
     ) -> Iterator[Objection]:
-        if DELTA_LOW_TAG not in champion:
-            return
-        low, before = float(tags[DELTA_LOW_TAG]), float(champion[DELTA_LOW_TAG])
+        low, before = float(tags[DELTA_LOW_TAG]), _number(champion.get(DELTA_LOW_TAG, ""))
         if low < before - self.delta_margin:
             says = (
                 f"the lower bound of Δ is {low:.1f}, more than {self.delta_margin:g} points below "
                 f"the champion's {before:.1f}"
             )
             yield Objection("selectivity", says)
+
+
+def _number(tag: str) -> float:
+    """What a tag says; NaN where it is no number."""
+    try:
+        return float(tag)
+    except ValueError:
+        return math.nan
 
 
 def _of_bound(tags: Mapping[str, str]) -> Iterator[Objection]:

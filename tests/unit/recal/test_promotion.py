@@ -53,6 +53,20 @@ def tags(**changed: object) -> dict[str, str]:
     return {name: str(value) for name, value in (good | changed).items() if value is not None}
 
 
+@pytest.mark.parametrize("tag", EVALUATION_TAGS)
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf", "none", ""])
+def test_a_number_of_an_evaluation_that_is_none_speaks_for_nothing(tag: str, value: str) -> None:
+    (found,) = PromotionRules().objections(tags(**{tag: value}))
+    assert found.criterion == "evaluation"
+    assert f"`{tag}` of it is `{value}`, which is no number" in found.says
+
+
+@pytest.mark.parametrize("value", ["nan", "none", ""])
+def test_a_champion_without_a_number_holds_nobody_up(value: str) -> None:
+    assert PromotionRules().objections(tags(), tags(delta_low=value)) == ()
+    assert PromotionRules().objections(tags(), tags(delta_low=99.0))
+
+
 def criteria(rules: PromotionRules | None = None, **changed: object) -> list[str]:
     found = (rules or PromotionRules()).objections(tags(**changed))
     return [objection.criterion for objection in found]
