@@ -10,13 +10,14 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 import yaml
 
 from services.backbone.load import load_backbone
 from services.readout.artefact import save_calibration, save_readout
+from tests.unit.services.audit.entries import lines_below
 from tests.unit.services.tiny import build_checkpoint, tiny_calibration, tiny_readout
 
 RECAL = (sys.executable, "-m", "recal")
@@ -43,6 +44,7 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "backbone": {"name_or_path": str(checkpoint)},
         "registry": {"source": "directory", "directory": str(directory / "artefacts")},
         "generation": {"default_max_tokens": 4},
+        "state_dir": str(directory / "state"),
     }
     path = directory / "recal.yaml"
     path.write_text(yaml.safe_dump(content), encoding="utf-8")
@@ -87,3 +89,13 @@ async def test_the_line_that_it_prints_gets_an_answer_and_ctrl_c_ends_it(config:
     assert b"en NONE by score" in out
     assert b"+ 4 tokens, max tokens" in out
     assert code == 0
+    # by default what was decided is kept, below `state_dir`
+    kept = [each for each in lines_below(config.parent / "state" / "audit") if is_asked(each)]
+    assert [(each["rpc"], each["language"], each["action"]) for each in kept] == [
+        ("Generate", "en", "none")
+    ]
+
+
+def is_asked(entry: dict[str, Any]) -> bool:
+    """Not the server's own question."""
+    return bool(entry["request_id"] != "self-test")
