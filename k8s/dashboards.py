@@ -254,6 +254,18 @@ LANGUAGE = (
         "percentunit",
     ),
     Panel(
+        "Which answers does the monitor withdraw?",
+        "By why, beside answers that ended. `non_finite` is a fault.",
+        (
+            Query(
+                f"{_rate('recal_monitor_stops_total', _LANGUAGE, 'reason')} / ignoring (reason) "
+                f"group_left {_rate('recal_answers_total', _LANGUAGE)}",
+                "{{reason}}",
+            ),
+        ),
+        "percentunit",
+    ),
+    Panel(
         "What is decided without a score?",
         "By reason.",
         (

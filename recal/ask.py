@@ -145,8 +145,15 @@ class Screen:
         self._within_line = not text.endswith("\n")
 
     def usage(self, usage: Usage) -> None:
-        """One line: tokens, why it ended, time by stage."""
+        """One line: tokens, why it ended, time by stage.
+
+        Before it, where the answer is withdrawn: that it is, and what stands in its place.
+        """
         self.end()
+        if usage.withdrawn_by is not None:
+            # what is printed cannot be unprinted
+            self._line(Text("WITHDRAWN: ignore the text above; the answer is", style="bold red"))
+            self._line(Text(printable(usage.replacement)))
         seconds = sorted(usage.timings_s.items(), key=lambda each: _rank(each[0]))
         times = "".join(f" · {stage} {_ms(s)} ms" for stage, s in seconds)
         self._line(
@@ -208,12 +215,15 @@ class Record:
         self.content["text"] = self.content.get("text", "") + text
 
     def usage(self, usage: Usage) -> None:
-        """Keep the usage."""
+        """Keep the usage; the text is what the caller is to show."""
         self.content.setdefault("text", "")
+        if usage.withdrawn_by is not None:
+            self.content["text"] = usage.replacement
         self.content["usage"] = {
             "n_prompt_tokens": usage.n_prompt_tokens,
             "n_generated_tokens": usage.n_generated_tokens,
             "finish": usage.finish.value,
+            "withdrawn_by": None if usage.withdrawn_by is None else usage.withdrawn_by.value,
             "timings_s": dict(usage.timings_s),
         }
 

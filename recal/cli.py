@@ -19,6 +19,7 @@ from rich.text import Text
 
 from recal import exits
 from recal.commands import (
+    answer_threshold,
     ask,
     audit,
     collect,
@@ -57,6 +58,7 @@ app.command("serve")(serve.serve)
 app.command("collect")(collect.collect)
 app.command("fit")(fit.fit)
 app.command("recalibrate")(recalibrate.recalibrate)
+app.command("answer-threshold")(answer_threshold.answer_threshold)
 app.command("evaluate")(evaluate.evaluate)
 app.command("utility")(utility.utility)
 app.command("new-language")(new_language.new_language)

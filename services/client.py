@@ -166,6 +166,9 @@ class RecalClient:
 
         Closing the iterator early (`contextlib.aclosing`) cancels the call on the server.
 
+        Where the usage has `withdrawn_by` set, the text before it is withdrawn: take it off the
+        screen and out of whatever keeps it, and show `usage.replacement` alone.
+
         Args:
             prompt: the user's prompt, as plain text.
             language_hint: BCP 47 tag that the prompt is believed to be in; stricter only.

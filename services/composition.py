@@ -23,7 +23,8 @@ from services.fused.service import FusedService
 from services.gate.batcher import BatchLimits
 from services.gate.policy import Outcome, Override, Policy
 from services.gate.service import GateService
-from services.generation.engine import EngineLimits
+from services.generation.engine import engine_limits
+from services.generation.monitor import Monitors, monitors_of
 from services.generation.service import GenerationService
 from services.language_id.identifier import LanguageIdService
 from services.pipeline.ask import Behind, Mode
@@ -159,7 +160,12 @@ async def load_generation(
         store = await _filled_store(settings, backbone, meter)
     section, limits = settings.generation, engine_limits(settings)
     service = GenerationService(
-        backbone, store, meter, limits=limits, frame_s=section.frame_ms / 1000
+        backbone,
+        store,
+        meter,
+        limits=limits,
+        frame_s=section.frame_ms / 1000,
+        monitors=monitors_of(settings),
     )
     await service.warm_up()
     report_threads(meter)
@@ -185,6 +191,7 @@ async def load_fused(settings: Settings, meter: Meter) -> LoadedFused:
         limits=engine_limits(settings),
         frame_s=settings.generation.frame_ms / 1000,
         thread=thread,
+        monitors=monitors_of(settings),
     )
     gate = GateService(
         # each encodes in a thread of its own, and a fast tokenizer is not shared by two
@@ -338,23 +345,26 @@ async def _filled_store(settings: Settings, backbone: Backbone, meter: Meter) ->
     store = BundleStore(
         source,
         meter,
-        verify=partial(verify, backbone=backbone),
+        verify=partial(verify, backbone=backbone, monitors=monitors_of(settings)),
         interval_s=settings.registry.poll_interval_s,
     )
     await store.refresh()
     return store
 
 
-def verify(bundle: Bundle, *, backbone: Backbone) -> None:
+def verify(bundle: Bundle, *, backbone: Backbone, monitors: Monitors | None = None) -> None:
     """The last look at a bundle before it serves here.
 
     Raises:
         ArtefactRefused: it reads what is not loaded, or its scores are not what its fit found, on
-            the processor, where the gate scores, or on the model's device, where prefills decide.
+            the processor, where the gate scores, or on the model's device, where prefills decide;
+            or the answers under it could not be monitored.
     """
     refuse_unread_block(bundle, n_blocks=len(backbone.blocks))
     devices = dict.fromkeys([torch.device("cpu"), backbone.device])
     refuse_other_scores(bundle, devices=tuple(devices))
+    if monitors is not None:
+        monitors.threshold(bundle.readout)
 
 
 def refuse_unread_block(bundle: Bundle, *, n_blocks: int) -> None:
@@ -378,16 +388,4 @@ def _batch_limits(settings: Settings) -> BatchLimits:
         max_wait_s=section.max_wait_ms / 1000,
         max_tokens=section.token_budget,
         max_waiting=section.max_queue,
-    )
-
-
-def engine_limits(settings: Settings) -> EngineLimits:
-    """How much is generated at once."""
-    section = settings.generation
-    return EngineLimits(
-        max_rows=section.max_batch,
-        max_waiting=section.max_queue,
-        max_prefill_tokens=section.prefill_chunk,
-        max_deciding_tokens=section.max_deciding_tokens,
-        max_cache_bytes=None if section.cache_gib is None else int(section.cache_gib * 2**30),
     )

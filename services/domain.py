@@ -149,6 +149,17 @@ class FinishReason(Enum):
     STOP_STRING = "stop_string"
     REFUSED = "refused"
     """Policy REFUSE: a fixed refusal was sent, the model was not called."""
+    MONITOR = "monitor"
+    """The response-side monitor withdrew the answer: none of its text is to be used or shown."""
+
+
+class MonitorStop(Enum):
+    """Why the response-side monitor withdrew an answer."""
+
+    SCORE = "score"
+    """Its running score was above the monitor's threshold."""
+    NON_FINITE = "non_finite"
+    """Its running score was not a finite number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +174,8 @@ class TextChunk:
     """Set on the last chunk only."""
     timings_s: Mapping[str, float] = field(default_factory=dict, compare=False)
     """Seconds by stage inside generation; set on the last chunk only."""
+    withdrawn_by: MonitorStop | None = None
+    """Set exactly where `finish` is `MONITOR`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +197,11 @@ class Usage:
     finish: FinishReason
     timings_s: Mapping[str, float] = field(default_factory=dict)
     """Seconds by stage, as named in `services.telemetry.STAGES`."""
+    withdrawn_by: MonitorStop | None = None
+    """Set exactly where `finish` is `MONITOR`."""
+    replacement: str = ""
+    """Where `finish` is `MONITOR`, the whole answer: a fixed refusal, in place of all text that
+    came before. From the front door alone."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,16 +8,10 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    ValidationError,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from services.setting_types import Count, LocalPath, Port, ReadoutDigest, Seconds, Section, absolute
 
 CONFIG_VARIABLE = "RECAL_CONFIG"
 """Names the YAML file when no argument does."""
@@ -29,26 +23,11 @@ _NO_SETTINGS = frozenset({CONFIG_VARIABLE, "RECAL_TRACEBACK", "RECAL_JUDGE_API_K
 that only `recal` reads, for the judge of its evaluations."""
 
 
-def _absolute(path: Path) -> Path:
-    """Processes of one deployment do not share a working directory."""
-    return path.expanduser().absolute()
-
-
 ServingMode = Literal["split", "fused", "sidecar"]
-LocalPath = Annotated[Path, AfterValidator(_absolute)]
-Port = Annotated[int, Field(ge=0, le=65535)]
-Count = Annotated[int, Field(ge=1)]
-Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class SettingsError(ValueError):
     """The settings cannot be used; the message names each field, its value and what it takes."""
-
-
-class Section(BaseModel):
-    """A frozen part of the settings; unknown keys are errors."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
 class BackboneSettings(Section):
@@ -69,7 +48,7 @@ class BackboneSettings(Section):
     @classmethod
     def _directory_is_absolute(cls, name_or_path: str) -> str:
         path = Path(name_or_path)
-        return str(_absolute(path)) if path.expanduser().is_dir() else name_or_path
+        return str(absolute(path)) if path.expanduser().is_dir() else name_or_path
 
 
 class RegistrySettings(Section):
@@ -140,6 +119,20 @@ class GateSettings(Section):
     """Padded tokens in one forward pass. None: as suits the device, 1,024 on a CPU, 8,192 else."""
 
 
+class MonitorSettings(Section):
+    """The response-side monitor: a look at every answer while it is written."""
+
+    thresholds: dict[ReadoutDigest, Annotated[float, Field(allow_inf_nan=False)]] = Field(
+        min_length=1
+    )
+    """By the digest of a readout, or its first 8 digits or more: an answer whose running score is
+    above is withdrawn. `recal answer-threshold` finds one. A readout that has none here is not
+    served: set the next one's before it is promoted."""
+    every: Count = 16
+    """Tokens between two looks. Text goes out when it has been looked at, so it also comes in
+    pieces of so many tokens."""
+
+
 class GenerationSettings(Section):
     """The generation engine."""
 
@@ -163,6 +156,8 @@ class GenerationSettings(Section):
     frame_ms: Annotated[float, Field(ge=0, le=1000)] = 20.0
     """Text is gathered for so long before it is sent on; the first piece and the last go at once.
     0 sends every token by itself."""
+    monitor: MonitorSettings | None = None
+    """None: nobody looks at answers."""
 
     @model_validator(mode="after")
     def _default_fits(self) -> GenerationSettings:

@@ -75,6 +75,12 @@ REFUSALS_OBSERVED = Metric(
     "Those of them whose text is a refusal.",
     ("language", "action", "calibration_version"),
 )
+MONITOR_STOPS = Metric(
+    "recal_monitor_stops",
+    Kind.COUNTER,
+    "Answers that the response-side monitor withdrew, by language and why.",
+    ("language", "reason"),
+)
 SCORE = Metric(
     "recal_score",
     Kind.HISTOGRAM,
@@ -187,6 +193,7 @@ CATALOGUE: tuple[Metric, ...] = (
     BYPASSES,
     ANSWERS,
     REFUSALS_OBSERVED,
+    MONITOR_STOPS,
     SCORE,
     STAGE_SECONDS,
     QUEUE_DEPTH,

@@ -18,6 +18,7 @@ from services.gate.law import Case, case_of
 from services.gate.policy import Policy
 from services.gate.service import CurrentBundle
 from services.generation.engine import EngineLimits, Settled
+from services.generation.monitor import Monitor, Monitors
 from services.generation.writer import Asked, Writer
 from services.readout.bundle import Bundle
 from services.telemetry import Meter
@@ -28,6 +29,7 @@ class _Request(NamedTuple):
 
     case: Case
     writing: Asked
+    monitor: Monitor | None
 
 
 class FusedService:
@@ -44,6 +46,7 @@ class FusedService:
         frame_s: float = 0.0,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         thread: Executor | None = None,
+        monitors: Monitors | None = None,
     ) -> None:
         """Decide and generate with the given backbone.
 
@@ -58,7 +61,9 @@ class FusedService:
             clock: the time that a calibration's age is counted to.
             thread: the one that runs the model, where others run it too, who close it; None: one of
                 its own, and nothing else may run the model.
+            monitors: what look at answers; None: nobody does.
         """
+        self._monitors = monitors
         self._backbone = backbone
         self._store = store
         self._policy = policy
@@ -84,12 +89,15 @@ class FusedService:
             InvalidRequest: the sampling makes no sense.
             PromptTooLong: prompt and answer do not fit the context.
             NotReady: no bundle is loaded.
+            ArtefactRefused: answers are monitored, and no threshold is set for its readout.
             Overloaded: too many requests wait already.
             DeadlinePassed: time ran out, perhaps in the middle of the text.
             ServiceError: a row of the policy table says that the call fails, or the model failed.
         """
         case = self._case(request)
-        asked = _Request(case, await self._writer.take(request.prompt, sampling, timeout_s))
+        monitor = None if self._monitors is None else self._monitors.of(case.bundle.readout)
+        writing = await self._writer.take(request.prompt, sampling, timeout_s)
+        asked = _Request(case, writing, monitor)
         left_s = asked.writing.deadline - asyncio.get_running_loop().time()
         run = self._undecided if left_s >= self._policy.min_time_left_s else self._without_time
         async with aclosing(run(asked)) as frames:
@@ -114,7 +122,8 @@ class FusedService:
     async def _undecided(self, asked: _Request) -> AsyncGenerator[GateReading | TextChunk, None]:
         """Let the prefill decide."""
         deciding = Deciding(asked.case, asked.writing.prompt, self._by(asked.case.bundle))
-        async with aclosing(self._writer.write(asked.writing, deciding.undecided)) as answers:
+        writing = self._writer.write(asked.writing, deciding.undecided, asked.monitor)
+        async with aclosing(writing) as answers:
             async for answer in answers:
                 if isinstance(answer, Settled):
                     count_shadow(self._meter, asked.case, deciding.scores)
@@ -129,7 +138,8 @@ class FusedService:
         yield self._reading(verdict, asked)
         if verdict.action is Action.REFUSE:
             return
-        async with aclosing(self._writer.write(asked.writing, treatment)) as answers:
+        writing = self._writer.write(asked.writing, treatment, asked.monitor)
+        async with aclosing(writing) as answers:
             async for answer in answers:
                 assert isinstance(answer, TextChunk), "what is decided is not decided again"
                 yield answer

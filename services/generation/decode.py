@@ -19,6 +19,7 @@ from services.errors import ServiceError
 from services.generation.attention import check_packs
 from services.generation.deciding import Decision, Settled
 from services.generation.entering import Entering
+from services.generation.monitor import TokenScores
 from services.generation.packed import Chunk, PackedPass
 from services.generation.row import Row
 from services.generation.sampling import choose
@@ -59,6 +60,8 @@ class Batch:
         self._entering: dict[Row, Entering] = {}
         self._slabs = Slabs()
         self._decode_edits: Mapping[int, Edit] | None = None
+        self._token_scores: TokenScores | None = None
+        """What scores the rows that decode; None: it is to be made, or nobody is watched."""
 
     @property
     def rows(self) -> tuple[Row, ...]:
@@ -147,12 +150,12 @@ class Batch:
         if not leaving.isdisjoint(self._rows):
             self._rows = [row for row in self._rows if row not in leaving]
             self._slabs.keep(self._rows)
-            self._decode_edits = None
+            self._forget_places()
 
     def clear(self) -> None:
         """Let every row leave."""
         self._rows, self._entering, self._slabs = [], {}, Slabs()
-        self._decode_edits = None
+        self._forget_places()
 
     def _chunks(self, rows: Iterable[Row], *, read_first: bool) -> list[Chunk]:
         """What one pass takes of the prompts of some rows, in their order.
@@ -189,18 +192,22 @@ class Batch:
 
     def _run(self, chunks: Sequence[Chunk], *, advancing: bool) -> dict[Row, Decided]:
         if advancing and self._slabs.make_room():
-            self._decode_edits = None
+            self._forget_places()
         chunks, decisions = self._decisions(chunks)
         packed = PackedPass(self._backbone, self._slabs if advancing else None, chunks)
         edits = packed.edits(decisions) if chunks else self._edits_of_decoding(packed)
+        watched = self._watched(packed)
         choosing = packed.choosing
-        chosen = _choose(packed.run(edits, decisions), choosing)
-        tokens, settled = _on_host(chosen, decisions)
+        chosen = _choose(packed.run(edits, decisions, watched), choosing)
+        tokens, settled, scores = _on_host(chosen, decisions, watched)
         joining = [chunk for chunk in chunks if chunk.ends and _joins(chunk.row, settled)]
         self._slabs.add([(chunk.row, chunk.held) for chunk in joining])
         # from here on nothing can fail, and before it nothing that counts was changed
         if advancing:
             self._slabs.advance(packed.decoding)
+        for row, score in zip(packed.decoding, scores, strict=False):
+            if row.watch is not None:
+                row.watch.read(score)
         for chunk in chunks:
             self._entering[chunk.row].ran(chunk)
         self._join([chunk.row for chunk in joining])
@@ -227,12 +234,27 @@ class Batch:
             self._decode_edits = packed.edits({})
         return self._decode_edits
 
+    def _watched(self, packed: PackedPass) -> TokenScores | None:
+        """What scores the rows that decode; None where none of them is watched."""
+        if not any(row.watch is not None for row in packed.decoding):
+            return None
+        if self._token_scores is None:
+            watches = [row.watch for row in packed.decoding]
+            self._token_scores = TokenScores(
+                [None if watch is None else watch.monitor for watch in watches], self._backbone
+            )
+        return self._token_scores
+
+    def _forget_places(self) -> None:
+        """What was made for the rows that decode, as they lay, fits them no more."""
+        self._decode_edits, self._token_scores = None, None
+
     def _join(self, rows: Sequence[Row]) -> None:
         for row in rows:
             del self._entering[row]
         self._rows += rows
         if rows:
-            self._decode_edits = None
+            self._forget_places()
 
     def _turn_back(self, settled: Mapping[Row, Settled], found: dict[Row, Decided]) -> None:
         """Rows whose verdict says that their prompt runs again, or that they do not generate."""
@@ -268,21 +290,28 @@ def _joins(row: Row, settled: Mapping[Row, Settled]) -> bool:
 
 
 def _on_host(
-    chosen: Tensor, decisions: Mapping[Decision, Sequence[Row]]
-) -> tuple[list[int], dict[Row, Settled]]:
-    """Tokens and verdicts, in one transfer: every token id is exact in float64."""
+    chosen: Tensor, decisions: Mapping[Decision, Sequence[Row]], watched: TokenScores | None
+) -> tuple[list[int], dict[Row, Settled], list[float]]:
+    """Tokens, verdicts and scores of watched rows, in one transfer.
+
+    Every token id is exact in float64, as every float32 score is.
+    """
     tables = [decision.found() for decision in decisions]
-    if not tables:
-        return chosen.tolist(), {}
-    flat = torch.cat([chosen.double(), *(table.flatten() for table in tables)]).tolist()
+    scores = [] if watched is None else [watched.scores().double()]
+    if not (tables or scores):
+        return chosen.tolist(), {}, []
+    parts = [chosen.double(), *scores, *(table.flatten() for table in tables)]
+    flat = torch.cat(parts).tolist()
     tokens, rest = [int(token) for token in flat[: len(chosen)]], flat[len(chosen) :]
+    n_scores = len(scores[0]) if scores else 0
+    read, rest = rest[:n_scores], rest[n_scores:]
     settled: dict[Row, Settled] = {}
     for (decision, rows), table in zip(decisions.items(), tables, strict=True):
         width = table.shape[1]
         mine = [rest[i * width : (i + 1) * width] for i in range(len(rows))]
         rest = rest[len(rows) * width :]
         settled |= dict(zip(rows, decision.settle(mine), strict=True))
-    return tokens, settled
+    return tokens, settled, read
 
 
 def _choose(logits: Tensor, rows: Sequence[Row]) -> Tensor:

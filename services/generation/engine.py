@@ -25,6 +25,7 @@ from services.generation.decode import Batch, Decided, failure
 from services.generation.frames import frames
 from services.generation.row import Row
 from services.generation.sampling import NO_TOKEN
+from services.settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -63,6 +64,18 @@ class EngineLimits:
         for name, value in vars(self).items():
             if value is not None and value < 1:
                 raise ValueError(f"`{name}` is {value}; give at least 1")
+
+
+def engine_limits(settings: Settings) -> EngineLimits:
+    """How much is generated at once."""
+    section = settings.generation
+    return EngineLimits(
+        max_rows=section.max_batch,
+        max_waiting=section.max_queue,
+        max_prefill_tokens=section.prefill_chunk,
+        max_deciding_tokens=section.max_deciding_tokens,
+        max_cache_bytes=None if section.cache_gib is None else int(section.cache_gib * 2**30),
+    )
 
 
 class _Outcome(NamedTuple):

@@ -63,4 +63,6 @@ async def _gathered(
 
 
 def _joined(first: TextChunk, then: TextChunk) -> TextChunk:
-    return replace(then, text=first.text + then.text, n_tokens=first.n_tokens + then.n_tokens)
+    # what is withdrawn and was not sent yet is not sent any more
+    text = first.text + then.text if then.withdrawn_by is None else ""
+    return replace(then, text=text, n_tokens=first.n_tokens + then.n_tokens)

@@ -19,6 +19,7 @@ from services.generation.attention import Decoding, PackedAttention, Prompting
 from services.generation.deciding import Decision, Stretch
 from services.generation.forward import packed_logits
 from services.generation.intervention import Phase, Span
+from services.generation.monitor import TokenScores
 from services.generation.row import Row
 from services.generation.slabs import Held, Slabs
 from services.generation.treatment import UNTOUCHED, one_after_another, packed_edits
@@ -92,9 +93,22 @@ class PackedPass:
             for layer in layers
         }
 
-    def run(self, edits: Mapping[int, Edit], decisions: Mapping[Decision, Sequence[Row]]) -> Tensor:
-        """The logits of `choosing`, (rows, vocabulary)."""
+    def run(
+        self,
+        edits: Mapping[int, Edit],
+        decisions: Mapping[Decision, Sequence[Row]],
+        watched: TokenScores | None = None,
+    ) -> Tensor:
+        """The logits of `choosing`, (rows, vocabulary).
+
+        Args:
+            edits: what is done to the pass.
+            decisions: what reads prompts in it.
+            watched: what reads the new tokens of rows that decode.
+        """
         with ExitStack() as stack:
+            if watched is not None:
+                stack.enter_context(watched.reading())
             for decision, rows in decisions.items():
                 stack.enter_context(decision.reading(self._where(rows)))
             stack.enter_context(edit(self._backbone.blocks, edits))

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 import torch
 from transformers import PreTrainedTokenizerBase
 
-from services.domain import Action, FinishReason, Sampling, TextChunk
+from services.domain import Action, FinishReason, MonitorStop, Sampling, TextChunk
+from services.generation.monitor import MONITORED, Monitor, Watch
 from services.generation.stop import StopScan
 from services.generation.text_stream import TextStream
 from services.generation.treatment import Treatment
@@ -27,6 +28,7 @@ class Row:
         tokenizer: PreTrainedTokenizerBase,
         ends: frozenset[int],
         deadline: float = math.inf,
+        monitor: Monitor | None = None,
     ) -> None:
         """Begin with the prompt.
 
@@ -37,6 +39,7 @@ class Row:
             tokenizer: decodes its tokens.
             ends: tokens that end a text.
             deadline: when it is too late, by the engine's clock.
+            monitor: what looks at its answer, if it turns out to be of a kind that is monitored.
         """
         self.prompt_ids = tuple(prompt_ids)
         self.undecided = treatment if isinstance(treatment, Undecided) else None
@@ -50,6 +53,12 @@ class Row:
         """Set when the text has ended."""
         self.last_token = self.prompt_ids[-1]
         self.n_generated = 0
+        self.watch: Watch | None = None
+        """What the monitor knows of its answer; None where nobody looks at it."""
+        self._monitor = monitor
+        self._held = ""
+        """Text that nobody has looked at yet."""
+        self._withdrawn_by: MonitorStop | None = None
         self._ends = ends
         self._text = TextStream(tokenizer)
         self._stop = StopScan(sampling.stop)
@@ -60,6 +69,8 @@ class Row:
             self._random.seed()
         else:
             self._random.manual_seed(sampling.seed)
+        if self._treatment is not None:
+            self._begin_watch(self._treatment.action)
 
     @property
     def treatment(self) -> Treatment:
@@ -85,6 +96,7 @@ class Row:
     def settle(self, action: Action, treatment: Treatment) -> None:
         """Take the verdict that its prefill has found, and what it does."""
         self.settled, self._treatment = action, treatment
+        self._begin_watch(action)
 
     @property
     def most_tokens(self) -> int:
@@ -103,7 +115,16 @@ class Row:
         return self._draw
 
     def accept(self, token: int) -> TextChunk | None:
-        """Take the next token; give the text that it completes, and the end if it is one."""
+        """Take the next token; give the text that it completes, and the end if it is one.
+
+        Text of a watched answer comes when the monitor has looked at it, not before.
+        """
+        piece = self._piece(token)
+        if self.watch is not None:
+            piece = self._looked_at(piece, self.watch)
+        return self._chunk(piece) if piece or self.finish is not None else None
+
+    def _piece(self, token: int) -> str:
         self.last_token = token
         self.n_generated += 1
         self._draw = None
@@ -115,14 +136,31 @@ class Row:
         if self.n_generated >= self.sampling.max_tokens:
             # a character that the limit cuts apart is left out, not shown as broken
             return self._end(FinishReason.MAX_TOKENS, piece)
-        return self._chunk(piece) if piece else None
+        return piece
 
-    def _end(self, reason: FinishReason, piece: str) -> TextChunk:
+    def _looked_at(self, piece: str, watch: Watch) -> str:
+        """What may be shown of what is held and of a new piece, whose token was not read yet."""
+        has_ended = self.finish is not None
+        if not (has_ended or watch.is_due):
+            self._held += piece
+            return ""
+        self._withdrawn_by = watch.look()
+        if self._withdrawn_by is not None:
+            self.finish, self._held = FinishReason.MONITOR, ""
+            return ""
+        shown, self._held = (self._held + piece, "") if has_ended else (self._held, piece)
+        return shown
+
+    def _begin_watch(self, action: Action) -> None:
+        if self._monitor is not None and action in MONITORED:
+            self.watch = Watch(self._monitor)
+
+    def _end(self, reason: FinishReason, piece: str) -> str:
         self.finish = FinishReason.STOP_STRING if self._stop.met else reason
-        return self._chunk(piece + self._stop.flush())
+        return piece + self._stop.flush()
 
     def _chunk(self, text: str) -> TextChunk:
         n_new = self.n_generated - self._n_told
         self._n_told = self.n_generated
         n_prompt = 0 if self.finish is None else len(self.prompt_ids)
-        return TextChunk(text, n_new, self.finish, n_prompt)
+        return TextChunk(text, n_new, self.finish, n_prompt, withdrawn_by=self._withdrawn_by)

@@ -11,14 +11,23 @@ from services.domain import Action, Intervention, Sampling, TextChunk
 from services.errors import InvalidRequest, ServiceError
 from services.generation.engine import EngineLimits, Settled
 from services.generation.intake import treatment_under
+from services.generation.monitor import MONITORED, Monitor, Monitors
 from services.generation.treatment import UNTOUCHED, Treatment
 from services.generation.writer import Writer
-from services.readout.bundle import Readout
+from services.readout.bundle import Bundle, Readout
 from services.telemetry import Meter
 
 
 class HeldReadouts(Protocol):
     """Where generation finds directions; `services.readout.store.BundleStore` is one."""
+
+    @property
+    def current(self) -> Bundle:
+        """What serves now.
+
+        Raises:
+            NotReady: nothing does.
+        """
 
     def readout(self, version: str) -> Readout:
         """The current or the previous readout.
@@ -40,6 +49,7 @@ class GenerationService:
         *,
         limits: EngineLimits | None = None,
         frame_s: float = 0.0,
+        monitors: Monitors | None = None,
     ) -> None:
         """Generate with the given backbone; nothing else may run it meanwhile.
 
@@ -50,7 +60,9 @@ class GenerationService:
             limits: how much is generated at once.
             frame_s: seconds between two pieces of a text, its first and last left out; 0: each goes
                 as it comes.
+            monitors: what look at answers; None: nobody does.
         """
+        self._monitors = monitors
         self._backbone = backbone
         self._readouts = readouts
         self._writer = Writer(backbone, meter, limits=limits, frame_s=frame_s)
@@ -75,13 +87,14 @@ class GenerationService:
             InvalidRequest: the sampling makes no sense, or the intervention is a refusal.
             PromptTooLong: prompt and answer do not fit the context.
             VersionMismatch: the readout that the intervention names is not loaded.
+            ArtefactRefused: answers are monitored, and no threshold is set for that readout.
             Overloaded: too many requests wait already.
             DeadlinePassed: time ran out, perhaps in the middle of the text.
             ServiceError: the model failed.
         """
-        treatment = self._treatment(intervention)
+        treatment, monitor = self._treatment(intervention), self._monitor(intervention)
         asked = await self._writer.take(prompt, sampling, timeout_s)
-        async with aclosing(self._writer.write(asked, treatment)) as answers:
+        async with aclosing(self._writer.write(asked, treatment, monitor)) as answers:
             async for answer in answers:
                 if isinstance(answer, Settled):
                     raise ServiceError(
@@ -113,3 +126,11 @@ class GenerationService:
             raise InvalidRequest(f"`{action.value}` must name a readout version")
         readout = self._readouts.readout(intervention.readout_version)
         return treatment_under(readout, action, self._backbone)
+
+    def _monitor(self, intervention: Intervention) -> Monitor | None:
+        if self._monitors is None or intervention.action not in MONITORED:
+            return None
+        version = intervention.readout_version
+        # what a policy lets through without a verdict is looked at all the same
+        readout = self._readouts.readout(version) if version else self._readouts.current.readout
+        return self._monitors.of(readout)

@@ -17,6 +17,7 @@ from services.backbone.load import Backbone
 from services.domain import Sampling, TextChunk
 from services.generation.engine import Engine, EngineLimits, Request, Settled
 from services.generation.intake import check_room, check_sampling, end_tokens
+from services.generation.monitor import Monitor
 from services.generation.row import Row
 from services.generation.treatment import UNTOUCHED, Treatment
 from services.generation.undecided import Undecided
@@ -93,18 +94,25 @@ class Writer:
         return Asked(encoded, sampling, started, deadline)
 
     async def write(
-        self, asked: Asked, treatment: Treatment | Undecided
+        self, asked: Asked, treatment: Treatment | Undecided, monitor: Monitor | None = None
     ) -> AsyncGenerator[Settled | TextChunk, None]:
         """Generate; what was undecided is settled first, and the last chunk carries `finish`.
 
         Closing the stream frees its place.
+
+        Args:
+            asked: as `take` gave it.
+            treatment: what is done to the model for it, or what decides that.
+            monitor: what looks at the answer; None: nobody does.
 
         Raises:
             Overloaded: too many requests wait already.
             DeadlinePassed: time ran out, perhaps in the middle of the text.
             ServiceError: the model failed, or settling it did.
         """
-        row = self._row(asked.prompt, treatment, asked.sampling, self._ends, asked.deadline)
+        row = self._row(
+            asked.prompt, treatment, asked.sampling, self._ends, asked.deadline, monitor
+        )
         request = Request(row)
         async with aclosing(self._engine.answers(request, every_s=self._frame_s)) as answers:
             async for answer in answers:
@@ -139,6 +147,7 @@ class Writer:
         sampling: Sampling,
         ends: frozenset[int],
         deadline: float,
+        monitor: Monitor | None = None,
     ) -> Row:
         return Row(
             prompt.token_ids,
@@ -147,6 +156,7 @@ class Writer:
             tokenizer=self._decoder,
             ends=ends,
             deadline=deadline,
+            monitor=monitor,
         )
 
     def _last(self, chunk: TextChunk, request: Request, started: float) -> TextChunk:

@@ -41,6 +41,13 @@ class FinishReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     FINISH_REASON_MAX_TOKENS: _ClassVar[FinishReason]
     FINISH_REASON_STOP_STRING: _ClassVar[FinishReason]
     FINISH_REASON_REFUSED: _ClassVar[FinishReason]
+    FINISH_REASON_MONITOR: _ClassVar[FinishReason]
+
+class MonitorStop(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    MONITOR_STOP_UNSPECIFIED: _ClassVar[MonitorStop]
+    MONITOR_STOP_SCORE: _ClassVar[MonitorStop]
+    MONITOR_STOP_NON_FINITE: _ClassVar[MonitorStop]
 ACTION_UNSPECIFIED: Action
 ACTION_NONE: Action
 ACTION_STEER: Action
@@ -65,6 +72,10 @@ FINISH_REASON_END_OF_TEXT: FinishReason
 FINISH_REASON_MAX_TOKENS: FinishReason
 FINISH_REASON_STOP_STRING: FinishReason
 FINISH_REASON_REFUSED: FinishReason
+FINISH_REASON_MONITOR: FinishReason
+MONITOR_STOP_UNSPECIFIED: MonitorStop
+MONITOR_STOP_SCORE: MonitorStop
+MONITOR_STOP_NON_FINITE: MonitorStop
 
 class Verdict(_message.Message):
     __slots__ = ("action", "reason", "language", "readout_version", "calibration_version", "bypassed", "score", "threshold")
@@ -123,7 +134,7 @@ class Intervention(_message.Message):
     def __init__(self, action: _Optional[_Union[Action, str]] = ..., readout_version: _Optional[str] = ..., calibration_version: _Optional[str] = ...) -> None: ...
 
 class Usage(_message.Message):
-    __slots__ = ("n_prompt_tokens", "n_generated_tokens", "finish_reason", "timings_s")
+    __slots__ = ("n_prompt_tokens", "n_generated_tokens", "finish_reason", "timings_s", "withdrawn_by", "replacement")
     class TimingsSEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -135,11 +146,15 @@ class Usage(_message.Message):
     N_GENERATED_TOKENS_FIELD_NUMBER: _ClassVar[int]
     FINISH_REASON_FIELD_NUMBER: _ClassVar[int]
     TIMINGS_S_FIELD_NUMBER: _ClassVar[int]
+    WITHDRAWN_BY_FIELD_NUMBER: _ClassVar[int]
+    REPLACEMENT_FIELD_NUMBER: _ClassVar[int]
     n_prompt_tokens: int
     n_generated_tokens: int
     finish_reason: FinishReason
     timings_s: _containers.ScalarMap[str, float]
-    def __init__(self, n_prompt_tokens: _Optional[int] = ..., n_generated_tokens: _Optional[int] = ..., finish_reason: _Optional[_Union[FinishReason, str]] = ..., timings_s: _Optional[_Mapping[str, float]] = ...) -> None: ...
+    withdrawn_by: MonitorStop
+    replacement: str
+    def __init__(self, n_prompt_tokens: _Optional[int] = ..., n_generated_tokens: _Optional[int] = ..., finish_reason: _Optional[_Union[FinishReason, str]] = ..., timings_s: _Optional[_Mapping[str, float]] = ..., withdrawn_by: _Optional[_Union[MonitorStop, str]] = ..., replacement: _Optional[str] = ...) -> None: ...
 
 class RecalGenerateRequest(_message.Message):
     __slots__ = ("prompt", "language_hint", "sampling", "model", "routing_key")

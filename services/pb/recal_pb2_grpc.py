@@ -62,7 +62,9 @@ class RecalServicer(object):
     """
 
     def Generate(self, request, context):
-        """Answers one prompt: the verdict first, then text, last usage and timings.
+        """Answers one prompt: the verdict first, then text, last usage and timings. Where the usage says
+        FINISH_REASON_MONITOR the text before it is withdrawn: take it off the screen, out of logs and
+        out of the conversation, and show `replacement` alone.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

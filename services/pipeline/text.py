@@ -7,11 +7,17 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from typing import TypeVar
 
-from services.domain import FinishReason, GateReading, TextChunk, Usage
+from services.domain import FinishReason, GateReading, TextChunk, Usage, Verdict
 from services.errors import ServiceUnavailable
 from services.pipeline.ask import Behind
 from services.pipeline.stages import Stages
-from services.telemetry import ANSWERS, NO_VERSION, OTHER_LANGUAGE, REFUSALS_OBSERVED
+from services.telemetry import (
+    ANSWERS,
+    MONITOR_STOPS,
+    NO_VERSION,
+    OTHER_LANGUAGE,
+    REFUSALS_OBSERVED,
+)
 
 T = TypeVar("T")
 
@@ -30,6 +36,9 @@ async def tell(
 ) -> AsyncGenerator[TextChunk | Usage, None]:
     """Hand generated text on, and count whether it is a refusal.
 
+    Where the monitor withdrew the answer, the usage carries the fixed refusal in place of all text:
+    what is sent already cannot be unsent, but its caller is told so.
+
     Raises:
         ServiceUnavailable: the text broke off.
     """
@@ -44,17 +53,32 @@ async def tell(
                 yield last
     if last is None or last.finish is None:
         raise ServiceUnavailable(f"generation broke off after {len(text)} pieces of text; retry")
-    _count_answer("".join(text), reading, behind)
+    replacement = ""
+    if last.withdrawn_by is None:
+        _count_answer("".join(text), reading, behind)
+    else:
+        # neither an answer nor a refusal of the model's: it would tell of steering never done
+        behind.meter.count(
+            MONITOR_STOPS,
+            language=_label(reading.verdict) or OTHER_LANGUAGE,
+            reason=last.withdrawn_by.value,
+        )
+        replacement = behind.refusals.fixed_refusal(reading.verdict.language)
     stages.told("generation", last.timings_s)
     stages.ended()
-    n_prompt_tokens = last.n_prompt_tokens or reading.n_prompt_tokens
-    yield Usage(n_prompt_tokens, n_tokens, last.finish, dict(stages.timings_s))
+    yield Usage(
+        last.n_prompt_tokens or reading.n_prompt_tokens,
+        n_tokens,
+        last.finish,
+        dict(stages.timings_s),
+        last.withdrawn_by,
+        replacement,
+    )
 
 
 def _count_answer(text: str, reading: GateReading, behind: Behind) -> None:
     verdict = reading.verdict
-    # a language without a calibration may be any of thousands
-    language = verdict.language if verdict.calibration_version else None
+    language = _label(verdict)
     version = (verdict.calibration_version if language else "") or NO_VERSION
     is_refusal = behind.refusals.is_refusal(text)
     for metric in (ANSWERS, REFUSALS_OBSERVED) if is_refusal else (ANSWERS,):
@@ -64,6 +88,11 @@ def _count_answer(text: str, reading: GateReading, behind: Behind) -> None:
             action=verdict.action.value,
             calibration_version=version,
         )
+
+
+def _label(verdict: Verdict) -> str | None:
+    """The verdict's language where it is calibrated: another may be any of thousands."""
+    return verdict.language if verdict.calibration_version else None
 
 
 async def timed(

@@ -211,7 +211,13 @@ async def _with_usage(
             if chunk.text:
                 yield chunk
             if chunk.finish is not None:
-                yield Usage(chunk.n_prompt_tokens, n_tokens, chunk.finish, chunk.timings_s)
+                yield Usage(
+                    chunk.n_prompt_tokens,
+                    n_tokens,
+                    chunk.finish,
+                    chunk.timings_s,
+                    chunk.withdrawn_by,
+                )
                 return
     if not is_refused:
         raise ServiceUnavailable(f"generation broke off after {n_tokens} tokens; retry")

@@ -7,6 +7,7 @@ from services.domain import (
     FinishReason,
     GateDescription,
     GateReading,
+    MonitorStop,
     TextChunk,
     Usage,
     Verdict,
@@ -24,16 +25,28 @@ def from_usage(usage: Usage) -> pb.Usage:
         n_generated_tokens=usage.n_generated_tokens,
         finish_reason=to_wire(usage.finish),
         timings_s=dict(usage.timings_s),
+        withdrawn_by=None if usage.withdrawn_by is None else to_wire(usage.withdrawn_by),
+        replacement=usage.replacement,
     )
 
 
 def usage_of(usage: pb.Usage) -> Usage:
-    """Usage from the wire."""
+    """Usage from the wire.
+
+    Raises:
+        InvalidRequest: it does not say why the text ended, or not why it is withdrawn.
+    """
+    finish = from_wire(FinishReason, usage.finish_reason, "usage.finish_reason")
+    withdrawn_by = None
+    if finish is FinishReason.MONITOR:
+        withdrawn_by = from_wire(MonitorStop, usage.withdrawn_by, "usage.withdrawn_by")
     return Usage(
         n_prompt_tokens=usage.n_prompt_tokens,
         n_generated_tokens=usage.n_generated_tokens,
-        finish=from_wire(FinishReason, usage.finish_reason, "usage.finish_reason"),
+        finish=finish,
         timings_s=dict(usage.timings_s),
+        withdrawn_by=withdrawn_by,
+        replacement=usage.replacement,
     )
 
 
@@ -110,7 +123,14 @@ def fused_frame_of(response: pb.FusedGenerateResponse) -> GateReading | TextChun
 
 def _last_chunk(usage: pb.Usage) -> TextChunk:
     told = usage_of(usage)
-    return TextChunk("", told.n_generated_tokens, told.finish, told.n_prompt_tokens, told.timings_s)
+    return TextChunk(
+        "",
+        told.n_generated_tokens,
+        told.finish,
+        told.n_prompt_tokens,
+        told.timings_s,
+        told.withdrawn_by,
+    )
 
 
 def from_calibration(summary: CalibrationSummary) -> pb.CalibrationSummary:

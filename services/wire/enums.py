@@ -6,7 +6,7 @@ import re
 from enum import Enum
 from typing import TypeVar
 
-from services.domain import Abstention, Action, FinishReason, Reason
+from services.domain import Abstention, Action, FinishReason, MonitorStop, Reason
 from services.errors import InvalidRequest
 from services.pb import recal_pb2 as pb
 
@@ -17,6 +17,7 @@ _WIRE_TYPES = {
     Reason: pb.Reason,
     Abstention: pb.Abstention,
     FinishReason: pb.FinishReason,
+    MonitorStop: pb.MonitorStop,
 }
 
 

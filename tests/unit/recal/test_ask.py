@@ -7,6 +7,7 @@ import io
 import json
 import os
 import sys
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import pytest
@@ -16,7 +17,16 @@ from recal.address import front_door
 from recal.ask import Question, Record, Screen, ask, chosen_sampling
 from recal.terminal import printable
 from services.client import RecalClient, ServerInfo
-from services.domain import Action, Reason, Sampling, TextChunk, Usage, Verdict
+from services.domain import (
+    Action,
+    FinishReason,
+    MonitorStop,
+    Reason,
+    Sampling,
+    TextChunk,
+    Usage,
+    Verdict,
+)
 from services.errors import InvalidRequest, NotReady, UnknownBackbone
 from services.settings import EdgeSettings, SettingsError
 from tests.unit.front_door import ANSWER, INFO, USAGE, VERDICT, FakeFrontDoor, serving
@@ -156,6 +166,19 @@ async def test_json_is_one_object_with_everything() -> None:
     assert content["verdict"]["calibration_version"] == "sw@7"
     assert content["verdict"]["score"] is None
     assert content["usage"]["finish"] == "end_of_text"
+
+
+async def test_an_answer_that_is_withdrawn_is_replaced_in_json_and_in_words_on_the_screen() -> None:
+    end = replace(
+        USAGE, finish=FinishReason.MONITOR, withdrawn_by=MonitorStop.SCORE, replacement="Siwezi."
+    )
+    frames = (VERDICT, TextChunk("Sawa, ", 1), end)
+    async with serving(FakeFrontDoor(frames=frames)) as target:
+        shown = await recal_ask("habari", "--target", target)
+        kept = json.loads((await recal_ask("habari", "--target", target, "--json")).out)
+    assert "Sawa, \nWITHDRAWN: ignore the text above; the answer is\nSiwezi.\n" in shown.out
+    assert kept["text"] == "Siwezi."
+    assert (kept["usage"]["finish"], kept["usage"]["withdrawn_by"]) == ("monitor", "score")
 
 
 async def test_json_of_a_check_holds_the_verdict_alone() -> None:

@@ -10,18 +10,26 @@ import torch
 from services.backbone.load import Backbone, load_backbone
 from services.composition import (
     bundle_source,
-    engine_limits,
     front_door_language_id,
+    load_fused,
     load_gate,
     notice_of,
     policy_of,
     refuse_unread_block,
     request_limits,
 )
-from services.domain import LanguageGuess, Reason
+from services.domain import (
+    FinishReason,
+    GateRequest,
+    LanguageGuess,
+    Reason,
+    Sampling,
+    TextChunk,
+)
 from services.errors import ArtefactRefused, NotReady
 from services.gate.policy import Outcome
-from services.generation.engine import EngineLimits
+from services.generation.engine import EngineLimits, engine_limits
+from services.generation.monitor import monitors_of
 from services.readout.artefact import save_calibration, save_readout
 from services.readout.bundle import Readout
 from services.readout.references import References
@@ -30,6 +38,7 @@ from services.settings import (
     BackboneSettings,
     EdgeSettings,
     GenerationSettings,
+    MonitorSettings,
     OverrideSettings,
     PolicySettings,
     RegistrySettings,
@@ -103,6 +112,41 @@ def test_a_trusted_key_that_cannot_be_read_stops_the_start(tmp_path: Path):
     settings = directory_with(tmp_path, trusted_keys=[tmp_path / PUBLIC_KEY])
     with pytest.raises(SettingsError, match="`registry.trusted_keys`: the key .* cannot be read"):
         bundle_source(settings, None)
+
+
+async def test_a_readout_without_a_monitors_threshold_does_not_serve_where_answers_are_monitored(
+    checkpoints: dict[str, Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    whole = load_backbone(str(checkpoints["llama"]))
+    saved = save_readout(tiny_readout(whole), tmp_path / "readout")
+    untouched = tiny_calibration(saved, "sw", steer=1e6, release=None)
+    save_calibration(untouched, tmp_path / "calibrations" / "sw")
+    settings = Settings(
+        backbone=BackboneSettings(name_or_path=str(checkpoints["llama"])),
+        registry=RegistrySettings(source="directory", directory=tmp_path),
+    )
+    ready = []
+    for digest in ("f" * 12, saved.digest[:12]):
+        section = GenerationSettings(monitor=MonitorSettings(thresholds={digest: -1e6}, every=2))
+        served = await load_fused(
+            settings.model_copy(update={"generation": section}), PrometheusMeter()
+        )
+        ready.append(served.store.is_ready)
+        if served.store.is_ready:
+            asked = GateRequest("jinsi ya kuoka mkate", LanguageGuess("sw", 0.9))
+            *_, last = [f async for f in served.fused.generate(asked, Sampling(max_tokens=6))]
+            assert isinstance(last, TextChunk)
+            assert last.finish is FinishReason.MONITOR
+        await served.close()
+    assert ready == [False, True]
+    assert "`generation.monitor.thresholds` has none for readout" in caplog.text
+
+
+def test_nobody_looks_at_answers_unless_it_is_set_and_something_is_generated():
+    section = GenerationSettings(monitor=MonitorSettings(thresholds={"ab" * 6: 1.5}))
+    assert monitors_of(Settings()) is None
+    assert monitors_of(Settings(generation=section)) is not None
+    assert monitors_of(Settings(generation=section, mode="sidecar")) is None
 
 
 def with_rows(*rows: OverrideSettings) -> Settings:

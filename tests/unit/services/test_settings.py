@@ -57,6 +57,11 @@ def test_mlflows_own_variable_counts_where_ours_says_nothing(tmp_path, monkeypat
         ("edge: {bogus: 1}", "`edge.bogus` is no setting"),
         ("egde: {port: 1}", "`egde` is no setting"),
         ("generation: {max_tokens: 3}", "`default_max_tokens` 64 is above `max_tokens` 3"),
+        ("generation: {monitor: {}}", "`generation.monitor.thresholds` is {}"),
+        ("generation: {monitor: {thresholds: {}}}", "`generation.monitor.thresholds` is {}"),
+        ("generation: {monitor: {thresholds: {ab: 1}}}", "string should match pattern"),
+        ("generation: {monitor: {thresholds: {abababab: .nan}}}", "should be a finite number"),
+        ("generation: {monitor: {thresholds: {abababab: 1}, every: 0}}", "monitor.every` is 0"),
         ("registry: {source: directory}", "`directory` must be given"),
         ("registry: {poll_interval_s: .nan}", "`registry.poll_interval_s` is nan"),
         ("backbone: {dtype: int8}", "`backbone.dtype` is 'int8'"),
@@ -110,3 +115,11 @@ def test_reading_settings_imports_neither_torch_nor_ray():
     script = "import services.settings, sys; print({'torch', 'ray', 'grpc'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert done.stdout.strip() == "set()", done.stderr
+
+
+def test_the_monitor_is_off_and_its_thresholds_can_come_from_the_environment(monkeypatch):
+    assert load_settings().generation.monitor is None
+    monkeypatch.setenv("RECAL_GENERATION__MONITOR__THRESHOLDS", '{"abababab12": -1.5}')
+    monitor = load_settings().generation.monitor
+    assert monitor is not None
+    assert (monitor.thresholds, monitor.every) == ({"abababab12": -1.5}, 16)

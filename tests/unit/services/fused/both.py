@@ -22,6 +22,7 @@ from services.errors import NotReady
 from services.fused.service import FusedService
 from services.gate.policy import Policy
 from services.gate.service import GateService
+from services.generation.monitor import Monitors
 from services.generation.service import GenerationService
 from services.readout.bundle import Bundle, Readout
 from services.telemetry import PrometheusMeter
@@ -134,15 +135,18 @@ async def both(
     policy: Policy | None = None,
     *,
     frame_s: float = 0.0,
+    monitors: Monitors | None = None,
 ):
     """All three, over one model, whose passes take turns."""
     store, meter, policy = Held(bundle), PrometheusMeter(), policy or Policy()
     gate_meter = PrometheusMeter()
     with ThreadPoolExecutor(1) as thread:
         gate = GateService(backbone, store, policy, gate_meter, thread=thread)
-        fused = FusedService(backbone, store, policy, meter, frame_s=frame_s, thread=thread)
+        fused = FusedService(
+            backbone, store, policy, meter, frame_s=frame_s, thread=thread, monitors=monitors
+        )
         # never at the same time as the other two: it has a thread of its own
-        generation = GenerationService(backbone, store, PrometheusMeter())
+        generation = GenerationService(backbone, store, PrometheusMeter(), monitors=monitors)
         yield Both(gate, generation, fused, store, meter, gate_meter)
         for service in (gate, fused, generation):
             await service.close()

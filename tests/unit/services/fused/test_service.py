@@ -9,7 +9,15 @@ from dataclasses import replace
 import pytest
 
 from services.backbone.load import Backbone
-from services.domain import Action, GateReading, GateRequest, Reason, Sampling, TextChunk
+from services.domain import (
+    Action,
+    FinishReason,
+    GateReading,
+    GateRequest,
+    Reason,
+    Sampling,
+    TextChunk,
+)
 from services.errors import (
     ArtefactRefused,
     DeadlinePassed,
@@ -20,6 +28,7 @@ from services.errors import (
     VersionMismatch,
 )
 from services.gate.policy import Outcome, Override, Policy
+from services.generation.monitor import Monitors
 from services.readout.bundle import Bundle
 from tests.unit.services.fused.both import EN, SW, both, fused_answer
 from tests.unit.services.tiny import tiny_bundle, tiny_calibration, tiny_readout
@@ -216,3 +225,37 @@ async def test_a_prompt_is_not_tokenised_when_its_time_is_over(qwen2):
     async with both(qwen2, bundle_of(qwen2)) as services:
         with pytest.raises(DeadlinePassed, match="before the prompt was tokenised"):
             await fused_answer(services.fused, ASKED, FEW, timeout_s=0.0)
+
+
+@pytest.mark.parametrize("steer", [-1e6, 1e6], ids=["steered", "untouched"])
+@pytest.mark.parametrize("threshold", [-1e6, 1e6], ids=["withdrawn", "sent"])
+async def test_an_answer_is_withdrawn_in_either_mode_or_in_none(
+    end_free, steer: float, threshold: float
+):
+    bundle = bundle_of(end_free, steer=steer)
+    monitors = Monitors({bundle.readout.digest: threshold}, every=4)
+    async with both(end_free, bundle, monitors=monitors) as services:
+        split = await services.split_answer(ASKED, Sampling(max_tokens=20))
+        fused = await services.fused_answer(ASKED, Sampling(max_tokens=20))
+    assert (fused.text, fused.finish, fused.n_tokens) == (split.text, split.finish, split.n_tokens)
+    is_withdrawn = threshold < 0 and steer > 0
+    assert fused.finish is (FinishReason.MONITOR if is_withdrawn else FinishReason.MAX_TOKENS)
+    assert bool(fused.text) is not is_withdrawn
+
+
+async def test_without_time_for_a_verdict_an_answer_is_looked_at_all_the_same(end_free):
+    bundle = bundle_of(end_free)
+    monitors = Monitors({bundle.readout.digest: -1e6}, every=4)
+    allowed = Policy(
+        (Override(Reason.DEADLINE_NEARLY_GONE, Outcome.ALLOW),), min_time_left_s=1000.0
+    )
+    async with both(end_free, bundle, allowed, monitors=monitors) as services:
+        answer = await fused_answer(services.fused, ASKED, FEW, timeout_s=60.0)
+    assert (answer.action, answer.finish) == (Action.NONE, FinishReason.MONITOR)
+
+
+async def test_nothing_is_decided_where_the_answer_could_not_be_looked_at(qwen2):
+    bundle = bundle_of(qwen2)
+    async with both(qwen2, bundle, monitors=Monitors({"f" * 12: 1.0}, every=4)) as services:
+        with pytest.raises(ArtefactRefused, match="none for readout"):
+            await services.fused_answer(ASKED, FEW)

@@ -10,6 +10,7 @@ from services.backbone.chat import encode_prompt
 from services.backbone.load import Backbone
 from services.domain import Action, Sampling
 from services.gate.extract import residuals
+from services.generation.monitor import Monitor
 from services.generation.row import Row
 from services.generation.treatment import Treatment
 from services.generation.undecided import NOTHING, ScoreLaw, Undecided, untouched_but
@@ -35,8 +36,10 @@ class Scoring:
 class Decider:
     """Makes rows whose verdict the prefill finds, and the same rows decided before it."""
 
-    def __init__(self, backbone: Backbone, readout: Readout) -> None:
-        self.backbone, self.readout = backbone, readout
+    def __init__(
+        self, backbone: Backbone, readout: Readout, monitor: Monitor | None = None
+    ) -> None:
+        self.backbone, self.readout, self.monitor = backbone, readout, monitor
         self.scorer = Scoring(readout)
         self.prompts = [encode_prompt(backbone.tokenizer, prompt) for prompt in PROMPTS]
         read = residuals(backbone, self.prompts, places=readout.places)
@@ -80,6 +83,7 @@ class Decider:
             Sampling(max_tokens=10 + index, temperature=index % 2, seed=index),
             tokenizer=self.backbone.tokenizer,
             ends=frozenset(),
+            monitor=self.monitor,
         )
 
 

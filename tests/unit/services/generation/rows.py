@@ -15,6 +15,7 @@ from services.backbone.load import Backbone
 from services.domain import Action, Sampling
 from services.generation.decode import Batch
 from services.generation.intervention import add
+from services.generation.monitor import Monitor
 from services.generation.row import Row
 from services.generation.treatment import UNTOUCHED, Move, Treatment
 from services.readout.bundle import (
@@ -42,6 +43,7 @@ def a_row(
     treatment: Treatment = UNTOUCHED,
     *,
     ends: frozenset[int] = frozenset(),
+    monitor: Monitor | None = None,
     **sampling: object,
 ) -> Row:
     return Row(
@@ -50,6 +52,7 @@ def a_row(
         Sampling(**{"max_tokens": 24} | sampling),
         tokenizer=backbone.tokenizer,
         ends=ends,
+        monitor=monitor,
     )
 
 

@@ -1,6 +1,7 @@
 """Many rows at once: what one gets never depends on who else is there, comes or goes."""
 
 import asyncio
+import math
 import random
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
@@ -16,6 +17,7 @@ from services.errors import Overloaded, ServiceError
 from services.generation.decode import Batch
 from services.generation.engine import Engine, EngineLimits, Request, Settled
 from services.generation.intervention import add
+from services.generation.monitor import monitor_of
 from services.generation.row import Row
 from services.generation.treatment import UNTOUCHED, Treatment
 from tests.unit.services.generation.deciders import Decider, choices_of
@@ -87,13 +89,17 @@ class Pool:
 
     def __init__(self, backbone: Backbone) -> None:
         self.backbone = backbone
-        self._decider = Decider(backbone, tiny_readout(backbone, acts_at=2))
+        readout = tiny_readout(backbone, acts_at=2)
+        self._monitor = monitor_of(readout, threshold=math.inf, every=3)
+        self._decider = Decider(backbone, readout, self._monitor)
         steering = self._decider.readout.steering
         self._choices = choices_of(
             *(Treatment(action, steering) for action in (Action.STEER, Action.RELEASE))
         )
         self._forms = [UNTOUCHED, *every_form(self._decider.readout)]
-        self._alone = {kind: tokens_alone(backbone, self.row(kind)) for kind in self.kinds}
+        alone = {kind: self.row(kind) for kind in self.kinds}
+        self._alone = {kind: tokens_alone(backbone, row) for kind, row in alone.items()}
+        self._running = {kind: running_of(row) for kind, row in alone.items()}
 
     @property
     def kinds(self) -> range:
@@ -105,13 +111,22 @@ class Pool:
             return self._decider.row(kind - len(self._forms), self._choices)
         sampling = {"temperature": 1.0, "seed": kind} if kind % 3 == 0 else {}
         prompt = PROMPTS[kind % len(PROMPTS)]
-        return a_row(self.backbone, prompt, self._forms[kind], max_tokens=2 + kind % 3, **sampling)
+        watched = {"monitor": self._monitor} if kind % 2 == 0 else {}
+        options = {"max_tokens": 2 + kind % 3} | sampling | watched
+        return a_row(self.backbone, prompt, self._forms[kind], **options)
 
     def check(self, kind: int, row: Row, tokens: Sequence[int]) -> None:
         """What a row got is what it gets alone, all of it where it has ended."""
         expected = self._alone[kind]
         assert list(tokens) == expected[: len(tokens)]
         assert row.finish is None or len(tokens) == len(expected)
+        if row.finish is not None:
+            assert running_of(row) == pytest.approx(self._running[kind], rel=1e-3, abs=1e-3)
+
+
+def running_of(row: Row) -> float:
+    """The running score of its answer; infinity, which none has, where nobody looks at it."""
+    return math.inf if row.watch is None else row.watch.running
 
 
 def interleave(pool: Pool, chance: random.Random) -> None:

@@ -1,8 +1,9 @@
 import asyncio
+from dataclasses import replace
 
 import pytest
 
-from services.domain import Action, FinishReason, TextChunk
+from services.domain import Action, FinishReason, MonitorStop, TextChunk
 from services.errors import DeadlinePassed
 from services.generation.engine import Answer, Settled
 from services.generation.frames import frames
@@ -106,3 +107,9 @@ async def test_a_cancelled_reader_takes_no_text_with_it():
         await reading
     queue.put_nowait(PIECES[1])
     assert queue.qsize() == 1
+
+
+async def test_text_that_waits_is_not_sent_once_it_is_withdrawn():
+    end = TextChunk("", 1, FinishReason.MONITOR, 12, withdrawn_by=MonitorStop.SCORE)
+    found = await asyncio.wait_for(seen(*PIECES, end, every_s=NEVER), 5)
+    assert found == [PIECES[0], replace(end, n_tokens=4)]

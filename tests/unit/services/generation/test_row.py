@@ -1,9 +1,13 @@
+import math
+
 import pytest
 
 from services.backbone.load import Backbone
-from services.domain import FinishReason, TextChunk
+from services.domain import FinishReason, MonitorStop, TextChunk
+from services.generation.monitor import monitor_of
 from services.generation.row import Row
 from tests.unit.services.generation.rows import a_row
+from tests.unit.services.tiny import tiny_readout
 
 
 def chunks_of(row: Row, tokens: list[int]) -> list[TextChunk]:
@@ -94,3 +98,71 @@ def test_a_seed_fixes_the_numbers_that_are_drawn(qwen2: Backbone):
     first, same, other = ([row.draw() for _ in range(3)] for row in rows)
     assert first == same != other
     assert all(0.0 <= number < 1.0 for number in first)
+
+
+def watched(
+    backbone: Backbone, *, threshold: float = 1.0, every: int = 2, **options: object
+) -> Row:
+    monitor = monitor_of(tiny_readout(backbone), threshold=threshold, every=every)
+    return a_row(backbone, monitor=monitor, **options)
+
+
+def read_and_accept(row: Row, tokens: list[int], scores: list[float]) -> list[TextChunk | None]:
+    """As the batch does it: each token but the first comes with the score of the one before."""
+    assert row.watch is not None
+    found = []
+    for token, score in zip(tokens, [None, *scores], strict=True):
+        if score is not None:
+            row.watch.read(score)
+        found.append(row.accept(token))
+    return found
+
+
+def test_text_of_a_watched_answer_comes_when_it_was_looked_at_and_not_before(qwen2: Backbone):
+    tokens = tokens_for(qwen2, "abcdef")
+    assert len(tokens) == 6
+    found = read_and_accept(watched(qwen2), tokens, [0.0] * 5)
+    assert [chunk and chunk.text for chunk in found] == [None, None, "ab", None, "cd", None]
+
+
+def test_a_watched_answer_that_ends_is_looked_at_and_comes_whole(qwen2: Backbone, end: int):
+    row = watched(qwen2, every=16, ends=frozenset({end}))
+    tokens = [*tokens_for(qwen2, "abc"), end]
+    *before, last = read_and_accept(row, tokens, [0.0] * 3)
+    assert before == [None] * 3
+    assert last == TextChunk("abc", 4, FinishReason.END_OF_TEXT, len(row.prompt_ids))
+
+
+@pytest.mark.parametrize(
+    ("bad", "stop"), [(9.0, MonitorStop.SCORE), (math.nan, MonitorStop.NON_FINITE)]
+)
+def test_a_withdrawn_answer_ends_without_the_text_that_was_held_back(
+    qwen2: Backbone, bad: float, stop: MonitorStop
+):
+    row = watched(qwen2)
+    found = read_and_accept(row, tokens_for(qwen2, "abcde"), [0.0, 0.0, 0.0, bad])
+    shown, last = [chunk for chunk in found if chunk is not None]
+    assert shown.text == "ab"
+    n_prompt = len(row.prompt_ids)
+    assert last == TextChunk("", 2, FinishReason.MONITOR, n_prompt, withdrawn_by=stop)
+    assert row.finish is FinishReason.MONITOR
+
+
+def test_a_short_answer_is_looked_at_before_it_is_sent(qwen2: Backbone, end: int):
+    row = watched(qwen2, every=16, ends=frozenset({end}))
+    *_, last = read_and_accept(row, [*tokens_for(qwen2, "ab"), end], [9.0, 9.0])
+    assert last is not None
+    assert (last.text, last.finish, last.n_tokens) == ("", FinishReason.MONITOR, 3)
+
+
+def test_a_watched_answer_that_nobody_could_read_a_token_of_ends_as_it_ends(qwen2: Backbone):
+    [chunk] = read_and_accept(watched(qwen2, max_tokens=1), tokens_for(qwen2, "a"), [])
+    assert chunk is not None
+    assert (chunk.text, chunk.finish) == ("a", FinishReason.MAX_TOKENS)
+
+
+def test_a_stop_string_ends_a_watched_answer_as_any_other(qwen2: Backbone):
+    row = watched(qwen2, every=16, stop=("de",))
+    *_, last = read_and_accept(row, tokens_for(qwen2, "abcde"), [0.0] * 4)
+    assert last is not None
+    assert (last.text, last.finish) == ("abc", FinishReason.STOP_STRING)

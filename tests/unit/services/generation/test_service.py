@@ -13,6 +13,7 @@ from services.errors import (
     ArtefactRefused,
     DeadlinePassed,
     InvalidRequest,
+    NotReady,
     Overloaded,
     PromptTooLong,
     ServiceError,
@@ -22,7 +23,7 @@ from services.errors import (
 from services.generation.engine import EngineLimits
 from services.generation.intake import end_tokens
 from services.generation.service import GenerationService
-from services.readout.bundle import Readout, Release
+from services.readout.bundle import Bundle, Readout, Release
 from services.telemetry import PrometheusMeter
 from tests.unit.services.generation.rows import PROMPTS, Gate, a_row, mixed, tokens_alone
 from tests.unit.services.held_tokenizer import HeldTokenizer
@@ -37,6 +38,10 @@ class Held:
 
     def __init__(self, *readouts: Readout) -> None:
         self._readouts = {readout.version: readout for readout in readouts}
+
+    @property
+    def current(self) -> Bundle:
+        raise NotReady("the current bundle is nobody's here")
 
     def readout(self, version: str) -> Readout:
         if version not in self._readouts:

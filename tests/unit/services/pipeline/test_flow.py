@@ -10,6 +10,7 @@ from services.domain import (
     Action,
     FinishReason,
     LanguageGuess,
+    MonitorStop,
     Reason,
     Sampling,
     TextChunk,
@@ -33,6 +34,7 @@ from services.telemetry import (
     ABSTENTIONS,
     ANSWERS,
     BYPASSES,
+    MONITOR_STOPS,
     REFUSALS_OBSERVED,
     STAGE_SECONDS,
     STAGES,
@@ -45,8 +47,9 @@ from tests.behind import (
     FakeGate,
     FakeGeneration,
     FakeLanguageId,
+    FakeRefusals,
 )
-from tests.unit.services.pipeline.lines import ASK, UNKNOWN, SplitLine, unreachable_rows
+from tests.unit.services.pipeline.lines import ASK, UNKNOWN, FusedLine, SplitLine, unreachable_rows
 
 
 async def test_an_answer_is_verdict_then_text_then_usage():
@@ -319,3 +322,47 @@ async def test_no_label_names_a_language_without_a_calibration_or_a_row(guess, v
     line.gate.failure = ServiceUnavailable("away")
     await line.answer()
     assert line.counted(BYPASSES, language="other", reason="gate_unreachable") == 1
+
+
+@pytest.mark.parametrize("kind", [SplitLine, FusedLine])
+async def test_a_withdrawn_answer_ends_with_the_fixed_refusal_in_its_place(kind):
+    line, stop = kind(), MonitorStop.SCORE
+    chunks = (TextChunk("Sawa, ", 1), TextChunk("", 2, FinishReason.MONITOR, 12, {}, stop))
+    if isinstance(line, SplitLine):
+        line.gate.verdict, line.generation.chunks = HARMLESS, chunks
+    else:
+        line.fused.verdict, line.fused.chunks = HARMLESS, chunks
+    verdict, *text, usage = await line.answer()
+    assert (verdict, text) == (HARMLESS, [TextChunk("Sawa, ", 1)])
+    assert isinstance(usage, Usage)
+    assert (usage.finish, usage.withdrawn_by) == (FinishReason.MONITOR, stop)
+    assert usage.n_generated_tokens == 3
+    assert usage.replacement == FakeRefusals().fixed_refusal("sw")
+    assert line.counted(MONITOR_STOPS, language="sw", reason="score") == 1.0
+    labels = {"language": "sw", "action": "none", "calibration_version": "sw@7"}
+    assert line.counted(ANSWERS, **labels) == 0.0
+
+
+async def test_a_withdrawn_refusal_is_not_counted_as_one_of_the_models():
+    line = SplitLine()
+    end = TextChunk("", 1, FinishReason.MONITOR, 12, {}, MonitorStop.SCORE)
+    line.generation.chunks = (TextChunk("Samahani, siwezi", 3), end)
+    await line.answer()
+    labels = {"language": "sw", "action": "steer", "calibration_version": "sw@7"}
+    assert line.counted(REFUSALS_OBSERVED, **labels) == 0.0
+
+
+async def test_an_answer_that_is_not_withdrawn_has_nothing_in_its_place():
+    *_, usage = await SplitLine().answer()
+    assert isinstance(usage, Usage)
+    assert (usage.withdrawn_by, usage.replacement) == (None, "")
+
+
+async def test_withdrawn_answers_in_languages_without_a_calibration_are_counted_together():
+    line = SplitLine()
+    line.gate.verdict = replace(HARMLESS, language="xx", calibration_version=None)
+    line.generation.chunks = (
+        TextChunk("", 2, FinishReason.MONITOR, 12, {}, MonitorStop.NON_FINITE),
+    )
+    await line.answer()
+    assert line.counted(MONITOR_STOPS, language="other", reason="non_finite") == 1.0

@@ -13,6 +13,7 @@ from services.domain import (
     GateReading,
     Intervention,
     LanguageGuess,
+    MonitorStop,
     Reason,
     Sampling,
     TextChunk,
@@ -30,6 +31,7 @@ ENUMS = {
     Reason: pb.Reason,
     Abstention: pb.Abstention,
     FinishReason: pb.FinishReason,
+    MonitorStop: pb.MonitorStop,
 }
 tags = st.sampled_from(["sw", "zh-Hant", "my"])
 finite = st.floats(allow_nan=False)
@@ -149,7 +151,29 @@ def test_a_guess_that_says_nothing_or_two_things_is_refused(guess):
     )
 )
 def test_usage_comes_back(usage):
+    if usage.finish is FinishReason.MONITOR:
+        usage = replace(usage, withdrawn_by=MonitorStop.NON_FINITE, replacement="Samahani.")
     assert answers.usage_of(answers.from_usage(usage)) == usage
+
+
+def test_a_withdrawn_answer_that_does_not_say_why_is_refused():
+    usage = pb.Usage(finish_reason="FINISH_REASON_MONITOR")
+    with pytest.raises(InvalidRequest, match=r"`usage\.withdrawn_by` is not set"):
+        answers.usage_of(usage)
+
+
+@pytest.mark.parametrize(
+    ("sent", "back"),
+    [
+        (answers.from_generation_frame, answers.chunk_of),
+        (answers.from_fused_frame, answers.fused_frame_of),
+    ],
+    ids=["generation", "fused"],
+)
+def test_a_withdrawn_answer_comes_back_from_either_service(sent, back):
+    usage = Usage(12, 3, FinishReason.MONITOR, withdrawn_by=MonitorStop.SCORE)
+    expected = TextChunk("", 3, FinishReason.MONITOR, 12, withdrawn_by=MonitorStop.SCORE)
+    assert back(sent(usage)) == expected
 
 
 @pytest.mark.parametrize(
