@@ -49,7 +49,11 @@ def answer(target: str, prompt: str) -> None:
                 case "text":
                     print(response.text, end="", flush=True)
                 case "usage":
-                    print(f"\n[{response.usage.n_generated_tokens} tokens]")
+                    usage = response.usage
+                    if usage.finish_reason == recal_pb2.FINISH_REASON_MONITOR:
+                        # a screen takes the text above away; a terminal cannot
+                        print(f"\n[withdrawn; the answer is:]\n{usage.replacement}", end="")
+                    print(f"\n[{usage.n_generated_tokens} tokens]")
 
 
 def main() -> int:

@@ -27,6 +27,9 @@ async def answer(target: str, prompt: str) -> None:
                 case Verdict():
                     print(f"[{frame.language or 'unknown'}: {frame.action.value}]")
                 case Usage():
+                    if frame.withdrawn_by is not None:
+                        # a screen takes the text above away; a terminal cannot
+                        print(f"\n[withdrawn; the answer is:]\n{frame.replacement}", end="")
                     print(f"\n[{frame.n_generated_tokens} tokens, {frame.finish.value}]")
                 case _:
                     print(frame, end="", flush=True)

@@ -12,6 +12,7 @@ from __future__ import annotations
 from benchmarks.report import Benchmark
 from benchmarks.science import (
     actuation,
+    answers,
     directions,
     end_to_end,
     golden,
@@ -35,6 +36,7 @@ ALL: tuple[Benchmark, ...] = (
     golden.BENCHMARK,
     thresholds_simulated.BENCHMARK,
     actuation.BENCHMARK,
+    answers.BENCHMARK,
     *ON_ORGANISMS,
 )
 TOGETHER = Together(__package__, __doc__, ALL, add_options, sharing=ON_ORGANISMS)

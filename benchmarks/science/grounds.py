@@ -76,7 +76,7 @@ class Ground:
             given,
             self.identity,
             chosen=chosen,
-            steering=_no_steering(self.identity.d_model),
+            steering=no_steering(self.identity.d_model),
             plan=plan,
             provenance={},
         )
@@ -84,7 +84,8 @@ class Ground:
         return replace(made, fallback=kept, digest="0" * 64, version="benchmark")
 
 
-def _no_steering(d_model: int) -> Steering:
+def no_steering(d_model: int) -> Steering:
+    """A steering that moves nothing, for readouts of which only scores are asked."""
     direction = torch.zeros(d_model)
     direction[0] = 1.0
     return Steering(direction, layer=0, coefficient=0.0, typical_norm=1.0)

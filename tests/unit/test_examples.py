@@ -10,7 +10,15 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from services.domain import Action, Reason, Verdict
+from services.domain import (
+    Action,
+    FinishReason,
+    MonitorStop,
+    Reason,
+    TextChunk,
+    Usage,
+    Verdict,
+)
 from services.errors import InvalidRequest, NotReady
 from tests.unit.front_door import ANSWER, VERDICT, FakeFrontDoor, serving
 
@@ -112,3 +120,13 @@ async def test_the_sidecar_example_gives_no_answer_without_a_verdict() -> None:
     done = await run_against(FakeFrontDoor(failures=failures), "check_only.py")
     assert (done.code, done.out) == (1, "")
     assert "no verdict, so no answer" in done.err
+
+
+@pytest.mark.parametrize("example", STREAMING)
+async def test_an_example_shows_what_stands_in_the_place_of_a_withdrawn_answer(
+    example: str,
+) -> None:
+    end = Usage(12, 3, FinishReason.MONITOR, withdrawn_by=MonitorStop.SCORE, replacement="Siwezi.")
+    door = FakeFrontDoor(frames=(VERDICT, TextChunk("Sawa, ", 1), end))
+    done = await run_against(door, example)
+    assert "Sawa, \n[withdrawn; the answer is:]\nSiwezi.\n[3 tokens" in done.out

@@ -26,6 +26,7 @@ from services.gate.law import Case
 from services.gate.policy import Policy
 from services.gate.service import GateService
 from services.generation.engine import Engine, EngineLimits, Request
+from services.generation.monitor import Monitor
 from services.generation.row import Row
 from services.generation.treatment import UNTOUCHED, Treatment
 from services.generation.undecided import Undecided
@@ -47,12 +48,17 @@ class TimedRow(Row):
         self.tokens: list[int] = []
         self.times: list[float] = []
         """By `time.perf_counter`."""
+        self.shown: float | None = None
+        """When its first text was there for a client to see."""
 
     def accept(self, token: int) -> TextChunk | None:
         """As a row does."""
         self.tokens.append(token)
         self.times.append(time.perf_counter())
-        return super().accept(token)
+        chunk = super().accept(token)
+        if chunk is not None and self.shown is None:
+            self.shown = self.times[-1]
+        return chunk
 
 
 class Ungated:
@@ -62,6 +68,7 @@ class Ungated:
         """Take the model; the engine is new for each load."""
         self._backbone = setting.backbone
         self._limits = EngineLimits(max_rows=setting.max_rows, max_waiting=_ALL)
+        self._monitor: Monitor | None = None
 
     def run(self, load: Load) -> Timings:
         """As a `Peer` does."""
@@ -77,7 +84,8 @@ class Ungated:
         async def answer(job: Job) -> Answered:
             arrived = time.perf_counter()
             row = await self._finished(engine, job, await treat(job))
-            times = (each - started for each in (arrived, row.times[0], row.times[-1]))
+            first = row.times[0] if row.watch is None or row.shown is None else row.shown
+            times = (each - started for each in (arrived, first, row.times[-1]))
             return Answered(*times, tokens=tuple(row.tokens))
 
         try:
@@ -99,6 +107,7 @@ class Ungated:
             Sampling(max_tokens=job.n_output),
             tokenizer=self._backbone.tokenizer,
             ends=frozenset(),  # neither longer nor shorter than asked for
+            monitor=self._monitor,
         )
         request = Request(row)
         engine.submit(request)
@@ -107,6 +116,18 @@ class Ungated:
             if isinstance(answer, ServiceError):
                 raise answer
         return row
+
+
+class Monitored(Ungated):
+    """The engine with the model untouched, and somebody who looks at the answers.
+
+    A first token counts from when a client sees text: it is held back until it was looked at.
+    """
+
+    def __init__(self, setting: Setting, monitor: Monitor) -> None:
+        """Take the model, and what looks; its threshold should be infinite."""
+        super().__init__(setting)
+        self._monitor = monitor
 
 
 class Split(Ungated):

@@ -12,10 +12,11 @@ from benchmarks.serving.load import Job, Load, all_at_once, closed, poisson
 from benchmarks.serving.peers import ideal
 from benchmarks.serving.peers.catalogue import IDEAL, PADDED, PEERS, TRANSFORMERS, UNGATED
 from benchmarks.serving.peers.checkers import BatchCheck
-from benchmarks.serving.peers.ours import Fused, Split
+from benchmarks.serving.peers.ours import Fused, Monitored, Split, Ungated
 from benchmarks.serving.peers.padded import Padded, Released
 from benchmarks.serving.peers.peer import Peer, Setting
 from services.backbone.load import Backbone
+from services.generation.monitor import monitor_of
 from services.readout.bundle import Thresholds
 from tests.unit.benchmarks.serving.conftest import TOKENS, setting_of
 
@@ -151,3 +152,16 @@ def test_thresholds_between_scores_are_finite(setting: Setting) -> None:
     held = setting.bundle.calibrations["en"].thresholds
     assert held.release is not None
     assert -inf < held.release < held.steer < inf
+
+
+def test_an_engine_whose_answers_are_looked_at_writes_the_same_and_shows_it_later(
+    setting: Setting, jobs: tuple[Job, ...]
+) -> None:
+    monitor = monitor_of(setting.bundle.readout, threshold=inf, every=4)
+    alone, watched = (
+        make.run(all_at_once(jobs)).answered
+        for make in (Ungated(setting), Monitored(setting, monitor))
+    )
+    assert [each.tokens for each in watched] == [each.tokens for each in alone]
+    # of an answer that ends before the first look, the first text is the whole
+    assert [each.first == each.last for each in watched] == [n <= 4 for n in TOKENS]
