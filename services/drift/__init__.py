@@ -1,0 +1,1 @@
+"""Is a language still what it was? Live traffic against what it was when its version was new."""
