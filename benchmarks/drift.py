@@ -33,7 +33,7 @@ MOST_FALSE = 1.0
 SURE_SHARE = 0.95
 SURE_UP_TO, MEAN_UP_TO = 0.1, 0.3
 """Steered shares up to which nearly all shifts are found in time, and up to which the mean one."""
-SCRAPE_S = 60.0
+SCRAPE_S = 120.0
 _LEAST_BATCH = 5
 _LONGEST = 8000
 """Requests after which a shift counts as not found."""
@@ -309,7 +309,7 @@ def measure(options: argparse.Namespace) -> Found:
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """What can be chosen."""
-    parser.add_argument("--languages", type=int, default=100, help="simulated in each setting")
+    parser.add_argument("--languages", type=int, default=60, help="simulated in each setting")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--picture", type=Path, metavar="FILE", help="draw it, as PNG")
 

@@ -67,6 +67,8 @@ def _quantile(q: float, name: str, matchers: str = "", by: str = "le") -> str:
 _EDGE = 'job="edge"'
 _LANGUAGE = 'language="$language"'
 _ACTIONS = "champion_action, shadow_action"
+_FIRED = f'{_LANGUAGE},measure="fired"'
+_REFUSED = f'{_LANGUAGE},measure="refused"'
 _STEERED = f'{_LANGUAGE},action="steer"'
 
 FLEET = (
@@ -86,6 +88,35 @@ FLEET = (
                 "languages",
             ),
         ),
+        kind="number",
+        width=6,
+    ),
+    Panel(
+        "Does any language drift?",
+        "Alarms of the monitor, by what it measures: `fired` is the steered share. 0.",
+        (Query("sum by (measure) (recal_drift_alarm)", "{{measure}}"),),
+        kind="number",
+        width=6,
+    ),
+    Panel(
+        "Is drift watched?",
+        "Since the monitor last read the counters: half a minute. Above 10 minutes: runbook.",
+        (Query("time() - max(recal_drift_read_timestamp_seconds)", "age"),),
+        "s",
+        "number",
+        6,
+    ),
+    Panel(
+        "Does every replica's count reach the monitor?",
+        "Series that it reads; it grows with languages and replicas. 0 is a wrong address.",
+        (Query("max(recal_drift_series)", "series"),),
+        kind="number",
+        width=6,
+    ),
+    Panel(
+        "Which calibrations do not fit their traffic?",
+        "1: a share is steered that no mix of the calibration's own prompts would give.",
+        (Query("count(recal_drift_outside_calibration == 1) or vector(0)", "outside calibration"),),
         kind="number",
         width=6,
     ),
@@ -169,6 +200,18 @@ FLEET = (
         "Verdicts by action.",
         (Query(_rate("recal_verdicts_total", by="action"), "{{action}}"),),
         "reqps",
+    ),
+    Panel(
+        "In which languages are most prompts steered?",
+        "Of those that a score decided, over an hour.",
+        (Query("topk(15, language:recal_steered:ratio_rate1h)", "{{language}}"),),
+        "percentunit",
+    ),
+    Panel(
+        "In which languages do most answers refuse?",
+        "Of those that were generated, over an hour.",
+        (Query("topk(15, language:recal_refused:ratio_rate1h)", "{{language}}"),),
+        "percentunit",
     ),
     Panel(
         "What is decided without a score?",
@@ -262,8 +305,49 @@ LANGUAGE = (
                 f"group_left {_rate('recal_answers_total', _LANGUAGE)}",
                 "{{reason}}",
             ),
+        "Are as many steered as when the version was new?",
+        "The last 2,000 prompts, the baseline, and the band that a shift must leave.",
+        (
+            Query(f"recal_drift_observed_rate{{{_FIRED}}}", "now, {{calibration_version}}"),
+            Query(f"recal_drift_baseline_rate{{{_FIRED}}}", "baseline, {{calibration_version}}"),
+            Query(f"recal_drift_band{{{_FIRED}}}", "{{bound}}, {{calibration_version}}"),
         ),
         "percentunit",
+    ),
+    Panel(
+        "Do as many answers refuse as then?",
+        "The last 2,000 answers, and the baseline.",
+        (
+            Query(f"recal_drift_observed_rate{{{_REFUSED}}}", "now, {{calibration_version}}"),
+            Query(f"recal_drift_baseline_rate{{{_REFUSED}}}", "baseline, {{calibration_version}}"),
+        ),
+        "percentunit",
+    ),
+    Panel(
+        "How near is an alarm?",
+        "Evidence for a shift: at 1 it is raised, at 0 it ends.",
+        (Query(f"recal_drift_evidence{{{_LANGUAGE}}}", "{{measure}}, {{calibration_version}}"),),
+        "percentunit",
+    ),
+    Panel(
+        "Do scores lie as they did?",
+        "Stability index: by habit, below 0.1 calm, above 0.25 not. No test: the evidence is.",
+        (Query(f"recal_drift_psi{{{_LANGUAGE}}}", "{{against}}, {{calibration_version}}"),),
+    ),
+    Panel(
+        "How many prompts look harmful?",
+        "Share of harmful prompts in the mix of the calibration's scores that live ones look like.",
+        (Query(f"recal_drift_harmful_share{{{_LANGUAGE}}}", "{{calibration_version}}"),),
+        "percentunit",
+    ),
+    Panel(
+        "Is the baseline learned?",
+        "Requests so far, and 1 where shifts are looked for.",
+        (
+            Query(f"recal_drift_requests{{{_LANGUAGE}}}", "requests, {{measure}}"),
+            Query(f"recal_drift_watching{{{_LANGUAGE}}}", "watched, {{measure}}"),
+        ),
+        kind="table",
     ),
     Panel(
         "What is decided without a score?",

@@ -29,6 +29,7 @@ from recal.commands import (
     fit,
     judge,
     migrate,
+    monitor,
     new_language,
     organism,
     prompts,
@@ -55,6 +56,7 @@ app.command("audit")(audit.audit)
 app.command("doctor")(doctor.doctor)
 app.command("demo")(demo.demo)
 app.command("serve")(serve.serve)
+app.command("monitor")(monitor.monitor)
 app.command("collect")(collect.collect)
 app.command("fit")(fit.fit)
 app.command("recalibrate")(recalibrate.recalibrate)

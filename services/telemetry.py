@@ -209,6 +209,84 @@ CATALOGUE: tuple[Metric, ...] = (
     AUDIT_DROPPED,
 )
 
+_WATCHED = ("language", "calibration_version", "measure")
+DRIFT_REQUESTS = Metric(
+    "recal_drift_requests",
+    Kind.GAUGE,
+    "Requests that the monitor has counted under a calibration, by what it measures of them.",
+    _WATCHED,
+)
+DRIFT_WATCHING = Metric(
+    "recal_drift_watching",
+    Kind.GAUGE,
+    "1 once the baseline is learned and shifts from it are looked for.",
+    _WATCHED,
+)
+DRIFT_EVIDENCE = Metric(
+    "recal_drift_evidence",
+    Kind.GAUGE,
+    "The strongest evidence for a shift, as a part of what an alarm takes.",
+    _WATCHED,
+)
+DRIFT_ALARM = Metric(
+    "recal_drift_alarm", Kind.GAUGE, "1 from an alarm until no evidence is left.", _WATCHED
+)
+DRIFT_BASELINE_RATE = Metric(
+    "recal_drift_baseline_rate", Kind.GAUGE, "The share while the version was new.", _WATCHED
+)
+DRIFT_OBSERVED_RATE = Metric(
+    "recal_drift_observed_rate", Kind.GAUGE, "The share of the last 2,000 requests.", _WATCHED
+)
+DRIFT_BAND = Metric(
+    "recal_drift_band",
+    Kind.GAUGE,
+    "How far the share may be from its baseline before it is a shift, by bound.",
+    (*_WATCHED, "bound"),
+)
+DRIFT_PSI = Metric(
+    "recal_drift_psi",
+    Kind.GAUGE,
+    "Stability index of the last 2,000 scores, against the baseline or the calibration's own.",
+    ("language", "calibration_version", "against"),
+)
+DRIFT_HARMFUL_SHARE = Metric(
+    "recal_drift_harmful_share",
+    Kind.GAUGE,
+    "Share of harmful prompts in the mix of the calibration's scores that live ones look like.",
+    ("language", "calibration_version"),
+)
+DRIFT_OUTSIDE = Metric(
+    "recal_drift_outside_calibration",
+    Kind.GAUGE,
+    "1 while a share is steered that no mix of the calibration's own prompts would give.",
+    ("language", "calibration_version"),
+)
+DRIFT_READ = Metric(
+    "recal_drift_read_timestamp_seconds",
+    Kind.GAUGE,
+    "When the monitor last read the counters, in seconds since 1970.",
+)
+DRIFT_SERIES = Metric(
+    "recal_drift_series", Kind.GAUGE, "Series that the monitor read; 0 is a wrong address."
+)
+
+MONITORED: tuple[Metric, ...] = (
+    DRIFT_REQUESTS,
+    DRIFT_WATCHING,
+    DRIFT_EVIDENCE,
+    DRIFT_ALARM,
+    DRIFT_BASELINE_RATE,
+    DRIFT_OBSERVED_RATE,
+    DRIFT_BAND,
+    DRIFT_PSI,
+    DRIFT_HARMFUL_SHARE,
+    DRIFT_OUTSIDE,
+    DRIFT_READ,
+    DRIFT_SERIES,
+)
+"""What `recal monitor` exports, and nobody else."""
+EVERY_METRIC = (*CATALOGUE, *MONITORED)
+
 
 class Meter(Protocol):
     """Where services write their numbers. Every label of the metric must be given."""
@@ -240,13 +318,18 @@ def label_values(metric: Metric, labels: Mapping[str, str]) -> tuple[str, ...]:
 class PrometheusMeter:
     """A meter over prometheus-client, for processes outside Ray."""
 
-    def __init__(self, registry: CollectorRegistry | None = None) -> None:
-        """Declare every metric of the catalogue, so that a scrape shows all names."""
+    def __init__(
+        self,
+        registry: CollectorRegistry | None = None,
+        *,
+        metrics: tuple[Metric, ...] = CATALOGUE,
+    ) -> None:
+        """Declare every one of `metrics`, so that a scrape shows all names."""
         self.registry = registry if registry is not None else CollectorRegistry()
         self._counters: dict[str, PrometheusCounter] = {}
         self._gauges: dict[str, PrometheusGauge] = {}
         self._histograms: dict[str, PrometheusHistogram] = {}
-        for metric in CATALOGUE:
+        for metric in metrics:
             self._declare(metric)
 
     def _declare(self, metric: Metric) -> None:

@@ -147,19 +147,18 @@ class Measure(BaseModel):
         columns = _chosen(base.rates, plan.cuts)
         rates, spread = base.rates[columns], base.dispersion[columns]
         wanted = _wanted(self._per_month(now), spread, plan)
-        known = np.array([threshold(*each) for each in _cases(rates, np.inf, plan, wanted)])
-        found = np.array(
-            [threshold(*each) for each in _cases(rates, base.n / spread, plan, wanted)]
-        )
-        if not np.all(found <= plan.precision * known):
-            return
+        certain = _cases(rates, np.inf, plan, wanted)
+        cases = _cases(rates, base.n / spread, plan, wanted)
+        for index in np.argsort(np.abs(rates - 0.5)):  # the least certain first
+            if not threshold(*cases[index]) <= plan.precision * threshold(*certain[index]):
+                return
         zeros = [0.0] * len(columns)
         self.chart = Chart(
             columns=columns,
             rates=rates.tolist(),
             dispersion=spread.tolist(),
             per_month=self._per_month(now),
-            thresholds=found.tolist(),
+            thresholds=[threshold(*each) for each in cases],
             up=zeros,
             down=zeros,
             alarms=[0] * len(columns),

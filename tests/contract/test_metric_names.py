@@ -5,15 +5,15 @@ from collections import Counter
 
 import pytest
 
-from services.telemetry import CATALOGUE, STAGES, Kind, Metric
+from services.telemetry import EVERY_METRIC, STAGES, Kind, Metric
 from tests.contract.tree import ROOT
 
-BY_NAME = pytest.mark.parametrize("metric", CATALOGUE, ids=lambda metric: metric.name)
+BY_NAME = pytest.mark.parametrize("metric", EVERY_METRIC, ids=lambda metric: metric.name)
 DERIVED_UNITS = re.compile("_(ms|us|ns|millis|milliseconds|minutes|hours|kb|mb|gb|percent)(_|$)")
 
 
 def test_names_are_unique() -> None:
-    assert [name for name, n in Counter(m.name for m in CATALOGUE).items() if n > 1] == []
+    assert [name for name, n in Counter(m.name for m in EVERY_METRIC).items() if n > 1] == []
 
 
 @BY_NAME
@@ -74,7 +74,7 @@ def listed(metric: Metric) -> str:
 
 def test_the_document_lists_every_metric_with_its_labels_and_no_other() -> None:
     text = (ROOT / "docs/metrics.md").read_text(encoding="utf-8")
-    assert documented(text) == {listed(metric): metric.labels for metric in CATALOGUE}
+    assert documented(text) == {listed(metric): metric.labels for metric in EVERY_METRIC}
     assert set(STAGES) <= set(re.findall(r"`(\w+)`", text))
 
 

@@ -10,13 +10,14 @@ from typing import Any
 
 import yaml
 
-from services.telemetry import CATALOGUE, Kind, Metric
+from services.telemetry import EVERY_METRIC, Kind, Metric
 from tests.deploy.rendered import tool
 
 ADDED = frozenset({"instance", "job", "pod", "namespace", "le", "recal_dev_colour"})
 """Labels that the scrape or Ray adds, and that a query may use."""
 _SELECTOR = re.compile(r"\b(recal_[a-z_]+)\s*(?:\{([^}]*)\})?")
 _MATCHER = re.compile(r"\s*([a-zA-Z_]+)\s*(?:=~|!~|!=|=)")
+_RECORDED = re.compile(r"\b[a-z]+:recal_\w+:\w+")
 _GROUPING = re.compile(r"\b(?:by|without|on|ignoring)\s*\(([^)]*)\)")
 
 
@@ -30,7 +31,7 @@ def exported(metric: Metric) -> tuple[str, ...]:
 
 
 LABELS: Mapping[str, frozenset[str]] = {
-    name: frozenset(metric.labels) for metric in CATALOGUE for name in exported(metric)
+    name: frozenset(metric.labels) for metric in EVERY_METRIC for name in exported(metric)
 }
 """Labels of every series that our code exports, by the series' name."""
 
@@ -38,7 +39,7 @@ LABELS: Mapping[str, frozenset[str]] = {
 def unknown_names(expression: str) -> Iterator[str]:
     """Metrics of ours, and labels on them, that the code does not have."""
     seen: set[str] = set()
-    for name, matchers in _SELECTOR.findall(expression):
+    for name, matchers in _SELECTOR.findall(_RECORDED.sub("recorded", expression)):
         if name in ADDED:
             continue
         if name not in LABELS:

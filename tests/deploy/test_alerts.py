@@ -26,7 +26,13 @@ def groups() -> list[dict[str, Any]]:
 
 
 def rules() -> list[dict[str, Any]]:
-    return [rule for group in groups() for rule in group["rules"]]
+    return [rule for group in groups() for rule in group["rules"] if "alert" in rule]
+
+
+def recorded() -> dict[str, str]:
+    """Expressions of the recording rules, by name."""
+    found = [rule for group in groups() for rule in group["rules"] if "record" in rule]
+    return {rule["record"]: rule["expr"] for rule in found}
 
 
 def rules_file(folder: Path) -> Path:
@@ -88,6 +94,45 @@ def test_alerts_fire_and_stay_quiet_as_their_cases_say(tmp_path: Path) -> None:
     for every in ("1m", "10m"):  # how often promtool evaluates, for all cases of a file
         some = [(rule, case) for rule, case in cases if case.get("every", "1m") == every]
         assert outcome_of(some, tmp_path) == ""
+
+
+RECORDED = {
+    "language:recal_steered:ratio_rate1h": (
+        {
+            'recal_verdicts_total{language="sw",reason="score",action="steer"}': "0+1x120",
+            'recal_verdicts_total{language="sw",reason="score",action="none"}': "0+3x120",
+            'recal_verdicts_total{language="sw",reason="language_mixed",action="steer"}': "0+9x120",
+        },
+        0.25,
+    ),
+    "language:recal_refused:ratio_rate1h": (
+        {
+            'recal_answers_total{language="sw",action="steer"}': "0+8x120",
+            'recal_refusals_observed_total{language="sw",action="steer"}': "0+6x120",
+        },
+        0.75,
+    ),
+}
+"""Series, and what a rule makes of them after two hours."""
+
+
+@pytest.mark.parametrize("wrong", [0.0, 0.125])
+def test_recording_rules_say_what_their_cases_say(tmp_path: Path, wrong: float) -> None:
+    assert set(recorded()) == set(RECORDED)
+    tests = []
+    for name, (series, value) in RECORDED.items():
+        samples = [{"labels": f'{name}{{language="sw"}}', "value": value + wrong}]
+        inputs = [{"series": key, "values": values} for key, values in series.items()]
+        expected = [{"expr": name, "eval_time": "2h", "exp_samples": samples}]
+        tests.append({"interval": "1m", "input_series": inputs, "promql_expr_test": expected})
+    content = {"rule_files": [str(rules_file(tmp_path))], "evaluation_interval": "1m"}
+    path = tmp_path / "recorded.yaml"
+    path.write_text(yaml.safe_dump({**content, "tests": tests}), encoding="utf-8")
+    assert (promtool("test", "rules", path).returncode == 0) is (wrong == 0)
+
+
+def test_recording_rules_use_metrics_and_labels_that_the_code_exports() -> None:
+    assert [name for expr in recorded().values() for name in unknown_names(expr)] == []
 
 
 def test_a_case_that_is_not_met_is_noticed(tmp_path: Path) -> None:

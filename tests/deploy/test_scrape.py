@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from services.telemetry import CATALOGUE
+from services.telemetry import EVERY_METRIC
 from tests.deploy.promql import exported
 from tests.deploy.rendered import named, overlay
 
 pytestmark = pytest.mark.deploy
 
-NAMES = sorted(name for metric in CATALOGUE for name in exported(metric))
+NAMES = sorted(name for metric in EVERY_METRIC for name in exported(metric))
 
 
 def relabelled(monitor: str, labels: dict[str, str]) -> dict[str, str] | None:
@@ -43,7 +43,9 @@ def applied_rule(rule: dict[str, Any], labels: dict[str, str]) -> dict[str, str]
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize(("monitor", "prefix"), [("recal-edge", ""), ("recal-ray", "ray_")])
+@pytest.mark.parametrize(
+    ("monitor", "prefix"), [("recal-edge", ""), ("recal-monitor", ""), ("recal-ray", "ray_")]
+)
 def test_every_metric_of_the_catalogue_keeps_its_name(name: str, monitor: str, prefix: str) -> None:
     kept = relabelled(monitor, {"__name__": f"{prefix}{name}", "language": "sw", "WorkerId": "1"})
     assert kept == {"__name__": name, "language": "sw", "WorkerId": "1"}

@@ -110,7 +110,7 @@ def test_what_a_pod_mounts_is_there(name: str) -> None:
 @BY_OVERLAY
 def test_a_monitor_scrapes_a_port_of_the_pods_that_it_selects(name: str) -> None:
     monitors = of_kind(overlay(name), "PodMonitor")
-    assert len(monitors) == 2
+    assert len(monitors) == 3
     for monitor in monitors:
         chosen = [p for p in pods(overlay(name)) if selects(monitor["spec"]["selector"], p.labels)]
         assert chosen
