@@ -17,7 +17,7 @@ export OMP_NUM_THREADS ?= 1
 export RAY_USAGE_STATS_ENABLED ?= 0
 export TOKENIZERS_PARALLELISM ?= false
 
-.PHONY: help install demo test test-unit test-serve test-deploy deploy-tools dashboards lint format proto organism bench clean
+.PHONY: help install demo test test-unit test-serve test-deploy deploy-tools browser screenshots dashboards lint format proto organism bench clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -33,7 +33,7 @@ install: $(VENV)/installed  ## make .venv with everything in it
 demo: install  ## the whole line: gap, recalibration, rollout, steered answers over gRPC
 	$(BIN)/recal demo $(ARGS)
 
-test: install lint deploy-tools  ## everything that CI runs
+test: install lint deploy-tools browser  ## everything that CI runs
 	$(BIN)/python -m pytest $(ARGS)
 
 test-unit: install  ## plain classes only: seconds, no Ray
@@ -52,6 +52,12 @@ $(VENV)/deploy-tools: pyproject.toml tests/deploy/get_promtool.sh tests/deploy/g
 	touch $@
 
 deploy-tools: $(VENV)/deploy-tools  ## kubectl, promtool, hadolint, PostgreSQL and schemas into .venv
+
+browser:  ## Chromium, for tests that look at pages; Debian's, where it may be installed
+	./tests/get_chromium.sh
+
+screenshots: install browser  ## take the pictures of the console and of the report in docs/images anew
+	$(BIN)/python -m tests.screenshots
 
 dashboards: deploy-tools  ## write k8s/base/dashboards anew from k8s/dashboards
 	$(BIN)/python -m k8s.dashboards

@@ -12,8 +12,10 @@ alerted. Volumes, shares and what else moves are varied, also beyond what the ba
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -62,7 +64,7 @@ class Cell:
 
 def batch_s(traffic: Traffic) -> float:
     """Time between two looks: a scrape, or until there is something to see."""
-    return max(SCRAPE_S, _LEAST_BATCH * DAY_S / traffic.per_day)
+    return max(SCRAPE_S, _LEAST_BATCH * traffic.burst * DAY_S / traffic.per_day)
 
 
 def learned(traffic: Traffic, size: int, rng: np.random.Generator) -> tuple[list[Any], float]:
@@ -176,18 +178,18 @@ BREAKING: Mapping[str, Traffic] = {
 }
 
 
-def breaking(size: int, days: float, rng: np.random.Generator) -> Iterator[dict[str, Any]]:
+def broken(name: str, size: int, days: float, rng: np.random.Generator) -> dict[str, Any]:
     """What other traffic does to false alarms and to the time to a true one."""
-    for name, traffic in BREAKING.items():
-        languages, begun = learned(traffic, size, rng)
-        spread = [each[FIRED].chart.dispersion[0] for each in languages]
-        rise = delays(replace(traffic, fired_swing=0.0), languages, traffic.fired + SHIFT, rng)
-        yield {
-            "traffic": name,
-            "dispersion": float(np.mean(spread)),
-            "false_alarms": false_alarms(traffic, languages, begun, days, rng),
-            "rise_mean": float(np.minimum(rise, _LONGEST).mean()),
-        }
+    traffic = BREAKING[name]
+    languages, begun = learned(traffic, size, rng)
+    spread = [each[FIRED].chart.dispersion[0] for each in languages]
+    rise = delays(replace(traffic, fired_swing=0.0), languages, traffic.fired + SHIFT, rng)
+    return {
+        "traffic": name,
+        "dispersion": float(np.mean(spread)),
+        "false_alarms": false_alarms(traffic, languages, begun, days, rng),
+        "rise_mean": float(np.minimum(rise, _LONGEST).mean()),
+    }
 
 
 def adwin(fired: float, streams: int, rng: np.random.Generator) -> dict[str, float]:
@@ -288,28 +290,47 @@ def measure(options: argparse.Namespace) -> Found:
     Raises:
         ImportError: a picture is asked for without matplotlib.
     """
-    rng = np.random.default_rng(options.seed)
     quick = options.quick
     size, days = (40, 6.0) if quick else (options.languages, 30.0)
     volumes, shares = ((1e3,), (0.1,)) if quick else (VOLUMES, SHARES)
-    cells = [
-        cell(Traffic(per_day, fired), size, days, rng) for per_day in volumes for fired in shares
+    work = [
+        partial(cell, Traffic(per_day, fired), size, days)
+        for per_day in volumes
+        for fired in shares
     ]
-    others = [] if quick else list(breaking(size // 2, days, rng))
-    peers = []
-    if find_spec("river") and not quick:
-        peers = [adwin(fired, options.languages, rng) for fired in (0.1, 0.3)]
+    n_cells = len(work)
+    if not quick:
+        work += [partial(broken, name, size // 2, days) for name in BREAKING]
+        work += [partial(adwin, fired, size) for fired in (0.1, 0.3) if find_spec("river")]
+    found = _done(work, options.seed, options.processes)
+    cells, others = found[:n_cells], found[n_cells : n_cells + len(BREAKING)]
+    peers = found[n_cells + len(BREAKING) :]
     if options.picture is not None:
         from benchmarks.drift_picture import draw_picture
 
-        draw_picture(cells, options.picture, rng)
+        draw_picture(cells, options.picture, np.random.default_rng(options.seed))
     results = {"cells": [asdict(c) for c in cells], "breaking": others, "adwin": peers}
     return Found(results, tables(cells, others, peers), bars(cells), seed=options.seed)
+
+
+def _done(work: Sequence[Callable[..., Any]], seed: int, processes: int) -> list[Any]:
+    """Everything, each part with random numbers of its own, so that their order does not matter."""
+    seeded = [(each, [seed, index]) for index, each in enumerate(work)]
+    if processes == 1:
+        return [_one(each) for each in seeded]
+    with ProcessPoolExecutor(processes) as pool:
+        return list(pool.map(_one, seeded))
+
+
+def _one(given: tuple[Callable[..., Any], list[int]]) -> Any:
+    work, seed = given
+    return work(rng=np.random.default_rng(seed))
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """What can be chosen."""
     parser.add_argument("--languages", type=int, default=60, help="simulated in each setting")
+    parser.add_argument("--processes", type=int, default=1, help="that share the work")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--picture", type=Path, metavar="FILE", help="draw it, as PNG")
 

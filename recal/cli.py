@@ -23,6 +23,7 @@ from recal.commands import (
     ask,
     audit,
     collect,
+    console,
     demo,
     doctor,
     evaluate,
@@ -57,6 +58,7 @@ app.command("doctor")(doctor.doctor)
 app.command("demo")(demo.demo)
 app.command("serve")(serve.serve)
 app.command("monitor")(monitor.monitor)
+app.command("console")(console.console)
 app.command("collect")(collect.collect)
 app.command("fit")(fit.fit)
 app.command("recalibrate")(recalibrate.recalibrate)
