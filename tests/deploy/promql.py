@@ -26,7 +26,9 @@ def exported(metric: Metric) -> tuple[str, ...]:
     if metric.kind is Kind.COUNTER:
         return (f"{metric.name}_total",)
     if metric.kind is Kind.HISTOGRAM:
-        return tuple(f"{metric.name}_{part}" for part in ("bucket", "count", "sum"))
+        # a sum that may fall is no counter: prometheus-client leaves it out
+        parts = ("bucket", "count") if min(metric.buckets) < 0 else ("bucket", "count", "sum")
+        return tuple(f"{metric.name}_{part}" for part in parts)
     return (metric.name,)
 
 

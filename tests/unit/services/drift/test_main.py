@@ -43,7 +43,7 @@ def test_counts_come_from_prometheus_from_pages_or_from_the_edge_of_this_machine
 )
 def test_a_value_out_of_range_is_named(bad: dict[str, float]) -> None:
     [name] = bad
-    with pytest.raises(ValueError, match=f"`{name}` is .* out of range"):
+    with pytest.raises(ValueError, match=f"`{name}` is .*; give .* to "):
         MonitorOptions(**bad)  # type: ignore[arg-type]
 
 

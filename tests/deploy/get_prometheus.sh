@@ -1,18 +1,19 @@
 #!/usr/bin/env bash
-# promtool into the given path: the one on PATH, else out of Debian's package, without installing it.
+# promtool and prometheus into the given folder: those on PATH, else out of Debian's package, without installing it.
 set -euo pipefail
-wanted=$1
-[ -x "$wanted" ] && exit 0
-
-if found=$(command -v promtool); then
-  ln -sf "$found" "$wanted"
-  exit 0
-fi
+bin=$1
+missing=()
+for tool in promtool prometheus; do
+  [ -x "$bin/$tool" ] && continue
+  if found=$(command -v "$tool"); then ln -sf "$found" "$bin/$tool"; else missing+=("$tool"); fi
+done
+[ ${#missing[@]} -eq 0 ] && exit 0
 if ! command -v apt-get >/dev/null || ! command -v dpkg-deb >/dev/null; then
-  echo "promtool is not on PATH; install Prometheus (macOS: brew install prometheus) and run this again" >&2
+  echo "${missing[*]}: not on PATH; install Prometheus (macOS: brew install prometheus) and run this again" >&2
   exit 1
 fi
 
+bin=$(cd "$bin" && pwd)
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 cd "$folder"
@@ -27,5 +28,4 @@ if ! apt-get download -qq prometheus 2>why; then
   apt-get download -qq prometheus
 fi
 dpkg-deb -x prometheus_*.deb .
-cd - >/dev/null
-install -m 755 "$folder/usr/bin/promtool" "$wanted"
+for tool in "${missing[@]}"; do install -m 755 "$folder/usr/bin/$tool" "$bin/$tool"; done
