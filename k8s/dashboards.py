@@ -305,6 +305,10 @@ LANGUAGE = (
                 f"group_left {_rate('recal_answers_total', _LANGUAGE)}",
                 "{{reason}}",
             ),
+        ),
+        "percentunit",
+    ),
+    Panel(
         "Are as many steered as when the version was new?",
         "The last 2,000 prompts, the baseline, and the band that a shift must leave.",
         (
