@@ -9,7 +9,8 @@ from pydantic import BaseModel, Field
 
 from services.drift.counts import BOUNDARIES
 from services.drift.cusum import FloatArray
-from services.readout.bundle import Calibration, ScoreHistogram
+from services.readout.bundle import Calibration
+from services.readout.references import ScoreHistogram
 
 _ROUNDS = 50
 _SIGMAS = 4.0

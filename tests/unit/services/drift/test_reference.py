@@ -7,7 +7,7 @@ import pytest
 
 from services.drift.counts import BOUNDARIES
 from services.drift.reference import Reference, mix_of, stability_index
-from services.readout.bundle import ScoreHistogram
+from services.readout.references import ScoreHistogram
 from tests.unit.services.readout.factories import a_bundle
 
 N_CELLS = len(BOUNDARIES) + 1
