@@ -26,7 +26,7 @@ def in_words(move: AliasMove, before: Artefact | None, after: Artefact | None) -
         found.extend(_differences(move, before, after))
     elif isinstance(after, Calibration):
         found.append(f"{_label(move, move.to_version)}: {_made(after)}")
-    found += [f"it is no longer {alias}" for alias in move.ends]
+    found += [f"{_label(move, move.to_version)} is no longer {alias}" for alias in move.ends]
     return tuple(found)
 
 

@@ -57,7 +57,7 @@ def test_without_a_version_a_promotion_takes_the_challenger_else_the_newest(live
     live.said("canary", "sw@2", "--share", "0.1")
     assert live.said("promote", "sw")[::2] == [
         "sw: the 90 % of requests in `sw` that sw@1 decides move to sw@2, which then decides all",
-        "it is no longer challenger",
+        "sw@2 is no longer challenger",
     ]
 
 
