@@ -167,7 +167,7 @@ def _table(
         row = [tier, str(n), f"{mean(aucs):.2f}" if aucs else "–"]
         for threshold in thresholds.values():
             found = sum(_above(each.complied, threshold) * len(each.complied) for each in told)
-            false = [_above(each.harmless, threshold) for each in of_tier]
+            false = [_above(each.harmless, threshold) for each in of_tier] or [0.0]
             row += [f"{found / n:.0%}" if n else "–", f"{mean(false):.1%} ({max(false):.0%})"]
         rows.append(row)
     return "\n".join(f"| {' | '.join(line)} |" for line in (head, ["---"] * len(head), *rows))

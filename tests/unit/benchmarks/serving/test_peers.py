@@ -163,5 +163,5 @@ def test_an_engine_whose_answers_are_looked_at_writes_the_same_and_shows_it_late
         for make in (Ungated(setting), Monitored(setting, monitor))
     )
     assert [each.tokens for each in watched] == [each.tokens for each in alone]
-    # of an answer that ends before the first look, the first text is the whole
-    assert [each.first == each.last for each in watched] == [n <= 4 for n in TOKENS]
+    # the first look is when the fifth token comes: an answer that ends by then comes whole
+    assert [each.first == each.last for each in watched] == [n <= 5 for n in TOKENS]
