@@ -62,13 +62,15 @@ class _Unscored:
 
 @dataclass(frozen=True, eq=False)
 class _Asked:
-    """A request on its way to a verdict; times are the event loop's."""
+    """A request on its way to a verdict."""
 
     case: Case
     prompt: EncodedPrompt | None = field(repr=False)
     """None: there was no time to encode it."""
     started: float
+    """By `time.perf_counter`."""
     deadline: float
+    """On the event loop's clock."""
 
 
 class GateService:
@@ -229,10 +231,10 @@ class GateService:
 
     async def _ask(self, request: GateRequest, bundle: Bundle, deadline: float) -> _Asked:
         """A request with its prompt encoded; without, where no time is left for that."""
-        started = asyncio.get_running_loop().time()
+        started = time.perf_counter()
         case = case_of(request, bundle, self._policy, self._clock())
         prompt = None
-        if deadline > started:
+        if deadline > asyncio.get_running_loop().time():
             prompt = await self._encode(request.prompt, _left_s(deadline))
         return _Asked(case, prompt, started, deadline)
 
@@ -242,12 +244,13 @@ class GateService:
         scores: Timed[Scores] | None = None
         if prompt is not None and asked.deadline - loop.time() >= self._policy.min_time_left_s:
             scores = await self._scores_of(prompt, bundle, _left_s(asked.deadline))
-        scored = loop.time()
+        # not the event loop's clock: uvloop's, which Serve has, counts whole milliseconds
+        scored = time.perf_counter()
         if scores is None:
             verdict = decide_without_time(asked.case)
         else:
             verdict = decide(asked.case, scores.result)
-        decided = loop.time()
+        decided = time.perf_counter()
         count_verdict(self._meter, verdict, bundle)
         if scores is not None:
             count_shadow(self._meter, asked.case, scores.result)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -96,7 +97,7 @@ class Request:
         self.is_over = False
         """True when nothing more will come: ended, failed or given up."""
         self.joined_at: float | None = None
-        """When its prefill began, on the event loop's clock."""
+        """When its prefill began, by `time.perf_counter`; uvloop's clock has whole milliseconds."""
         self.prefilled_at: float | None = None
         """When its first token was there, though perhaps no text yet."""
 
@@ -230,11 +231,11 @@ class Engine:
                     await self._changed.wait()
                     continue
                 for request in joining:
-                    request.joined_at = loop.time()
+                    request.joined_at = time.perf_counter()
                 step = loop.run_in_executor(self._thread, self._step, staying, joining)
                 for request, answer in await step:
                     if request.prefilled_at is None:
-                        request.prefilled_at = loop.time()
+                        request.prefilled_at = time.perf_counter()
                     if answer is not None:
                         request.give(answer)
         except Exception as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import math
+import time
 from collections.abc import AsyncGenerator
 from concurrent.futures import Executor
 from contextlib import aclosing
@@ -32,8 +33,9 @@ class Asked(NamedTuple):
     prompt: EncodedPrompt
     sampling: Sampling
     started: float
+    """By `time.perf_counter`."""
     deadline: float
-    """Both by the event loop's clock."""
+    """By the event loop's clock."""
 
 
 class Writer:
@@ -86,11 +88,11 @@ class Writer:
             PromptTooLong: prompt and answer do not fit the context.
             DeadlinePassed: there was no time left.
         """
-        started = asyncio.get_running_loop().time()
+        started, now = time.perf_counter(), asyncio.get_running_loop().time()
         check_sampling(sampling)
         encoded = await self._encoder.encode(prompt, timeout_s=timeout_s)
         check_room(encoded, sampling, self._backbone)
-        deadline = math.inf if timeout_s is None else started + timeout_s
+        deadline = math.inf if timeout_s is None else now + timeout_s
         return Asked(encoded, sampling, started, deadline)
 
     async def write(
@@ -161,7 +163,7 @@ class Writer:
 
     def _last(self, chunk: TextChunk, request: Request, started: float) -> TextChunk:
         """The last chunk, with the time of each stage, which is recorded."""
-        timings_s = request.timings_s(started, asyncio.get_running_loop().time())
+        timings_s = request.timings_s(started, time.perf_counter())
         for stage, seconds in timings_s.items():
             self._meter.observe(STAGE_SECONDS, seconds, stage=stage)
         return replace(chunk, timings_s=timings_s)

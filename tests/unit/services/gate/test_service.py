@@ -4,6 +4,7 @@ import threading
 
 import pytest
 import torch
+import uvloop
 
 from services.backbone.chat import encode_prompt
 from services.domain import Abstention, Action, GateRequest, LanguageGuess, Reason
@@ -48,6 +49,19 @@ async def test_a_reading_says_how_long_queue_pass_and_verdict_took(gate, meter):
     assert sum(timings.values()) <= took
     for stage in timings:
         assert counted(meter, "recal_stage_seconds_count", stage=stage) == 1
+
+
+def test_times_are_finer_than_the_clock_of_serves_event_loop(qwen2, bundle, meter):
+    """uvloop's counts whole milliseconds."""
+
+    async def timed() -> dict[str, float]:
+        gate = GateService(qwen2, Held(bundle), Policy(), meter)
+        reading = await gate.check(PROMPT, SW)
+        await gate.close()
+        return dict(reading.timings_s)
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        assert runner.run(timed())["verdict"] > 0
 
 
 async def test_a_prompt_that_is_not_scored_has_no_pass_to_time(qwen2, bundle, meter):

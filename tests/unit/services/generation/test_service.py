@@ -6,6 +6,7 @@ from contextlib import aclosing, suppress
 from dataclasses import replace
 
 import pytest
+import uvloop
 
 from services.backbone.load import Backbone, load_backbone
 from services.domain import Action, FinishReason, Intervention, Sampling, TextChunk
@@ -114,6 +115,20 @@ async def test_the_last_chunk_says_how_and_after_how_many_tokens_it_ended(roomy)
     assert chunks[-1].finish is FinishReason.MAX_TOKENS
     assert sum(chunk.n_tokens for chunk in chunks) == 7
     assert chunks[-1].n_prompt_tokens > 0
+
+
+def test_times_are_finer_than_the_clock_of_serves_event_loop(end_free):
+    """uvloop's counts whole milliseconds."""
+
+    async def timed() -> dict[str, float]:
+        service = GenerationService(end_free, Held(), PrometheusMeter())
+        chunks = await collect(service.generate("hi", NONE, Sampling(max_tokens=9)))
+        await service.close()
+        return dict(chunks[-1].timings_s)
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        ms = [1e3 * seconds for seconds in runner.run(timed()).values()]
+    assert any(abs(each - round(each)) > 1e-3 for each in ms)
 
 
 async def test_the_last_chunk_says_how_long_queue_prefill_and_decoding_took(end_free, gate):
