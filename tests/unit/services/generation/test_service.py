@@ -22,7 +22,6 @@ from services.errors import (
     VersionMismatch,
 )
 from services.generation.engine import EngineLimits
-from services.generation.intake import end_tokens
 from services.generation.service import GenerationService
 from services.readout.bundle import Bundle, Readout, Release
 from services.telemetry import PrometheusMeter
@@ -388,14 +387,6 @@ async def test_the_models_own_end_token_ends_a_text(checkpoints):
     await service.close()
     assert chunks[-1].finish is FinishReason.END_OF_TEXT
     assert sum(chunk.n_tokens for chunk in chunks) == tokens.index(tokens[4]) + 1
-
-
-def test_end_tokens_come_from_the_generation_config_or_else_the_tokenizer(checkpoints):
-    backbone = load_backbone(str(checkpoints["qwen2"]))
-    config = backbone.model.generation_config
-    for named, expected in [(5, {5}), ([5, 6], {5, 6}), (None, {2})]:
-        config.eos_token_id = named
-        assert end_tokens(backbone) == expected
 
 
 async def test_it_warms_up_by_a_prefill_and_a_step_that_nobody_counts(end_free, gate):
