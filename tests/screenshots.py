@@ -22,9 +22,12 @@ FOLDER = Path(__file__).parents[1] / "docs" / "images"
 _COLOURS = 128
 
 
-def shoot(page: Page, url: str, window: Window, name: str, *, height: int) -> None:
-    """Write what a page looks like, down to `height` pixels, with few colours."""
+def shoot(
+    page: Page, url: str, window: Window, name: str, *, height: int, at: str = "body"
+) -> None:
+    """Write what a page looks like from an element on, `height` pixels of it, with few colours."""
     page.open(url, window._replace(height=height))
+    page.ask(f"document.querySelector({at!r}).scrollIntoView({{behavior: 'instant'}})")
     picture = Image.open(io.BytesIO(page.picture(whole=False))).convert("RGB")
     small = picture.quantize(_COLOURS, dither=Image.Dither.NONE)
     FOLDER.mkdir(parents=True, exist_ok=True)
@@ -42,7 +45,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             report = Path(folder) / "report.html"
             report.write_text(to_html(*evaluated()), encoding="utf-8")
-            shoot(page, f"{report.as_uri()}#methods", LAPTOP, "evaluation-report", height=1300)
+            shoot(page, report.as_uri(), LAPTOP, "evaluation-report", height=1300, at="#methods")
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ FIRED, REFUSED, SCORE = "fired", "refused", "score"
 """Verdicts that steer or refuse, of those by score; answers that read as a refusal, of those
 generated; scores at or below a boundary of their histogram."""
 MEASURES = (FIRED, REFUSED, SCORE)
-_BUDGET = {FIRED: 0.45, REFUSED: 0.15, SCORE: 0.1}
+_BUDGET = {FIRED: 0.5, REFUSED: 0.12, SCORE: 0.08}
 """Less than one together: a baseline that came out badly raises more than its share."""
 CUTS = (0.1, 0.25, 0.5, 0.75, 0.9)
 """A distribution is watched where it has so much of its scores below."""
