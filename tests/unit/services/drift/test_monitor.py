@@ -153,12 +153,12 @@ def test_scores_that_move_are_alerted_and_the_stability_index_stands_beside(
     fleet.monitor.look()
     normal = fleet.replicas.rng.normal
     scores = ("sw@1", "sw", "score")
-    for _ in range(90):
+    for _ in range(110):
         fleet.replicas.score(normal(-1.5, 1.0, 160).tolist())
         fleet.runs(0.1, 1)
     assert fleet.gauge("recal_drift_watching")[scores] == 1
     assert fleet.gauge("recal_drift_psi")["baseline", "sw@1", "sw"] < 0.05
-    for _ in range(14):
+    for _ in range(18):
         fleet.replicas.score(normal(-1.2, 1.0, 160).tolist())
         fleet.runs(0.1, 1)
     assert fleet.gauge("recal_drift_alarm")[scores] == 1
