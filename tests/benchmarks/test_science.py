@@ -66,7 +66,7 @@ def test_one_report_holds_every_benchmark_with_what_it_was_made_of(report: dict[
     for name, each in report["benchmarks"].items():
         assert each["command"].startswith(f"python -m benchmarks.science.{name} --quick")
         assert each["versions"] == report["versions"]
-    assert set(report["weights"]) == {"qwen2"}
+    assert set(report["weights"]) == {"qwen2", "organism-qwen2"}
     assert {bar["benchmark"] for bar in report["bars"]} >= {"golden", "readouts", "end_to_end"}
 
 
