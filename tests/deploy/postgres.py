@@ -6,6 +6,7 @@ import os
 import secrets
 import shutil
 import socket
+import stat
 import subprocess
 import tempfile
 from pathlib import Path
@@ -18,7 +19,8 @@ PROGRAMS = BIN.parent / "postgresql"
 """Where `make deploy-tools` links PostgreSQL's programs."""
 USER = "recal"
 _UNPRIVILEGED = "nobody"
-_LIBRARIES = "postgresql-files/usr/lib"
+_UNPACKED = PROGRAMS.parent / "postgresql-files"
+"""Where they were unpacked, on a machine that has none installed."""
 
 
 class Postgres:
@@ -27,6 +29,7 @@ class Postgres:
     def __init__(self) -> None:
         # Not pytest's folder, which no other user may enter; a socket's path must be short, too.
         self._folder = Path(tempfile.mkdtemp(prefix="recal-postgres-"))
+        self._programs, self._libraries = _programs(self._folder)
         self._password = secrets.token_hex(16)
         self.port = _free_port()
 
@@ -69,10 +72,9 @@ class Postgres:
         as_user: dict[str, Any] = {}
         if os.getuid() == 0:
             as_user = {"user": _UNPRIVILEGED, "group": _group(), "extra_groups": []}
-        libraries = next((PROGRAMS.parent / _LIBRARIES).glob("*-linux-gnu*"), None)
-        path = {"LD_LIBRARY_PATH": str(libraries)} if libraries is not None else {}
+        path = {"LD_LIBRARY_PATH": str(self._libraries)} if self._libraries else {}
         done = subprocess.run(
-            [str(PROGRAMS / program), *words],
+            [str(self._programs / program), *words],
             # pg_ctl's server inherits what is not given to it, and would keep a pipe open for good
             stdout=subprocess.DEVNULL,
             stderr=subprocess.STDOUT,
@@ -86,6 +88,23 @@ class Postgres:
             log = self._folder / "log"
             told = log.read_text()[-2000:] if log.exists() else "no log"
             raise RuntimeError(f"`{program}` ended with {done.returncode}: {told}")
+
+
+def _programs(folder: Path) -> tuple[Path, Path | None]:
+    """Where PostgreSQL's programs lie, and the libraries that came with them.
+
+    Unpacked ones are copied into `folder` where we are root and the checkout is root's alone: who
+    runs them could not reach them there.
+    """
+    programs, unpacked = PROGRAMS.resolve(), _UNPACKED.resolve()
+    if not programs.is_relative_to(unpacked):
+        return programs, None
+    if os.getuid() == 0 and not all(
+        each.stat().st_mode & stat.S_IXOTH for each in programs.parents
+    ):
+        copied = shutil.copytree(unpacked, folder / "files", symlinks=True)
+        programs, unpacked = copied / programs.relative_to(unpacked), copied
+    return programs, next((unpacked / "usr" / "lib").glob("*-linux-gnu*"), None)
 
 
 def _group() -> str:

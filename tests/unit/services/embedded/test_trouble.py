@@ -224,7 +224,7 @@ async def test_a_gate_that_goes_away_during_requests(checkpoint: Path, artefacts
     async with asking(settings_for(checkpoint, artefacts), load) as line:
         during = [asyncio.create_task(line.generate(GERMAN)) for _ in range(8)]
         await asyncio.sleep(0.01)
-        close_gate, _ = kept[0].close
+        close_gate, *_ = kept[0].close
         await close_gate()
         during.append(asyncio.create_task(line.generate(GERMAN)))
         *before, after = await asyncio.gather(*during)
