@@ -30,7 +30,10 @@ StateFile = Annotated[
     Path | None,
     typer.Option("--state", help="Where it keeps what it knows; by default in state_dir."),
 ]
-Shift = Annotated[float, typer.Option(help="Points that a share must move by to be looked for.")]
+Shift = Annotated[
+    float,
+    typer.Option(min=0.5, max=50, help="Points that a share must move by to be looked for."),
+]
 FalseAlarms = Annotated[float, typer.Option(help="Most false alarms a language and month.")]
 Hours = Annotated[
     float, typer.Option("--baseline-hours", help="A baseline lasts at least so long.")
