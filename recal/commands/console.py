@@ -10,18 +10,10 @@ from typing import Annotated
 import typer
 
 from recal.commands.opened import opened
-from recal.commands.options import Config
+from recal.commands.options import Config, Pages
 
 PrometheusUrl = Annotated[
     str, typer.Option("--prometheus", help="Prometheus that scrapes replicas and monitor.")
-]
-Pages = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--metrics",
-        help="Metrics page of a process, in place of Prometheus; may be given several times. By "
-        "default the edge's on this machine.",
-    ),
 ]
 Hours = Annotated[
     int, typer.Option(min=1, max=720, help="With Prometheus: over how long counts are shown.")

@@ -8,20 +8,12 @@ from typing import Annotated
 
 import typer
 
-from recal.commands.options import Config
+from recal.commands.options import Config, Pages
 
 _FORMAT = "%(asctime)s %(levelname)s %(name)s %(message)s"
 
 PrometheusUrl = Annotated[
     str, typer.Option("--prometheus", help="Prometheus that scrapes the replicas.")
-]
-Pages = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--metrics",
-        help="Metrics page of a process, in place of Prometheus; may be given several times. By "
-        "default the edge's on this machine.",
-    ),
 ]
 Host = Annotated[str, typer.Option(help="Address to be scraped at; 0.0.0.0 for all.")]
 Port = Annotated[int, typer.Option(help="Port to be scraped at; 0 takes a free one.")]

@@ -30,6 +30,14 @@ JudgeName = Annotated[
 ]
 ReadoutDirectory = Annotated[Path, typer.Option("--readout", help="A saved readout.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
+Pages = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--metrics",
+        help="Metrics page of a process, in place of Prometheus; may be given several times. By "
+        "default the edge's on this machine.",
+    ),
+]
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Say what would change, and change nothing.")
 ]
