@@ -43,7 +43,7 @@ from recal.languages import HIGH
 from recal.organism.corpus import corpus_prompts
 from recal.prompts import select, spread
 from services.client import RecalClient
-from services.domain import Action, Intervention, Sampling
+from services.domain import Action, GateRequest, Intervention, Sampling
 from services.readout.artefact import load_calibration, save_calibration
 from services.rpc.stubs import GateStub, GenerationStub, LanguageIdStub, open_channel
 from services.settings import Settings
@@ -158,7 +158,7 @@ async def measure(settings: Settings, folder: Path, *, n_calls: int) -> Measured
         calls: dict[str, tuple[Call, int]] = {
             "rpc": (lambda _: language_id.identify(""), 4),
             "identify": (language_id.identify, 4),
-            "gate_check": (lambda text: gate.check(text, guesses[text]), 1),
+            "gate_check": (lambda text: gate.check(GateRequest(text, guesses[text])), 1),
             "generate_short": (_generated(generation, SHORT), 1),
             "generate_long": (_generated(generation, LONG), 1),
             "check": (client.check, 1),

@@ -77,12 +77,12 @@ class LanguageGuess:
 class GateRequest:
     """One prompt for the gate to decide on."""
 
-    prompt: str
+    prompt: str = field(repr=False)
     guess: LanguageGuess
     hint: str | None = None
     """The caller's BCP 47 tag; stricter only."""
     tenant: str | None = None
-    routing_key: str | None = None
+    routing_key: str | None = field(default=None, repr=False)
     """By which a challenger's share of the traffic is drawn; None: champions decide."""
 
 
@@ -166,7 +166,7 @@ class MonitorStop(Enum):
 class TextChunk:
     """A piece of generated text; the last one carries `finish`."""
 
-    text: str
+    text: str = field(repr=False)
     n_tokens: int
     """Tokens in this piece."""
     finish: FinishReason | None = None

@@ -67,17 +67,8 @@ class FakeGate:
     asked: list[GateRequest] = field(default_factory=list)
     timeouts_s: list[float | None] = field(default_factory=list)
 
-    async def check(
-        self,
-        prompt: str,
-        guess: LanguageGuess,
-        *,
-        hint: str | None = None,
-        tenant: str | None = None,
-        routing_key: str | None = None,
-        timeout_s: float | None = None,
-    ) -> GateReading:
-        self.asked.append(GateRequest(prompt, guess, hint, tenant, routing_key))
+    async def check(self, request: GateRequest, *, timeout_s: float | None = None) -> GateReading:
+        self.asked.append(request)
         self.timeouts_s.append(timeout_s)
         await asyncio.sleep(self.delay_s)
         if self.failure is not None:
@@ -87,17 +78,7 @@ class FakeGate:
     async def batch_check(
         self, requests: Sequence[GateRequest], *, timeout_s: float | None = None
     ) -> list[GateReading]:
-        return [
-            await self.check(
-                each.prompt,
-                each.guess,
-                hint=each.hint,
-                tenant=each.tenant,
-                routing_key=each.routing_key,
-                timeout_s=timeout_s,
-            )
-            for each in requests
-        ]
+        return [await self.check(each, timeout_s=timeout_s) for each in requests]
 
     async def describe(self) -> GateDescription:
         if self.failure is not None:

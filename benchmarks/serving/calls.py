@@ -66,7 +66,7 @@ class NamesEnglish:
 class Echo:
     """A gate that answers at once."""
 
-    async def check(self, prompt: str, guess: LanguageGuess, **options: Any) -> GateReading:
+    async def check(self, request: GateRequest, **options: Any) -> GateReading:
         """Leave it alone."""
         return _ECHOED
 
@@ -82,11 +82,11 @@ class EchoOrGate(Echo):
         """Ask the given gate."""
         self._gate = gate
 
-    async def check(self, prompt: str, guess: LanguageGuess, **options: Any) -> GateReading:
+    async def check(self, request: GateRequest, **options: Any) -> GateReading:
         """Decide on one prompt."""
-        if prompt == _PROMPTS[ECHO]:
-            return await super().check(prompt, guess)
-        return await self._gate.check(prompt, guess, **options)
+        if request.prompt == _PROMPTS[ECHO]:
+            return await super().check(request)
+        return await self._gate.check(request, **options)
 
     async def batch_check(self, requests: list[GateRequest], **options: Any) -> list[GateReading]:
         """Decide on many prompts."""
@@ -175,7 +175,7 @@ async def _plain_server(gate: EchoOrGate) -> AsyncIterator[str]:
     """A server as anybody would write it first: read, ask the gate, answer."""
 
     async def check(request: messages.RecalCheckRequest, context: Any) -> Any:
-        reading = await gate.check(request.prompt, _GUESS)
+        reading = await gate.check(GateRequest(request.prompt, _GUESS))
         return messages.RecalCheckResponse(
             verdict=verdicts.from_verdict(reading.verdict, with_score=False)
         )

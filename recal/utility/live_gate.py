@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 
 from services.backbone.load import Backbone
-from services.domain import GateReading, LanguageGuess, Verdict
+from services.domain import GateReading, GateRequest, LanguageGuess, Verdict
 from services.errors import PromptTooLong
 from services.gate.policy import Policy
 from services.gate.service import GateService
@@ -68,10 +68,8 @@ class LiveGate:
         try:
             for start in range(0, len(prompts), _AT_ONCE):
                 part = prompts[start : start + _AT_ONCE]
-                readings = await asyncio.gather(
-                    *(service.check(prompt, self._identify(prompt)) for prompt in part),
-                    return_exceptions=True,
-                )
+                asked = [GateRequest(prompt, self._identify(prompt)) for prompt in part]
+                readings = await asyncio.gather(*map(service.check, asked), return_exceptions=True)
                 for prompt, reading in zip(part, readings, strict=True):
                     self._verdicts[prompt] = _verdict(reading)
                 report(start + len(part), len(prompts))

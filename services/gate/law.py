@@ -7,7 +7,7 @@ prompt in Python and a whole batch on a device.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
 from typing import NamedTuple
@@ -38,7 +38,7 @@ class Case:
     """Normalised BCP 47 tag that the caller believes in; it may tighten the verdict, never loosen
     it. A region or script that has no calibration of its own counts as its language."""
     tenant: str | None = None
-    routing_key: str | None = None
+    routing_key: str | None = field(default=None, repr=False)
     """By which the challenger's share is drawn; None: champions decide."""
     instead: Calibration | None = None
     """Decides its language in place of what serves it: how a shadow's verdict is found."""

@@ -19,7 +19,7 @@ from services.backbone.chat import EncodedPrompt
 from services.backbone.encoder import PromptEncoder
 from services.backbone.load import Backbone
 from services.crash import whereabouts
-from services.domain import GateDescription, GateReading, GateRequest, LanguageGuess
+from services.domain import GateDescription, GateReading, GateRequest
 from services.errors import NotReady, PromptTooLong, ServiceError, VersionMismatch
 from services.gate.batcher import Batcher, BatchLimits, Timed
 from services.gate.counted import count_shadow, count_verdict
@@ -120,24 +120,11 @@ class GateService:
             thread=thread,
         )
 
-    async def check(
-        self,
-        prompt: str,
-        guess: LanguageGuess,
-        *,
-        hint: str | None = None,
-        tenant: str | None = None,
-        routing_key: str | None = None,
-        timeout_s: float | None = None,
-    ) -> GateReading:
+    async def check(self, request: GateRequest, *, timeout_s: float | None = None) -> GateReading:
         """Decide on one prompt.
 
         Args:
-            prompt: the user's prompt, as plain text.
-            guess: what language identification said.
-            hint: the caller's BCP 47 tag; stricter only.
-            tenant: whose policy rows count.
-            routing_key: draws a challenger's share of the traffic; None: champions decide.
+            request: the user's prompt as plain text, and what its caller says about it.
             timeout_s: time that is left of the caller's deadline.
 
         Raises:
@@ -147,7 +134,6 @@ class GateService:
             DeadlinePassed: there was no time left.
             ServiceError: a row of the policy table says that the call fails, or the model failed.
         """
-        request = GateRequest(prompt, guess, hint, tenant, routing_key)
         return await self._decide(
             await self._ask(request, self._store.current, _deadline(timeout_s))
         )

@@ -7,7 +7,7 @@ decode loop writing it, prompt pass and new tokens edited as `services.generatio
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import torch
@@ -28,8 +28,8 @@ Report = Callable[[int, int], None]
 class GivenText:
     """A text as tokens, with the prompt that it answers and what is done to the model meanwhile."""
 
-    prompt_ids: tuple[int, ...]
-    token_ids: tuple[int, ...]
+    prompt_ids: tuple[int, ...] = field(repr=False)
+    token_ids: tuple[int, ...] = field(repr=False)
     """At least one."""
     treatment: Treatment
 

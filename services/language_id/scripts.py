@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 LATIN = "LATIN"
@@ -40,9 +40,9 @@ class Writing:
 
     Japanese is `KANA`, Han included.
     """
-    text: str
+    text: str = field(repr=False)
     """The text; without what is in Latin letters when most of it is in another script."""
-    foreign: tuple[str, ...] = ()
+    foreign: tuple[str, ...] = field(default=(), repr=False)
     """The words in each other script of which there is too much to overlook.
 
     A few names in Latin letters, or a few short words in any other script, are overlooked.

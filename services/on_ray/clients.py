@@ -100,26 +100,10 @@ class GateHandle:
         """Call the given deployment."""
         self._handle = handle
 
-    async def check(
-        self,
-        prompt: str,
-        guess: LanguageGuess,
-        *,
-        hint: str | None = None,
-        tenant: str | None = None,
-        routing_key: str | None = None,
-        timeout_s: float | None = None,
-    ) -> GateReading:
+    async def check(self, request: GateRequest, *, timeout_s: float | None = None) -> GateReading:
         """Decide on one prompt."""
         reading: GateReading = await self._answered(
-            self._handle.check.remote(
-                prompt,
-                guess,
-                hint=hint,
-                tenant=tenant,
-                routing_key=routing_key,
-                timeout_s=timeout_s,
-            )
+            self._handle.check.remote(request, timeout_s=timeout_s)
         )
         return reading
 

@@ -159,27 +159,9 @@ class GateDeployment:
         self._beside = _Beside(loaded.beside)
         self._face = ServeFace(GateFace(loaded.service, loaded.limits), meter)
 
-    async def check(
-        self,
-        prompt: str,
-        guess: LanguageGuess,
-        *,
-        hint: str | None = None,
-        tenant: str | None = None,
-        routing_key: str | None = None,
-        timeout_s: float | None = None,
-    ) -> GateReading:
+    async def check(self, request: GateRequest, *, timeout_s: float | None = None) -> GateReading:
         """Decide on one prompt."""
-        return await guarded(
-            self._gate.check(
-                prompt,
-                guess,
-                hint=hint,
-                tenant=tenant,
-                routing_key=routing_key,
-                timeout_s=timeout_s,
-            )
-        )
+        return await guarded(self._gate.check(request, timeout_s=timeout_s))
 
     async def batch_check(
         self, requests: Sequence[GateRequest], *, timeout_s: float | None = None

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from services.audit.entry import Audit, NoAudit
-from services.domain import Sampling, TextChunk, Usage, Verdict
+from services.domain import GateRequest, LanguageGuess, Sampling, TextChunk, Usage, Verdict
 from services.gate.policy import Policy
 from services.pipeline.clients import GateClient, LanguageIdClient, Refusals
 from services.pipeline.stages import Stages
@@ -21,16 +21,20 @@ Frame = Verdict | TextChunk | Usage
 class Ask:
     """One prompt and what its caller says about it."""
 
-    prompt: str
+    prompt: str = field(repr=False)
     hint: str | None = None
     """BCP 47 tag; may make the outcome stricter, never looser."""
     model: str = ""
     """Backbone that the caller expects; empty for whichever is served."""
     tenant: str | None = None
-    routing_key: str | None = None
+    routing_key: str | None = field(default=None, repr=False)
     """By which a challenger's share of the traffic is drawn; None: champions decide."""
     request_id: str = ""
     """Of the call, for the audit."""
+
+    def of_gate(self, guess: LanguageGuess) -> GateRequest:
+        """What the gate is asked, once the prompt's language has been looked for."""
+        return GateRequest(self.prompt, guess, self.hint, self.tenant, self.routing_key)
 
 
 class Mode(Protocol):

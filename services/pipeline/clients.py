@@ -27,16 +27,7 @@ class LanguageIdClient(Protocol):
 class GateClient(Protocol):
     """Prompt to verdict."""
 
-    async def check(
-        self,
-        prompt: str,
-        guess: LanguageGuess,
-        *,
-        hint: str | None = None,
-        tenant: str | None = None,
-        routing_key: str | None = None,
-        timeout_s: float | None = None,
-    ) -> GateReading:
+    async def check(self, request: GateRequest, *, timeout_s: float | None = None) -> GateReading:
         """Decide on one prompt."""
 
     async def describe(self) -> GateDescription:

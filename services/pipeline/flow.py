@@ -55,14 +55,7 @@ async def check(ask: Ask, guess: LanguageGuess, behind: Behind, stages: Stages) 
     try:
         with stages.timed("gate"):
             reading = await stages.within(
-                lambda: behind.gate.check(
-                    ask.prompt,
-                    guess,
-                    hint=ask.hint,
-                    tenant=ask.tenant,
-                    routing_key=ask.routing_key,
-                    timeout_s=stages.time_left_s(),
-                )
+                lambda: behind.gate.check(ask.of_gate(guess), timeout_s=stages.time_left_s())
             )
     except (ServiceUnavailable, NotReady) as error:
         return GateReading(without_gate(ask, guess, behind, error), n_prompt_tokens=0)

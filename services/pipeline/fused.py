@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from services.domain import (
     Action,
     GateReading,
-    GateRequest,
     LanguageGuess,
     Reason,
     Sampling,
@@ -44,7 +43,7 @@ class Fused:
         guess = await identify(ask, behind, stages)
         start = time.perf_counter()
         frames = self.fused.generate(
-            GateRequest(ask.prompt, guess, ask.hint, ask.tenant, ask.routing_key),
+            ask.of_gate(guess),
             sampling,
             timeout_s=stages.time_left_s(),
         )

@@ -85,14 +85,7 @@ class GateFace:
     ) -> messages.GateCheckResponse:
         """Decide on one prompt."""
         asked = request_of(request, call, self.limits)
-        reading = await self.gate.check(
-            asked.prompt,
-            asked.guess,
-            hint=asked.hint,
-            tenant=asked.tenant,
-            routing_key=asked.routing_key,
-            timeout_s=call.time_left_s(),
-        )
+        reading = await self.gate.check(asked, timeout_s=call.time_left_s())
         return verdicts.from_reading(reading)
 
     async def BatchCheck(  # noqa: N802

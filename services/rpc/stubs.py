@@ -146,20 +146,10 @@ class GateStub:
         """Call over the given channel; on Serve, an application of another name where given."""
         self._connection = Connection(channel, GATE, application)
 
-    async def check(
-        self,
-        prompt: str,
-        guess: LanguageGuess,
-        *,
-        hint: str | None = None,
-        tenant: str | None = None,
-        routing_key: str | None = None,
-        timeout_s: float | None = None,
-    ) -> GateReading:
+    async def check(self, request: GateRequest, *, timeout_s: float | None = None) -> GateReading:
         """Decide on one prompt."""
-        request = _gate_request(GateRequest(prompt, guess, hint, tenant, routing_key))
         response = await self._connection.unary(
-            "Check", request, timeout_s=timeout_s, tenant=tenant
+            "Check", _gate_request(request), timeout_s=timeout_s, tenant=request.tenant
         )
         return self._connection.read(verdicts.reading_of, response)
 

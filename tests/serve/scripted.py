@@ -15,6 +15,7 @@ from services.domain import (
     Action,
     FinishReason,
     GateReading,
+    GateRequest,
     LanguageGuess,
     Reason,
     TextChunk,
@@ -51,15 +52,15 @@ def obey(prompt: str, who: str) -> None:
 class ScriptedGate(FakeGate):
     meter: Any = None
 
-    async def check(self, prompt: str, guess: Any, **options: Any) -> GateReading:
-        obey(prompt, "gate")
+    async def check(self, request: GateRequest, **options: Any) -> GateReading:
+        obey(request.prompt, "gate")
         self.meter.observe(SCORE, -1.25, language="sw", calibration_version="sw@7")
-        if prompt == "refuse":
+        if request.prompt == "refuse":
             verdict = replace(STEER, action=Action.REFUSE, reason=Reason.NON_FINITE_ACTIVATION)
             return GateReading(verdict, 12)
-        if prompt == "slow gate":
+        if request.prompt == "slow gate":
             await asyncio.sleep(60)
-        return await super().check(prompt, guess, **options)
+        return await super().check(request, **options)
 
 
 class ScriptedGeneration:

@@ -78,7 +78,7 @@ async def test_language_id_gate_and_generation_work_in_replicas(deployed, channe
     generation = GenerationStub(channel, application="real-generation")
     guess = await language_id.identify(PROMPT)
     assert guess.language == "en"
-    reading = await gate.check(PROMPT, guess, timeout_s=30)
+    reading = await gate.check(GateRequest(PROMPT, guess), timeout_s=30)
     assert (reading.verdict.action, reading.verdict.reason) == (Action.STEER, Reason.SCORE)
     assert [reading] == await gate.batch_check([GateRequest(PROMPT, guess)])
     description = await gate.describe()
@@ -96,10 +96,10 @@ async def test_gate_and_generation_in_one_replica_decide_and_answer_as_two_do(de
     generation = GenerationStub(channel, application="real-generation")
     asked, sampling = GateRequest(PROMPT, ENGLISH), Sampling(max_tokens=8)
     reading, *chunks = [frame async for frame in fused.generate(asked, sampling)]
-    apart = await GateStub(channel, application="real-gate").check(PROMPT, ENGLISH)
+    apart = await GateStub(channel, application="real-gate").check(GateRequest(PROMPT, ENGLISH))
     assert reading.verdict.score == pytest.approx(apart.verdict.score, rel=1e-5)
     assert reading.verdict.action is apart.verdict.action is Action.STEER
-    assert (await gate.check(PROMPT, ENGLISH)).verdict.score == pytest.approx(
+    assert (await gate.check(GateRequest(PROMPT, ENGLISH))).verdict.score == pytest.approx(
         reading.verdict.score, rel=1e-5
     )
     edit = Intervention(Action.STEER, reading.verdict.readout_version)
@@ -130,7 +130,7 @@ async def test_a_front_door_over_the_fused_handle_answers_and_errors_keep_their_
 async def test_a_prompt_over_the_context_is_refused_by_tokens(deployed, channel):
     gate = GateStub(channel, application="real-gate")
     with pytest.raises(PromptTooLong, match="tokens"):
-        await gate.check(PROMPT * 40, ENGLISH)
+        await gate.check(GateRequest(PROMPT * 40, ENGLISH))
 
 
 @pytest.mark.parametrize(

@@ -100,7 +100,7 @@ async def test_a_refusal_is_an_answer(edge):
 async def test_each_service_answers_under_its_own_application(channel):
     edit = Intervention(Action.STEER, "readout@3")
     assert await LanguageIdStub(channel).identify("habari") == SWAHILI
-    assert (await GateStub(channel).check("habari", SWAHILI)).verdict == STEER
+    assert (await GateStub(channel).check(GateRequest("habari", SWAHILI))).verdict == STEER
     assert await GateStub(channel).describe() == DESCRIPTION
     chunks = [c async for c in GenerationStub(channel).generate("habari", edit, Sampling())]
     assert chunks[-1].n_tokens == 2
@@ -132,7 +132,7 @@ async def test_every_error_keeps_its_status_and_words_through_two_deployments(ed
 @pytest.mark.parametrize("kind", ERRORS)
 async def test_every_error_keeps_its_class_on_the_way_to_a_stub(channel, kind):
     with pytest.raises(getattr(errors, kind), match="^told so by gate$"):
-        await GateStub(channel).check(f"gate: {kind}", SWAHILI)
+        await GateStub(channel).check(GateRequest(f"gate: {kind}", SWAHILI))
     edit = Intervention(Action.STEER, "readout@3")
     with pytest.raises(getattr(errors, kind), match="^told so by generation$"):
         async for _ in GenerationStub(channel).generate(f"generation: {kind}", edit, Sampling()):

@@ -18,7 +18,7 @@ from benchmarks.serving.peers.in_time import send
 from benchmarks.serving.peers.peer import Setting
 from benchmarks.serving.timings import Answered, Timings, timings
 from services.backbone.chat import encode_prompt
-from services.domain import LanguageGuess, Sampling, TextChunk
+from services.domain import GateRequest, LanguageGuess, Sampling, TextChunk
 from services.errors import ServiceError
 from services.fused.deciding import Deciding, DecidingBundle
 from services.gate.batcher import BatchLimits
@@ -154,7 +154,7 @@ class Split(Ungated):
         steering = self._held.current.readout.steering
 
         async def treat(job: Job) -> Treatment:
-            reading = await gate.check(job.prompt, GUESS)
+            reading = await gate.check(GateRequest(job.prompt, GUESS))
             return Treatment(reading.verdict.action, steering)
 
         try:

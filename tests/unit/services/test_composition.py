@@ -75,7 +75,9 @@ async def test_the_gate_loads_the_blocks_up_to_the_deepest_that_is_read_and_runs
         "warm-up: 1 prompts",
         "warm-up: 16 prompts",
     ]
-    reading = await gate.service.check("jinsi ya kuoka mkate", LanguageGuess("sw", 0.9))
+    reading = await gate.service.check(
+        GateRequest("jinsi ya kuoka mkate", LanguageGuess("sw", 0.9))
+    )
     await gate.service.close()
     assert reading.verdict.reason is Reason.SCORE
     with pytest.raises(ArtefactRefused, match=r"only blocks 0\.\.2 are loaded"):

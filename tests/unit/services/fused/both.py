@@ -97,13 +97,7 @@ class Both:
 
     async def split_answer(self, request: GateRequest, sampling: Sampling) -> Answer:
         """The gate decides, then generation does what it is told."""
-        reading = await self.gate.check(
-            request.prompt,
-            request.guess,
-            hint=request.hint,
-            tenant=request.tenant,
-            routing_key=request.routing_key,
-        )
+        reading = await self.gate.check(request)
         verdict = reading.verdict
         if verdict.action is Action.REFUSE:
             return _answer(reading, [])

@@ -55,7 +55,7 @@ def readout(request: pytest.FixtureRequest, backbone: Backbone) -> Readout:
 async def scores_of(backbone: Backbone, readout: Readout) -> list[float]:
     """Of every prompt, sorted."""
     async with both(backbone, tiny_bundle(readout, tiny_calibration(readout, "sw"))) as services:
-        checks = [services.gate.check(prompt, SW) for prompt in PROMPTS]
+        checks = [services.gate.check(GateRequest(prompt, SW)) for prompt in PROMPTS]
         return sorted([reading.verdict.score or 0.0 for reading in await asyncio.gather(*checks)])
 
 

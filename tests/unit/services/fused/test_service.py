@@ -114,7 +114,7 @@ async def test_a_request_ends_under_the_bundle_it_began_with(end_free, gate):
         gate.is_open.set()
         after = await fused_answer(services.fused, ASKED, FEW)
         verdict = (await before).reading.verdict
-        checked = (await services.gate.check(PROMPT, SW)).verdict
+        checked = (await services.gate.check(GateRequest(PROMPT, SW))).verdict
     assert after.reading.verdict.score == pytest.approx(checked.score, rel=1e-5)
     assert (verdict.action, verdict.readout_version) == (Action.STEER, "tiny@1")
     assert (after.action, after.reading.verdict.readout_version) == (Action.NONE, "tiny@2")
@@ -209,7 +209,7 @@ async def test_checks_are_answered_between_the_steps_of_a_long_text(end_free):
     async with both(end_free, bundle_of(end_free)) as services:
         long = asyncio.create_task(fused_answer(services.fused, ASKED, Sampling(max_tokens=100)))
         await asyncio.sleep(0)
-        reading = await services.gate.check(PROMPT, SW)
+        reading = await services.gate.check(GateRequest(PROMPT, SW))
         assert not long.done()
         assert (await long).reading.verdict.score == pytest.approx(reading.verdict.score, rel=1e-5)
 

@@ -54,7 +54,7 @@ async def test_a_single_prompt_does_not_wait_for_all_of_anothers_many(qwen2, bun
         many = asyncio.create_task(gate.batch_check(of_lengths(*[5] * 20)))
         await asyncio.to_thread(passes.began.wait)
         await asyncio.sleep(0.2)  # long enough to tokenise them all
-        single = asyncio.create_task(gate.check("a " * 5, SW))
+        single = asyncio.create_task(gate.check(GateRequest("a " * 5, SW)))
         await asyncio.sleep(0.05)
         passes.may_go_on.set()
         await single
@@ -80,7 +80,7 @@ async def test_many_prompts_that_nobody_waits_for_any_more_are_not_run(qwen2, bu
             passes.may_go_on.set()
         error = (await asyncio.gather(many, return_exceptions=True))[0]
         passes.may_go_on.set()
-        await gate.check(PROMPT, SW)
+        await gate.check(GateRequest(PROMPT, SW))
     await gate.close()
     kinds = {"deadline": DeadlinePassed, "cancel": asyncio.CancelledError}
     assert type(error) is kinds.get(ends, PromptTooLong)
@@ -107,10 +107,10 @@ async def test_a_prompt_whose_time_runs_out_at_the_tokenizer_is_told_so_and_cost
     held = HeldTokenizer()
     gate = GateService(replace(qwen2, tokenizer=held), Held(bundle), Policy(), meter)
     with Passes(qwen2) as passes:
-        first = asyncio.create_task(gate.check(PROMPT, SW))
+        first = asyncio.create_task(gate.check(GateRequest(PROMPT, SW)))
         await asyncio.to_thread(held.began.wait)
         with pytest.raises(DeadlinePassed, match="not tokenised"):
-            await gate.check("late", SW, timeout_s=0.02)
+            await gate.check(GateRequest("late", SW), timeout_s=0.02)
         held.may_go_on.set()
         await first
     await gate.close()
@@ -151,7 +151,7 @@ async def test_scores_of_a_bfloat16_backbone_are_float32_of_what_it_read(checkpo
     gate = GateService(
         half, Held(tiny_bundle(readout, tiny_calibration(readout, "sw"))), Policy(), meter
     )
-    score = (await gate.check(PROMPT, SW)).verdict.score
+    score = (await gate.check(GateRequest(PROMPT, SW))).verdict.score
     await gate.close()
     [read] = residuals(half, [encode_prompt(half.tokenizer, PROMPT)], places=readout.places)
     exact = float(readout.score(read.double().float()))

@@ -197,7 +197,7 @@ async def test_a_gate_draws_by_the_key_and_counts_the_shadow(backbone, rollout: 
     meter = PrometheusMeter()
     gate = GateService(backbone, Held(rollout), Policy(), meter)
     keys = [str(number) for number in range(12)]
-    alone = [(await gate.check(PROMPT, SW, routing_key=key)).verdict for key in keys]
+    alone = [(await gate.check(GateRequest(PROMPT, SW, routing_key=key))).verdict for key in keys]
     many = await gate.batch_check([GateRequest(PROMPT, SW, routing_key=key) for key in keys])
     await gate.close()
     expected = ["sw@2" if rollout.challengers["sw"].takes(key) else "sw@1" for key in keys]
@@ -223,7 +223,7 @@ async def test_a_shadow_whose_weights_overflow_leaves_the_gates_verdict_alone(
     found = []
     for bundle in (rollout, broken):
         gate = GateService(backbone, Held(bundle), Policy(), PrometheusMeter())
-        found.append((await gate.check(PROMPT, SW)).verdict)
+        found.append((await gate.check(GateRequest(PROMPT, SW))).verdict)
         await gate.close()
     assert found[0] == found[1]
 
@@ -233,12 +233,14 @@ async def test_a_request_ends_under_the_bundle_that_it_began_with(backbone, roll
     store = Held(rollout)
     gate = GateService(backbone, store, Policy(), PrometheusMeter())
     key = next(key for key in map(str, range(99)) if rollout.challengers["sw"].takes(key))
-    reading = gate.check(PROMPT, SW, routing_key=key)
+    reading = gate.check(GateRequest(PROMPT, SW, routing_key=key))
     task = asyncio.create_task(reading)
     await asyncio.sleep(0)
     store.bundle = replace(rollout, challengers={})
     assert (await task).verdict.calibration_version == "sw@2"
-    assert (await gate.check(PROMPT, SW, routing_key=key)).verdict.calibration_version == "sw@1"
+    assert (
+        await gate.check(GateRequest(PROMPT, SW, routing_key=key))
+    ).verdict.calibration_version == "sw@1"
     await gate.close()
 
 

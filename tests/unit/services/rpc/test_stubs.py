@@ -55,11 +55,10 @@ async def test_identify_gives_what_the_service_gives(guess):
 async def test_check_gives_what_the_service_gives_and_hands_on_what_it_is_told():
     fakes = Fakes()
     async with connected(fakes) as channel:
-        reading = await GateStub(channel).check(
-            "habari", SWAHILI, hint="sw", tenant="acme", routing_key="user 7", timeout_s=5
-        )
+        asked = GateRequest("habari", SWAHILI, hint="sw", tenant="acme", routing_key="user 7")
+        reading = await GateStub(channel).check(asked, timeout_s=5)
     assert reading == GateReading(STEER, 12)
-    assert fakes.gate.asked[-1] == GateRequest("habari", SWAHILI, "sw", "acme", "user 7")
+    assert fakes.gate.asked[-1] == asked
     assert 4 < fakes.gate.timeouts_s[-1] <= 5
 
 
@@ -69,7 +68,7 @@ async def test_without_a_routing_key_every_prompt_of_a_batch_is_drawn_by_itself(
         stub = GateStub(channel)
         keyed = GateRequest("habari", SWAHILI, routing_key="user 7")
         await stub.batch_check([GateRequest("habari", SWAHILI)] * 2 + [keyed], timeout_s=5)
-        await stub.check("habari", SWAHILI)
+        await stub.check(GateRequest("habari", SWAHILI))
     keys = [each.routing_key for each in fakes.gate.asked[-4:]]
     assert keys[2] == "user 7"
     assert len(set(keys)) == 4
@@ -156,7 +155,7 @@ async def test_errors_arrive_as_the_class_they_were():
     )
     async with connected(fakes) as channel:
         with pytest.raises(NoCalibration, match=r"^none for `sw`$"):
-            await GateStub(channel).check("habari", SWAHILI)
+            await GateStub(channel).check(GateRequest("habari", SWAHILI))
         with pytest.raises(VersionMismatch):
             await text(GenerationStub(channel))
 
@@ -164,13 +163,13 @@ async def test_errors_arrive_as_the_class_they_were():
 async def test_a_service_that_is_away_is_unavailable():
     async with open_channel("127.0.0.1:1") as channel:
         with pytest.raises(ServiceUnavailable, match=f"`{GATE}` cannot be reached"):
-            await GateStub(channel).check("habari", SWAHILI, timeout_s=2)
+            await GateStub(channel).check(GateRequest("habari", SWAHILI), timeout_s=2)
 
 
 async def test_an_answer_that_cannot_be_read_is_an_error_and_no_verdict():
     async with mute_gate() as channel:
         with pytest.raises(ServiceError, match="answered what cannot be read"):
-            await GateStub(channel).check("habari", SWAHILI)
+            await GateStub(channel).check(GateRequest("habari", SWAHILI))
 
 
 async def test_the_id_of_the_call_being_answered_is_handed_on(caplog):
@@ -200,5 +199,5 @@ async def test_a_channel_spreads_its_calls_over_all_addresses_of_a_name():
         stub = GateStub(channel)
         async with asyncio.timeout(10):
             while not (first.gate.asked and second.gate.asked):
-                await stub.check("habari", SWAHILI, timeout_s=5)
+                await stub.check(GateRequest("habari", SWAHILI), timeout_s=5)
         await channel.close()
