@@ -16,11 +16,18 @@ import grpc
 import grpc.aio
 from google.protobuf.message import Message
 
-from services.domain import CalibrationSummary, Sampling, TextChunk, Usage, Verdict
+from services.domain import (
+    CalibrationSummary,
+    CandidateSummary,
+    Sampling,
+    TextChunk,
+    Usage,
+    Verdict,
+)
 from services.errors import InvalidRequest, ServiceError, ServiceUnavailable
 from services.rpc.call import DEBUG
 from services.rpc.stubs import open_channel
-from services.wire.answers import calibration_of, frame_of
+from services.wire.answers import calibration_of, candidate_of, frame_of
 from services.wire.messages import (
     GetInfoRequest,
     GetInfoResponse,
@@ -231,15 +238,30 @@ class RecalClient:
     async def list_calibrations(
         self, *, timeout_s: float | None = None
     ) -> tuple[CalibrationSummary, ...]:
-        """The calibrations that are being served, ordered by language.
+        """The calibrations that decide (champions), ordered by language.
 
         Raises:
             ServiceError: the call failed; its class says how.
         """
+        response = await self._listed(timeout_s)
+        return tuple(calibration_of(each) for each in response.calibrations)
+
+    async def list_candidates(
+        self, *, timeout_s: float | None = None
+    ) -> tuple[CandidateSummary, ...]:
+        """What is tried beside the champions: challengers (canary) and shadows, by language.
+
+        Raises:
+            ServiceError: the call failed; its class says how.
+        """
+        response = await self._listed(timeout_s)
+        return tuple(_understood(candidate_of, each) for each in response.candidates)
+
+    async def _listed(self, timeout_s: float | None) -> ListCalibrationsResponse:
         response: ListCalibrationsResponse = await self._unary(
             "ListCalibrations", ListCalibrationsRequest(), timeout_s
         )
-        return tuple(calibration_of(each) for each in response.calibrations)
+        return response
 
     async def get_info(self, *, timeout_s: float | None = None) -> ServerInfo:
         """What is being served.

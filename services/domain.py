@@ -220,6 +220,25 @@ class CalibrationSummary:
     """How a readout of the language's own was fitted; empty: the shared one scores it."""
 
 
+class CandidateRole(Enum):
+    """What a calibration beside the champion is there for."""
+
+    CHALLENGER = "challenger"
+    """Decides a share of its language's requests (canary)."""
+    SHADOW = "shadow"
+    """Is scored and counted beside what decides; it never acts."""
+
+
+@dataclass(frozen=True, slots=True)
+class CandidateSummary:
+    """What a caller may know of one calibration that is tried beside the champion."""
+
+    calibration: CalibrationSummary
+    role: CandidateRole
+    share: float = 0.0
+    """Of its language's requests, which it decides, in (0, 1]; 0 of a shadow."""
+
+
 @dataclass(frozen=True, slots=True)
 class GateDescription:
     """What the gate holds: backbone, readout, calibrations."""
@@ -230,6 +249,8 @@ class GateDescription:
     readout_version: str
     max_prompt_tokens: int
     calibrations: tuple[CalibrationSummary, ...]
-    """Ordered by language."""
+    """The champions, ordered by language."""
     notice: str = ""
     """What the model is, where it is not a production model."""
+    candidates: tuple[CandidateSummary, ...] = ()
+    """What is tried beside them, ordered by language, a challenger before a shadow."""

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field, replace
 from services.domain import (
     Action,
     CalibrationSummary,
+    CandidateRole,
+    CandidateSummary,
     FinishReason,
     GateDescription,
     GateReading,
@@ -30,7 +32,13 @@ REFUSE = replace(STEER, action=Action.REFUSE, reason=Reason.NON_FINITE_ACTIVATIO
 CALIBRATION = CalibrationSummary(
     "sw", "sw@7", "midpoint", 4, "2026-01-01T00:00:00Z", "readout@3", "translate_train"
 )
-DESCRIPTION = GateDescription("organism", "ab" * 32, "readout@3", 256, (CALIBRATION,), "organism")
+CANDIDATES = (
+    CandidateSummary(replace(CALIBRATION, version="sw@8"), CandidateRole.CHALLENGER, 0.25),
+    CandidateSummary(replace(CALIBRATION, version="sw@9"), CandidateRole.SHADOW),
+)
+DESCRIPTION = GateDescription(
+    "organism", "ab" * 32, "readout@3", 256, (CALIBRATION,), "organism", CANDIDATES
+)
 TEXT = (
     TextChunk("Sawa, ", 1),
     TextChunk("karibu", 2),

@@ -24,6 +24,7 @@ from services.errors import NotReady, PromptTooLong, ServiceError, VersionMismat
 from services.gate.batcher import Batcher, BatchLimits, Timed
 from services.gate.counted import count_shadow, count_verdict
 from services.gate.decide import decide, decide_without_time
+from services.gate.described import describe
 from services.gate.extract import residuals
 from services.gate.law import Case, case_of
 from services.gate.policy import Policy
@@ -178,19 +179,7 @@ class GateService:
         Raises:
             NotReady: no bundle is loaded.
         """
-        bundle = self._store.current
-        version = bundle.readout.version
-        return GateDescription(
-            model=self._backbone.identity.name,
-            model_digest=self._backbone.identity.weights_digest,
-            readout_version=version,
-            max_prompt_tokens=self._backbone.max_prompt_tokens,
-            calibrations=tuple(
-                bundle.calibrations[language].summary(version)
-                for language in sorted(bundle.calibrations)
-            ),
-            notice=self._notice,
-        )
+        return describe(self._backbone, self._store.current, notice=self._notice)
 
     async def warm_up(self) -> None:
         """Run the model once with a single prompt and once with a whole batch, and count neither.

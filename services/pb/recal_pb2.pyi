@@ -48,6 +48,12 @@ class MonitorStop(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     MONITOR_STOP_UNSPECIFIED: _ClassVar[MonitorStop]
     MONITOR_STOP_SCORE: _ClassVar[MonitorStop]
     MONITOR_STOP_NON_FINITE: _ClassVar[MonitorStop]
+
+class CandidateRole(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    CANDIDATE_ROLE_UNSPECIFIED: _ClassVar[CandidateRole]
+    CANDIDATE_ROLE_CHALLENGER: _ClassVar[CandidateRole]
+    CANDIDATE_ROLE_SHADOW: _ClassVar[CandidateRole]
 ACTION_UNSPECIFIED: Action
 ACTION_NONE: Action
 ACTION_STEER: Action
@@ -76,6 +82,9 @@ FINISH_REASON_MONITOR: FinishReason
 MONITOR_STOP_UNSPECIFIED: MonitorStop
 MONITOR_STOP_SCORE: MonitorStop
 MONITOR_STOP_NON_FINITE: MonitorStop
+CANDIDATE_ROLE_UNSPECIFIED: CandidateRole
+CANDIDATE_ROLE_CHALLENGER: CandidateRole
+CANDIDATE_ROLE_SHADOW: CandidateRole
 
 class Verdict(_message.Message):
     __slots__ = ("action", "reason", "language", "readout_version", "calibration_version", "bypassed", "score", "threshold")
@@ -203,10 +212,22 @@ class ListCalibrationsRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class ListCalibrationsResponse(_message.Message):
-    __slots__ = ("calibrations",)
+    __slots__ = ("calibrations", "candidates")
     CALIBRATIONS_FIELD_NUMBER: _ClassVar[int]
+    CANDIDATES_FIELD_NUMBER: _ClassVar[int]
     calibrations: _containers.RepeatedCompositeFieldContainer[CalibrationSummary]
-    def __init__(self, calibrations: _Optional[_Iterable[_Union[CalibrationSummary, _Mapping]]] = ...) -> None: ...
+    candidates: _containers.RepeatedCompositeFieldContainer[CandidateSummary]
+    def __init__(self, calibrations: _Optional[_Iterable[_Union[CalibrationSummary, _Mapping]]] = ..., candidates: _Optional[_Iterable[_Union[CandidateSummary, _Mapping]]] = ...) -> None: ...
+
+class CandidateSummary(_message.Message):
+    __slots__ = ("calibration", "role", "share")
+    CALIBRATION_FIELD_NUMBER: _ClassVar[int]
+    ROLE_FIELD_NUMBER: _ClassVar[int]
+    SHARE_FIELD_NUMBER: _ClassVar[int]
+    calibration: CalibrationSummary
+    role: CandidateRole
+    share: float
+    def __init__(self, calibration: _Optional[_Union[CalibrationSummary, _Mapping]] = ..., role: _Optional[_Union[CandidateRole, str]] = ..., share: _Optional[float] = ...) -> None: ...
 
 class CalibrationSummary(_message.Message):
     __slots__ = ("language", "version", "estimator", "k", "created", "readout_version", "own_readout")
@@ -308,20 +329,22 @@ class GateDescribeRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class GateDescribeResponse(_message.Message):
-    __slots__ = ("model", "model_digest", "readout_version", "max_prompt_tokens", "calibrations", "notice")
+    __slots__ = ("model", "model_digest", "readout_version", "max_prompt_tokens", "calibrations", "notice", "candidates")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     MODEL_DIGEST_FIELD_NUMBER: _ClassVar[int]
     READOUT_VERSION_FIELD_NUMBER: _ClassVar[int]
     MAX_PROMPT_TOKENS_FIELD_NUMBER: _ClassVar[int]
     CALIBRATIONS_FIELD_NUMBER: _ClassVar[int]
     NOTICE_FIELD_NUMBER: _ClassVar[int]
+    CANDIDATES_FIELD_NUMBER: _ClassVar[int]
     model: str
     model_digest: str
     readout_version: str
     max_prompt_tokens: int
     calibrations: _containers.RepeatedCompositeFieldContainer[CalibrationSummary]
     notice: str
-    def __init__(self, model: _Optional[str] = ..., model_digest: _Optional[str] = ..., readout_version: _Optional[str] = ..., max_prompt_tokens: _Optional[int] = ..., calibrations: _Optional[_Iterable[_Union[CalibrationSummary, _Mapping]]] = ..., notice: _Optional[str] = ...) -> None: ...
+    candidates: _containers.RepeatedCompositeFieldContainer[CandidateSummary]
+    def __init__(self, model: _Optional[str] = ..., model_digest: _Optional[str] = ..., readout_version: _Optional[str] = ..., max_prompt_tokens: _Optional[int] = ..., calibrations: _Optional[_Iterable[_Union[CalibrationSummary, _Mapping]]] = ..., notice: _Optional[str] = ..., candidates: _Optional[_Iterable[_Union[CandidateSummary, _Mapping]]] = ...) -> None: ...
 
 class GenerationGenerateRequest(_message.Message):
     __slots__ = ("prompt", "intervention", "sampling")

@@ -251,10 +251,11 @@ class RecalFace:
     async def ListCalibrations(  # noqa: N802
         self, request: messages.ListCalibrationsRequest, call: Call
     ) -> messages.ListCalibrationsResponse:
-        """List the calibrations that are being served."""
+        """List the calibrations that are being served, and those that are tried beside them."""
         description = await self.pipeline.describe(timeout_s=call.time_left_s())
         return messages.ListCalibrationsResponse(
-            calibrations=[answers.from_calibration(each) for each in description.calibrations]
+            calibrations=[answers.from_calibration(each) for each in description.calibrations],
+            candidates=[answers.from_candidate(each) for each in description.candidates],
         )
 
     async def GetInfo(  # noqa: N802

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from services.domain import (
     CalibrationSummary,
+    CandidateRole,
+    CandidateSummary,
     FinishReason,
     GateDescription,
     GateReading,
@@ -159,6 +161,25 @@ def calibration_of(summary: pb.CalibrationSummary) -> CalibrationSummary:
     )
 
 
+def from_candidate(summary: CandidateSummary) -> pb.CandidateSummary:
+    """What a caller may know of a calibration that is tried."""
+    return pb.CandidateSummary(
+        calibration=from_calibration(summary.calibration),
+        role=to_wire(summary.role),
+        share=summary.share,
+    )
+
+
+def candidate_of(summary: pb.CandidateSummary) -> CandidateSummary:
+    """What a caller may know of a calibration that is tried, from the wire.
+
+    Raises:
+        InvalidRequest: its role is not set, or none that this software knows.
+    """
+    role = from_wire(CandidateRole, summary.role, "candidates.role")
+    return CandidateSummary(calibration_of(summary.calibration), role, summary.share)
+
+
 def from_description(description: GateDescription) -> pb.GateDescribeResponse:
     """What the gate holds, as the wire carries it."""
     return pb.GateDescribeResponse(
@@ -168,6 +189,7 @@ def from_description(description: GateDescription) -> pb.GateDescribeResponse:
         max_prompt_tokens=description.max_prompt_tokens,
         calibrations=[from_calibration(each) for each in description.calibrations],
         notice=description.notice,
+        candidates=[from_candidate(each) for each in description.candidates],
     )
 
 
@@ -180,6 +202,7 @@ def description_of(response: pb.GateDescribeResponse) -> GateDescription:
         max_prompt_tokens=response.max_prompt_tokens,
         calibrations=tuple(calibration_of(each) for each in response.calibrations),
         notice=response.notice,
+        candidates=tuple(candidate_of(each) for each in response.candidates),
     )
 
 

@@ -6,7 +6,7 @@ import re
 from enum import Enum
 from typing import TypeVar
 
-from services.domain import Abstention, Action, FinishReason, MonitorStop, Reason
+from services.domain import Abstention, Action, CandidateRole, FinishReason, MonitorStop, Reason
 from services.errors import InvalidRequest
 from services.pb import recal_pb2 as pb
 
@@ -18,6 +18,7 @@ _WIRE_TYPES = {
     Abstention: pb.Abstention,
     FinishReason: pb.FinishReason,
     MonitorStop: pb.MonitorStop,
+    CandidateRole: pb.CandidateRole,
 }
 
 

@@ -44,6 +44,7 @@ class FakeFrontDoor(pb_grpc.RecalServicer):
         frames: Sequence[Verdict | TextChunk | Usage] = ANSWER,
         then: ServiceError | None = None,
         hangs_after: int | None = None,
+        candidate_role: int = pb.CANDIDATE_ROLE_CHALLENGER,
     ) -> None:
         """Script the answers.
 
@@ -53,6 +54,7 @@ class FakeFrontDoor(pb_grpc.RecalServicer):
             frames: what an answered Generate sends.
             then: how an answered Generate ends after its frames; None: well.
             hangs_after: frames after which Generate says nothing more.
+            candidate_role: of what ListCalibrations names as tried; any number.
         """
         self.requests: list[Any] = []
         self.debug: list[bool] = []
@@ -63,6 +65,7 @@ class FakeFrontDoor(pb_grpc.RecalServicer):
         self._frames = frames
         self._then = then
         self._hangs_after = hangs_after
+        self._candidate_role = candidate_role
 
     async def _receive(self, request: Any, context: Any) -> None:
         self.requests.append(request)
@@ -98,7 +101,12 @@ class FakeFrontDoor(pb_grpc.RecalServicer):
     async def ListCalibrations(self, request: Any, context: Any) -> Any:  # noqa: N802
         await self._receive(request, context)
         summary = pb.CalibrationSummary(language="sw", version="sw@7", estimator="midpoint", k=4)
-        return pb.ListCalibrationsResponse(calibrations=[summary])
+        tried = pb.CandidateSummary(
+            calibration=pb.CalibrationSummary(language="sw", version="sw@8"),
+            role=self._candidate_role,
+            share=0.25,
+        )
+        return pb.ListCalibrationsResponse(calibrations=[summary], candidates=[tried])
 
     async def GetInfo(self, request: Any, context: Any) -> Any:  # noqa: N802
         return INFO

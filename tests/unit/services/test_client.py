@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from services.client import Backoff, RecalClient
-from services.domain import Sampling, TextChunk
+from services.domain import CandidateRole, Sampling, TextChunk
 from services.errors import (
     DeadlinePassed,
     InvalidRequest,
@@ -217,6 +217,23 @@ async def test_info_and_calibrations_arrive_as_domain_objects() -> None:
         info, (calibration,) = await client.get_info(), await client.list_calibrations()
     assert (info.model, info.languages, info.notice) == ("organism", ("en", "sw"), INFO.notice)
     assert (calibration.version, calibration.k) == ("sw@7", 4)
+
+
+async def test_what_is_tried_beside_the_champions_arrives_with_its_role_and_share() -> None:
+    async with client_of(FakeFrontDoor()) as client:
+        (tried,) = await client.list_candidates()
+    assert (tried.calibration.version, tried.role, tried.share) == (
+        "sw@8",
+        CandidateRole.CHALLENGER,
+        0.25,
+    )
+
+
+async def test_a_candidate_of_a_newer_contract_is_an_error_that_says_so() -> None:
+    async with client_of(FakeFrontDoor(candidate_role=99)) as client:
+        with pytest.raises(ServiceError, match=r"candidates\.role.*bring both sides"):
+            await client.list_candidates()
+        assert len(await client.list_calibrations()) == 1
 
 
 async def test_a_lone_surrogate_is_refused_without_showing_the_prompt() -> None:

@@ -103,6 +103,12 @@ class Asking:
         ended = await self.call("Recal/ListCalibrations", pb.ListCalibrationsRequest())
         return [each.language for each in ended.frames[0].calibrations]
 
+    async def candidates(self) -> list[tuple[str, int, float]]:
+        """Version, role and share of what is tried beside them."""
+        ended = await self.call("Recal/ListCalibrations", pb.ListCalibrationsRequest())
+        tried = ended.frames[0].candidates
+        return [(each.calibration.version, each.role, each.share) for each in tried]
+
     def counted(self, name: str, **labels: str) -> float:
         """A number of the server's, 0 where it was never counted."""
         return self.runtime.meter.registry.get_sample_value(name, labels) or 0.0

@@ -88,6 +88,9 @@ async def test_every_mode_draws_the_same_keys_and_follows_the_registry(
         assert await checked(line) == expected
         if mode != "sidecar":
             assert await answered(line) == expected
+        challenger = ("en@2", pb.CANDIDATE_ROLE_CHALLENGER, 0.5)
+        shadow = ("en@3", pb.CANDIDATE_ROLE_SHADOW, 0.0)
+        assert await line.candidates() == [challenger, shadow]
         metrics = generate_latest(line.runtime.meter.registry).decode()
         model = calibration_model(checkpoint.name, "en")
         client.delete_registered_model_alias(model, CHALLENGER)
@@ -95,6 +98,7 @@ async def test_every_mode_draws_the_same_keys_and_follows_the_registry(
         await until(lambda: checked(line), ["en@1"] * len(KEYS))
         if mode != "sidecar":
             await until(lambda: answered(line), ["en@1"] * len(KEYS))
+        assert await line.candidates() == [shadow]
         labels = {"language": "en", "calibration_version": "en@3"}
         actions = {"champion_action": "none", "shadow_action": "none"}
         n_compared = line.counted("recal_shadow_comparisons_total", **labels, **actions)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from services.domain import (
     Abstention,
     Action,
+    CandidateRole,
     FinishReason,
     GateReading,
     Intervention,
@@ -32,6 +33,7 @@ ENUMS = {
     Abstention: pb.Abstention,
     FinishReason: pb.FinishReason,
     MonitorStop: pb.MonitorStop,
+    CandidateRole: pb.CandidateRole,
 }
 tags = st.sampled_from(["sw", "zh-Hant", "my"])
 finite = st.floats(allow_nan=False)
@@ -225,6 +227,11 @@ def test_a_fused_frame_that_says_nothing_is_refused(frame, words):
 
 def test_a_description_comes_back():
     assert answers.description_of(answers.from_description(DESCRIPTION)) == DESCRIPTION
+
+
+def test_a_candidate_without_a_role_is_refused():
+    with pytest.raises(InvalidRequest, match=r"`candidates\.role` is not set"):
+        answers.candidate_of(pb.CandidateSummary(share=0.5))
 
 
 def test_info_names_the_languages_of_the_calibrations():
