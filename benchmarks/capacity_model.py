@@ -11,9 +11,11 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from services.settings import RegistrySettings
 from services.telemetry import CATALOGUE, OTHER_LANGUAGE, STAGES, Kind, Metric
 
 LANGUAGES_OF_A_METRIC = "language"
+_SETTINGS = RegistrySettings()
 
 
 @dataclass(frozen=True)
@@ -147,14 +149,15 @@ def fleet(
     gpu: Gpu = H200,
     model: Model = QWEN_7B,
     given: Assumptions | None = None,
-    poll_interval_s: float = 5.0,
+    poll_interval_s: float = _SETTINGS.poll_interval_s,
     page: int = 1000,
 ) -> Fleet:
     """What it takes to answer `rate` requests a second in so many languages."""
     given = given or Assumptions()
     gates = replicas(rate, gate_seconds(gpu, model, given), given)
     generations = replicas(rate, generation_seconds(gpu, model, given), given)
-    pages = math.ceil((languages + 1) / page)  # one model for each language, and the readout
+    # one model for each language, and the readout; one page more of what is revoked
+    pages = math.ceil((languages + 1) / page) + 1
     door = costs.rpc * (1 + given.handle_calls) + costs.language_id
     doors = replicas(rate, door, given)
     return Fleet(

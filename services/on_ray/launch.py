@@ -14,6 +14,7 @@ from typing import Any
 
 from services.edge.main import serve_edge
 from services.on_ray.muted import Muted
+from services.on_ray.undisturbed import undisturbed
 from services.settings import Settings, SettingsError
 from services.wire.methods import APPLICATIONS, FUSED, GATE, GENERATION, LANGUAGE_ID, RECAL
 
@@ -97,14 +98,18 @@ def run(settings: Settings, *, applications: Applications = default_applications
 
 
 def shutdown() -> None:
-    """End the applications and the cluster, where there is one."""
+    """End the applications and the cluster, where there is one.
+
+    A second SIGTERM does not break it off: the proxies that Serve started would go on listening.
+    """
     import ray
     from ray import serve
 
     if not ray.is_initialized():
         return  # serve.shutdown() would start a cluster to end it
     # Serve's controller ends itself while it is asked to, which Ray 2.60 prints as a failure.
-    with redirect_stdout(Muted(sys.stdout, "ServeController.graceful_shutdown failed")):
+    quiet = redirect_stdout(Muted(sys.stdout, "ServeController.graceful_shutdown failed"))
+    with undisturbed(), quiet:
         serve.shutdown()
         ray.shutdown()
 

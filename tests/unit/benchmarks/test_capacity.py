@@ -21,6 +21,7 @@ from benchmarks.capacity_model import (
     replicas,
     series_of,
 )
+from services.settings import RegistrySettings
 from services.telemetry import CATALOGUE
 
 COSTS = Costs(rpc=0.001, language_id=0.0005)
@@ -80,9 +81,17 @@ def test_languages_cost_series_and_polls_and_no_gpu() -> None:
     few, many = fleet(1000, 23, COSTS), fleet(1000, 2000, COSTS)
     assert many.gpus == few.gpus
     assert many.series > 50 * few.series
-    assert many.registry_polls == pytest.approx(
-        3 * few.registry_polls
-    )  # 2,001 models are three pages
+    # 2,001 models are three pages where 24 are one, and what is revoked is one more in both
+    assert many.registry_polls == pytest.approx(2 * few.registry_polls)
+
+
+def test_replicas_look_at_the_registry_as_often_as_the_settings_say() -> None:
+    found = fleet(1000, 23, COSTS)
+    a_look = RegistrySettings().poll_interval_s
+    assert found.registry_polls == pytest.approx(2 * found.gpus / a_look)
+    assert fleet(1000, 23, COSTS, poll_interval_s=30).registry_polls == pytest.approx(
+        2 * found.gpus / 30
+    )
 
 
 def test_every_metric_of_the_catalogue_is_counted_once_with_its_buckets() -> None:
