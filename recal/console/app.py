@@ -109,6 +109,7 @@ def console(reader: Reader) -> Starlette:
         Route("/", pages.fleet),
         Route("/languages/{language}", pages.language),
         Route("/console.css", pages.style),
+        Route("/healthz", _alive),
     ]
     handlers: Any = {404: _missing, 500: _broken}
     return Starlette(routes=routes, exception_handlers=handlers)
@@ -158,6 +159,11 @@ class _Pages:
         template = self._templates.get_template(name)
         text = template.render(seen=seen, fleet=seen.fleet, over=self._reader.over, **more)
         return HTMLResponse(text, headers=dict(HEADERS))
+
+
+def _alive(_: Request) -> Response:
+    """For a probe: asks neither Prometheus nor the registry, whose troubles a page tells."""
+    return PlainTextResponse("ok\n", headers=dict(HEADERS))
 
 
 def _missing(_: Request, __: object) -> Response:

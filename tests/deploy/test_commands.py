@@ -55,7 +55,8 @@ def command_lines(name: str) -> Iterator[tuple[str, list[str]]]:
 @BY_OVERLAY
 def test_every_command_of_a_container_is_one_with_those_flags(name: str) -> None:
     found = dict(command_lines(name))
-    assert len(found) == 7  # the edge, MLflow, the monitor, and the four steps of a recalibration
+    # the edge, MLflow, the monitor, the console, and the four steps of a recalibration
+    assert len(found) == 8
     for words in found.values():
         parse(words)
 

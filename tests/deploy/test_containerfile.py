@@ -74,7 +74,7 @@ def test_make_knows_the_targets_and_variables_of_the_steps() -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     for variable in [word.split("=")[0] for word in words[1:] if "=" in word]:
         assert re.search(rf"^{variable} \?=", makefile, re.MULTILINE), variable
-    assert '-e ".[model,registry]"' in done.stdout
+    assert '-e ".[model,registry,report]"' in done.stdout
 
 
 def test_the_extras_of_the_image_exist_and_hold_what_the_manifests_run() -> None:
@@ -83,7 +83,7 @@ def test_the_extras_of_the_image_exist_and_hold_what_the_manifests_run() -> None
     declared: dict[str, Any] = PROJECT["project"]["optional-dependencies"]
     assert set(extras) <= set(declared)
     brought = " ".join(requirement for extra in extras for requirement in declared[extra])
-    assert all(name in brought for name in ("torch", "mlflow", "psycopg"))
+    assert all(name in brought for name in ("torch", "mlflow", "psycopg", "matplotlib"))
 
 
 def test_what_is_copied_is_there_and_is_not_ignored() -> None:

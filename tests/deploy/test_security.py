@@ -193,6 +193,7 @@ NEEDED = {
     ("ray", "mlflow", 5000),
     ("recalibrate", "mlflow", 5000),
     ("monitor", "mlflow", 5000),
+    ("console", "mlflow", 5000),
     ("mlflow", "postgres", 5432),
 }
 
@@ -200,7 +201,7 @@ NEEDED = {
 @BY_OVERLAY
 def test_pods_reach_what_they_need_and_nothing_else(name: str) -> None:
     by_part = {pod.labels["app.kubernetes.io/component"]: pod for pod in pods(overlay(name))}
-    ports = {9000, 8000, 8265, 10001, 50051, 9464, 9465, 5000, 5432, 8080}
+    ports = {9000, 8000, 8265, 10001, 50051, 9464, 9465, 8089, 5000, 5432, 8080}
     reached = {
         (a, b, port)
         for a, source in by_part.items()

@@ -9,6 +9,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from recal.console.app import Reader, console
+from recal.console.numbers import SinceStart
+from services.drift.sources import Pages
 from services.edge.health import LIVE
 from services.settings import Settings, load_settings
 from tests.deploy.rendered import (
@@ -21,6 +24,7 @@ from tests.deploy.rendered import (
     ray_services,
     serve_config,
 )
+from tests.deploy.test_commands import backbone_of
 from tests.deploy.test_security import selects
 
 pytestmark = pytest.mark.deploy
@@ -197,3 +201,33 @@ def test_the_database_that_the_registry_uses_is_deployed(name: str) -> None:
         variables["POSTGRES_USER"],
         f"/{variables['POSTGRES_DB']}",
     )
+
+
+@BY_OVERLAY
+@pytest.mark.parametrize("part", ["recal-monitor", "recal-console"])
+def test_what_watches_a_backbone_names_the_one_that_serves(name: str, part: str) -> None:
+    [container] = named(overlay(name), "Deployment", part)["spec"]["template"]["spec"]["containers"]
+    told = {each["name"]: each["value"] for each in container["env"]}
+    assert told["RECAL_BACKBONE__NAME_OR_PATH"] == backbone_of(name)
+
+
+@BY_OVERLAY
+def test_a_probe_of_the_console_asks_for_a_page_that_it_has(name: str) -> None:
+    spec = named(overlay(name), "Deployment", "recal-console")["spec"]["template"]["spec"]
+    [container] = spec["containers"]
+    asked = {container[each]["httpGet"]["path"] for each in ("readinessProbe", "livenessProbe")}
+    pages = {
+        route.path
+        for route in console(
+            Reader(SinceStart(Pages(("http://127.0.0.1:1/metrics",))), dict)
+        ).routes
+    }
+    assert asked <= pages
+
+
+@BY_OVERLAY
+def test_no_policy_lets_anybody_reach_the_console(name: str) -> None:
+    [pod] = [p for p in pods(overlay(name)) if p.labels["app.kubernetes.io/component"] == "console"]
+    for policy in of_kind(overlay(name), "NetworkPolicy"):
+        if selects(policy["spec"]["podSelector"], pod.labels):
+            assert not policy["spec"].get("ingress")

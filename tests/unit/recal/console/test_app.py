@@ -58,7 +58,7 @@ async def test_a_language_shows_its_histograms_its_canary_and_its_alarm() -> Non
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/languages/sw", "/console.css", "/nothing", "/languages/xx"]
+    "path", ["/", "/languages/sw", "/console.css", "/healthz", "/nothing", "/languages/xx"]
 )
 async def test_every_answer_forbids_scripts_frames_and_strangers(path: str) -> None:
     answer = await served().get(path)
@@ -101,6 +101,13 @@ async def test_an_edge_or_a_registry_that_is_away_is_said_on_the_page() -> None:
     assert "the registry does not answer" in page
     assert "secret" not in page
     assert "No calibration is loaded by what was read" in page
+
+
+async def test_a_probe_asks_nobody_and_is_answered_while_all_are_away() -> None:
+    shown = Shown(Fleet())
+    shown.is_away = True
+    assert (await served(shown).get("/healthz")).status_code == 200
+    assert shown.reads == 0
 
 
 async def test_many_readers_ask_no_more_than_one() -> None:
