@@ -52,7 +52,26 @@ class FastTextModel:
         Raises:
             ArtefactRefused: a label of the model is no language tag.
         """
-        labels, values = self._model.predict(text, k=_CANDIDATES, threshold=0.0)
+        return self._read(text, n=_CANDIDATES, at_least=0.0)
+
+    def is_clearly(self, text: str, language: str, *, at_least: float) -> bool:
+        """Whether the likeliest label alone gives a language so much probability.
+
+        Half the cost of `probabilities`, which then gives the language as much or more. Where it
+        is not, that says nothing: other labels may be the language's, too.
+
+        Args:
+            text: as for `probabilities`.
+            language: a BCP 47 tag.
+            at_least: in (0, 1].
+
+        Raises:
+            ArtefactRefused: a label of the model is no language tag.
+        """
+        return self._read(text, n=1, at_least=at_least).get(language, 0.0) >= at_least
+
+    def _read(self, text: str, *, n: int, at_least: float) -> dict[str, float]:
+        labels, values = self._model.predict(text, k=n, threshold=at_least)
         found: dict[str, float] = {}
         tags = self._tags
         for label, value in zip(labels, values, strict=True):

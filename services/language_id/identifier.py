@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from services.domain import Abstention, LanguageGuess
-from services.language_id.agreement import contradicts, parts, sample
+from services.language_id.agreement import CLEAR, contradicts, parts, sample
 from services.language_id.cleaning import clean
 from services.language_id.fasttext_model import FastTextModel
 from services.language_id.scripts import Writing, writing_of
@@ -33,6 +33,9 @@ class LanguageModel(Protocol):
 
     def probabilities(self, text: str) -> dict[str, float]:
         """The likeliest languages of a text; the probabilities sum to at most 1."""
+
+    def is_clearly(self, text: str, language: str, *, at_least: float) -> bool:
+        """False, or `probabilities` gives the language at least so much; cheaper than that."""
 
 
 class LanguageIdService:
@@ -103,7 +106,10 @@ class LanguageIdService:
 
     def _contradictions(self, language: str, pieces: Sequence[str]) -> list[str]:
         """Best languages of the pieces that are not in the text's language, in order."""
-        readings = [(piece, self._model.probabilities(piece)) for piece in pieces]
+        unclear = [
+            piece for piece in pieces if not self._model.is_clearly(piece, language, at_least=CLEAR)
+        ]
+        readings = [(piece, self._model.probabilities(piece)) for piece in unclear]
         return [_best(r)[0] for piece, r in readings if contradicts(language, piece, r)]
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from services.errors import ArtefactRefused
 from services.language_id.fasttext_model import FastTextModel, tag_of
+from tests.unit.services.language_id.sentences import SENTENCES
 
 
 @pytest.mark.parametrize(
@@ -46,6 +47,27 @@ def test_every_label_of_the_bundled_model_is_a_tag() -> None:
     probabilities = FastTextModel().probabilities("how can i bake bread")
     assert max(probabilities, key=probabilities.__getitem__) == "en"
     assert sum(probabilities.values()) <= 1.001
+
+
+@pytest.mark.parametrize("at_least", [0.2, 0.5, 0.9])
+def test_what_is_clearly_a_language_has_as_much_of_the_probability(at_least: float) -> None:
+    model, found = FastTextModel(), []
+    for text in SENTENCES.values():
+        for piece in (text, text[:12], text[-20:]):
+            reading = model.probabilities(piece)
+            for language in reading:
+                clearly = model.is_clearly(piece, language, at_least=at_least)
+                assert not clearly or reading[language] >= at_least
+                found.append(clearly)
+    assert 0 < sum(found) < len(found)
+
+
+def test_spelling_overrules_a_label_there_too() -> None:
+    model = FastTextModel()
+    (taken_for,), _ = model._model.predict(SENTENCES["yo"])
+    assert taken_for != "__label__yo"
+    assert not model.is_clearly(SENTENCES["yo"], tag_of(taken_for), at_least=0.01)
+    assert model.is_clearly(SENTENCES["yo"], "yo", at_least=0.01)
 
 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Names a language when all of a text is in it, and abstains when it is not or cannot tell."""
 
 import gzip
+import itertools
 import json
 import threading
 from collections import defaultdict
@@ -11,6 +12,8 @@ import pytest
 from recal.languages import ALL
 from recal.organism.corpus import combinations
 from services.domain import Abstention
+from services.language_id.agreement import CLEAR, contradicts
+from services.language_id.fasttext_model import FastTextModel
 from services.language_id.identifier import LanguageIdService
 from tests.unit.services.language_id.sentences import ENGLISH, EVERY_LANGUAGE, SENTENCES
 
@@ -34,6 +37,9 @@ class OneReading:
     def probabilities(self, text: str) -> dict[str, float]:
         self.threads.add(threading.current_thread().name)
         return dict(self.reading)
+
+    def is_clearly(self, text: str, language: str, *, at_least: float) -> bool:
+        return self.probabilities(text).get(language, 0.0) >= at_least
 
 
 @pytest.mark.parametrize("language", ALL)
@@ -197,3 +203,29 @@ async def test_public_sentences_are_recognised_and_seldom_taken_for_another_lang
         right, unnamed = named.count(language) / len(named), named.count(None) / len(named)
         assert right >= PUBLIC_FLOORS.get(language, 0.96), f"{language} {right}"
         assert 1 - right - unnamed <= 0.02, f"{language} is taken for another language"
+
+
+class NothingIsClear(FastTextModel):
+    """Reads every part in full."""
+
+    def is_clearly(self, text: str, language: str, *, at_least: float) -> bool:
+        return False
+
+
+def test_a_part_that_is_clear_is_one_that_agrees_when_it_is_read_in_full() -> None:
+    thorough = LanguageIdService(model=NothingIsClear())
+    texts = list(SENTENCES.values())
+    told = [ENGLISH[:700] + each for each in texts]
+    told += [f"{a} {b}" for a, b in itertools.pairwise(texts)]
+    told += [each * 4 for each in texts]
+    guesses = [SERVICE.guess(each) for each in told]
+    assert guesses == [thorough.guess(each) for each in told]
+    assert {guess.abstained for guess in guesses} == {True, False}
+
+
+@pytest.mark.parametrize("support", [CLEAR, 0.7, 1.0])
+@pytest.mark.parametrize("language", ["en", "sw"])
+def test_a_clear_part_contradicts_nothing(language: str, support: float) -> None:
+    for rest in ({}, {"de": 1.0 - support}):
+        for part in ("bread", "bread " * 40):
+            assert not contradicts(language, part, {language: support, **rest})
