@@ -9,11 +9,7 @@ import pytest
 
 from benchmarks.rollout.__main__ import BENCHMARK
 
-pytestmark = [
-    pytest.mark.organism,
-    # MLflow 3.17 uses what SQLAlchemy 2.1 deprecates.
-    pytest.mark.filterwarnings("ignore:The ``noload`` loader:DeprecationWarning"),
-]
+pytestmark = pytest.mark.organism
 
 
 def test_moves_an_outage_and_a_canary_fail_no_call_and_mix_no_versions(tmp_path: Path) -> None:

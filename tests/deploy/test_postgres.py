@@ -12,7 +12,6 @@ from benchmarks.mlflow_server import MlflowServer
 from recal.errors import PromotionRefused
 from recal.registry import Registry
 from recal.registry.connection import Connection
-from services.readout.mlflow_environment import quieten_mlflow
 from services.readout.store import BundleStore
 from services.telemetry import PrometheusMeter
 from tests.deploy.postgres import Postgres
@@ -28,15 +27,8 @@ def database() -> Iterator[Postgres]:
 
 
 @pytest.fixture
-def server(database: Postgres, tmp_path: Path) -> Iterator[MlflowServer]:
-    with (
-        pytest.MonkeyPatch.context() as patch,
-        MlflowServer(tmp_path / "server", backend=database.uri) as running,
-    ):
-        environ: dict[str, str] = {}
-        quieten_mlflow(environ)
-        for name, value in environ.items():
-            patch.setenv(name, value)
+def server(quiet_mlflow: None, database: Postgres, tmp_path: Path) -> Iterator[MlflowServer]:
+    with MlflowServer(tmp_path / "server", backend=database.uri) as running:
         running.start()
         yield running
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,6 @@ from recal.organism.corpus import corpus_prompts
 from recal.prompts import Prompt, save_jsonl, select, spread
 from recal.registry import open_registry
 from services.pb import recal_pb2 as pb
-from services.readout.mlflow_environment import quieten_mlflow
 from services.settings import EdgeSettings, RegistrySettings, Settings
 from tests.unit.services.embedded.asking import Asking, asking
 
@@ -28,19 +26,14 @@ K, N_HELD_OUT = 4, 20
 
 
 @pytest.fixture(scope="module")
-def state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def state(quiet_mlflow: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A state directory whose registry serves a readout of the organism, and no language."""
     folder = tmp_path_factory.mktemp("new-language")
-    with pytest.MonkeyPatch.context() as patch:
-        environ: dict[str, str] = {}
-        quieten_mlflow(environ)
-        for name, value in environ.items():
-            patch.setenv(name, value)
-        artefacts(settings_for(folder), folder)
-        registry = open_registry(folder / "state", {})
-        version = registry.register_readout(folder / "readout")
-        registry.promote(version.model, version.version)
-        yield folder / "state"
+    artefacts(settings_for(folder), folder)
+    registry = open_registry(folder / "state", {})
+    version = registry.register_readout(folder / "readout")
+    registry.promote(version.model, version.version)
+    return folder / "state"
 
 
 @pytest.fixture(scope="module")

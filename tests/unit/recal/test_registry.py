@@ -3,7 +3,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,27 +13,8 @@ from recal.errors import PromotionRefused, RegistryError, UnknownVersion
 from recal.registry import Registry, open_registry
 from recal.registry.connection import Connection
 from services.errors import ArtefactRefused, RegistryUnreachable
-from services.readout.mlflow_environment import quieten_mlflow
 from tests.unit.services.readout.factories import a_calibration, saved_calibration, saved_readout
 from tests.unit.services.readout.shelf import Shelf, an_evaluation
-
-# MLflow 3.17 uses what SQLAlchemy 2.1 deprecates.
-pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader:DeprecationWarning")
-
-
-@pytest.fixture(scope="module")
-def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
-    with pytest.MonkeyPatch.context() as patch:
-        environ: dict[str, str] = {}
-        quieten_mlflow(environ)
-        for name, value in environ.items():
-            patch.setenv(name, value)
-        yield open_registry(tmp_path_factory.mktemp("state"), environ={})
-
-
-@pytest.fixture
-def shelf(registry: Registry, tmp_path: Path, request: pytest.FixtureRequest) -> Shelf:
-    return Shelf(registry, tmp_path, request.node.name)
 
 
 def client_of(registry: Registry) -> MlflowClient:

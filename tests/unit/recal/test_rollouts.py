@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -16,25 +15,9 @@ from recal.errors import (
     VersionRevoked,
     WrongStanding,
 )
-from recal.registry import Registry, Standing, open_registry
-from services.readout.mlflow_environment import quieten_mlflow
+from recal.registry import Registry, Standing
 from services.readout.naming import CANARY_SHARE_TAG
 from tests.unit.services.readout.shelf import Shelf
-
-
-@pytest.fixture(scope="module")
-def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
-    with pytest.MonkeyPatch.context() as patch:
-        environ: dict[str, str] = {}
-        quieten_mlflow(environ)
-        for name, value in environ.items():
-            patch.setenv(name, value)
-        yield open_registry(tmp_path_factory.mktemp("state"), environ={})
-
-
-@pytest.fixture
-def shelf(registry: Registry, tmp_path: Any, request: pytest.FixtureRequest) -> Shelf:
-    return Shelf(registry, tmp_path, request.node.name)
 
 
 @pytest.fixture

@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from recal.registry import open_registry
-from services.readout.mlflow_environment import quieten_mlflow
 from tests.unit.recal.commands.shelved import Desk
 from tests.unit.services.readout.shelf import Shelf
 
 
 @pytest.fixture(scope="module")
-def state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def state(quiet_mlflow: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A state directory whose registry is made at the first look."""
-    with pytest.MonkeyPatch.context() as patch:
-        environ: dict[str, str] = {}
-        quieten_mlflow(environ)
-        for name, value in environ.items():
-            patch.setenv(name, value)
-        yield tmp_path_factory.mktemp("state")
+    return tmp_path_factory.mktemp("state")
 
 
 @pytest.fixture

@@ -18,9 +18,6 @@ from services.readout.naming import CANARY_SHARE_TAG, CHALLENGER, REVOKED_TAG, S
 from tests.unit.recal.commands.shelved import Desk
 from tests.unit.services.readout.factories import a_calibration
 
-# MLflow 3.17 uses what SQLAlchemy 2.1 deprecates.
-pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader:DeprecationWarning")
-
 
 def client_of(desk: Desk) -> MlflowClient:
     uri = desk.shelf.registry.tracking_uri

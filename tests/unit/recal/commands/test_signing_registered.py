@@ -15,9 +15,6 @@ from services.readout.signature import PRIVATE_KEY, PUBLIC_KEY, new_keys, trust_
 from tests.unit.recal.commands.shelved import Desk
 from tests.unit.services.readout.factories import a_readout
 
-# MLflow 3.17 uses what SQLAlchemy 2.1 deprecates.
-pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader:DeprecationWarning")
-
 
 @pytest.fixture
 def keys(tmp_path: Path) -> Path:

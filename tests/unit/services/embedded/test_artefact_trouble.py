@@ -14,18 +14,13 @@ from recal.registry import open_registry
 from services.backbone.load import load_backbone
 from services.pb import recal_pb2 as pb
 from services.readout.artefact import load_readout, save_calibration, save_readout
-from services.readout.mlflow_environment import quieten_mlflow
 from services.settings import OverrideSettings, PolicySettings, RegistrySettings, Settings
 from tests.unit.services.embedded.asking import CANARY, Asking, asking
 from tests.unit.services.embedded.real_line import save_artefacts, settings_for, until
 from tests.unit.services.readout.shelf import UNEVALUATED
 from tests.unit.services.tiny import build_checkpoint, tiny_calibration, tiny_readout
 
-pytestmark = [
-    pytest.mark.usefixtures("canary_in_no_log"),
-    # MLflow 3.17 uses what SQLAlchemy 2.1 deprecates.
-    pytest.mark.filterwarnings("ignore:The ``noload`` loader:DeprecationWarning"),
-]
+pytestmark = pytest.mark.usefixtures("canary_in_no_log")
 Code = grpc.StatusCode
 ENGLISH = f"How do I bake a loaf of {CANARY} at home without an oven?"
 GERMAN = f"Wie backe ich zu Hause ein Brot mit {CANARY}, wenn ich keinen Ofen habe?"
@@ -167,15 +162,6 @@ async def test_a_registry_that_goes_down_later_and_comes_back(checkpoint: Path, 
         shutil.rmtree(artefacts.with_name("away") / "calibrations" / "de")
         artefacts.with_name("away").rename(artefacts)
         await until(line.languages, ["en"])
-
-
-@pytest.fixture
-def quiet_mlflow(monkeypatch: pytest.MonkeyPatch) -> None:
-    """MLflow as a server has it, and the environment as it was afterwards."""
-    environ: dict[str, str] = {}
-    quieten_mlflow(environ)
-    for name, value in environ.items():
-        monkeypatch.setenv(name, value)
 
 
 def mlflow_settings(checkpoint: Path, state_dir: Path, uri: str) -> Settings:

@@ -15,16 +15,12 @@ from services.backbone.load import load_backbone
 from services.pb import recal_pb2 as pb
 from services.readout.artefact import save_calibration, save_readout
 from services.readout.canary import drawn
-from services.readout.mlflow_environment import quieten_mlflow
 from services.readout.naming import CANARY_SHARE_TAG, CHALLENGER, SHADOW, calibration_model
 from services.settings import RegistrySettings, ServingMode
 from tests.unit.services.embedded.asking import Asking, asking
 from tests.unit.services.embedded.real_line import ENGLISH, settings_for, until
 from tests.unit.services.readout.shelf import UNEVALUATED
 from tests.unit.services.tiny import build_checkpoint, tiny_calibration, tiny_own, tiny_readout
-
-# MLflow 3.17 uses what SQLAlchemy 2.1 deprecates.
-pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader:DeprecationWarning")
 
 KEYS = [f"user {number}" for number in range(12)]
 
@@ -35,12 +31,8 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def client(checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MlflowClient:
+def client(quiet_mlflow: None, checkpoint: Path, tmp_path: Path) -> MlflowClient:
     """A registry in which half of the English traffic is the challenger's, who steers all of it."""
-    environ: dict[str, str] = {}
-    quieten_mlflow(environ)
-    for name, value in environ.items():
-        monkeypatch.setenv(name, value)
     registry = open_registry(tmp_path, environ={})
     readout = save_readout(tiny_readout(load_backbone(str(checkpoint))), tmp_path / "readout")
     registry.register_readout(tmp_path / "readout")

@@ -2,35 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
 
-from recal.registry import Registry, open_registry
+from recal.registry import Registry
 from services.errors import ArtefactRefused
 from services.readout.bundle import Bundle
-from services.readout.mlflow_environment import quieten_mlflow
 from services.readout.mlflow_source import MlflowSource
 from services.readout.naming import CANARY_SHARE_TAG, CHALLENGER, CHAMPION, REVOKED_TAG, SHADOW
 from services.readout.store import BundleStore
 from services.telemetry import PrometheusMeter
 from tests.unit.services.readout.factories import an_own_readout
 from tests.unit.services.readout.shelf import Shelf
-
-# MLflow 3.17 uses what SQLAlchemy 2.1 deprecates.
-pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader:DeprecationWarning")
-
-
-@pytest.fixture(scope="module")
-def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
-    with pytest.MonkeyPatch.context() as patch:
-        environ: dict[str, str] = {}
-        quieten_mlflow(environ)
-        for name, value in environ.items():
-            patch.setenv(name, value)
-        yield open_registry(tmp_path_factory.mktemp("state"), environ={})
 
 
 class Rollout(Shelf):

@@ -11,19 +11,14 @@ from benchmarks.mlflow_server import MlflowServer
 from recal.registry import Registry
 from recal.registry.connection import Connection
 from services.errors import NotReady
-from services.readout.mlflow_environment import quieten_mlflow
 from services.readout.store import BundleStore
 from services.telemetry import PrometheusMeter
 from tests.unit.services.readout.shelf import Shelf
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[MlflowServer]:
-    with pytest.MonkeyPatch.context() as patch, MlflowServer(tmp_path / "server") as running:
-        environ: dict[str, str] = {}
-        quieten_mlflow(environ)
-        for name, value in environ.items():
-            patch.setenv(name, value)
+def server(quiet_mlflow: None, tmp_path: Path) -> Iterator[MlflowServer]:
+    with MlflowServer(tmp_path / "server") as running:
         running.start()
         yield running
 

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlparse
@@ -11,33 +10,14 @@ import pytest
 import torch
 from mlflow import MlflowClient
 
-from recal.registry import Registry, open_registry
+from recal.registry import Registry
 from services.errors import ArtefactRefused, RegistryUnreachable
-from services.readout.mlflow_environment import quieten_mlflow
 from services.readout.mlflow_source import MlflowSource
 from services.readout.scores import score_all
 from services.readout.store import BundleStore
 from services.telemetry import PrometheusMeter
 from tests.unit.services.readout.factories import D_MODEL, an_own_readout
 from tests.unit.services.readout.shelf import Shelf
-
-# MLflow 3.17 uses what SQLAlchemy 2.1 deprecates.
-pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader:DeprecationWarning")
-
-
-@pytest.fixture(scope="module")
-def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
-    with pytest.MonkeyPatch.context() as patch:
-        environ: dict[str, str] = {}
-        quieten_mlflow(environ)
-        for name, value in environ.items():
-            patch.setenv(name, value)
-        yield open_registry(tmp_path_factory.mktemp("state"), environ={})
-
-
-@pytest.fixture
-def shelf(registry: Registry, tmp_path: Path, request: pytest.FixtureRequest) -> Shelf:
-    return Shelf(registry, tmp_path, request.node.name)
 
 
 def client_of(shelf: Shelf) -> MlflowClient:

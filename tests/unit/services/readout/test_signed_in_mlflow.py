@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from recal.registry import Registry, open_registry
+from recal.registry import Registry
 from services.errors import ArtefactRefused, RegistryUnreachable
 from services.readout.artefact import save_readout
 from services.readout.manifest import SIGNATURE
-from services.readout.mlflow_environment import quieten_mlflow
 from services.readout.mlflow_source import MlflowSource
 from services.readout.signature import (
     PRIVATE_KEY,
@@ -25,19 +23,6 @@ from services.readout.store import BundleStore
 from services.telemetry import PrometheusMeter
 from tests.unit.services.readout.factories import a_readout
 from tests.unit.services.readout.shelf import Shelf
-
-# MLflow 3.17 uses what SQLAlchemy 2.1 deprecates.
-pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader:DeprecationWarning")
-
-
-@pytest.fixture(scope="module")
-def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
-    with pytest.MonkeyPatch.context() as patch:
-        environ: dict[str, str] = {}
-        quieten_mlflow(environ)
-        for name, value in environ.items():
-            patch.setenv(name, value)
-        yield open_registry(tmp_path_factory.mktemp("state"), environ={})
 
 
 @pytest.fixture
