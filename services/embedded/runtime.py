@@ -22,6 +22,7 @@ from services.edge.main import signalled
 from services.edge.server import EdgeServer
 from services.language_id.identifier import LanguageIdService
 from services.pipeline.fused import Fused
+from services.pipeline.room import Room
 from services.pipeline.sidecar import Sidecar
 from services.pipeline.split import Split
 from services.rpc.answerer import FaceAnswerer
@@ -62,13 +63,12 @@ async def _split(
     limits = request_limits(settings)
     gate = await load_gate(settings, meter)
     generation = await load_generation(settings, meter, store=gate.store)
+    split = Split(generation.service, room=Room(is_near=True))
     faces = (
         LanguageIdFace(language_id, limits),
         GateFace(gate.service, limits),
         GenerationFace(generation.service, limits),
-        recal_face(
-            language_id, gate.service, Split(generation.service), settings, meter, audit=audit
-        ),
+        recal_face(language_id, gate.service, split, settings, meter, audit=audit),
     )
     return Line(faces, (gate.store.poll,), (gate.service.close, generation.service.close))
 

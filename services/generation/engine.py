@@ -161,7 +161,19 @@ class Engine:
         self._closed = False
 
     def submit(self, request: Request) -> None:
-        """Queue a request.
+        """Queue a request; errors as `expect_room`."""
+        self.expect_room()
+        self._waiting.append(request)
+        self._on_depth(len(self._waiting))
+        self._changed.set()
+        if self._worker is None or self._worker.done():
+            self._worker = asyncio.create_task(self._work())
+
+    def expect_room(self, n_before: int = 0) -> None:
+        """Return where a request would be queued now.
+
+        Args:
+            n_before: requests that are expected and count as if they waited.
 
         Raises:
             Overloaded: too many wait already.
@@ -169,15 +181,13 @@ class Engine:
         """
         if self._closed:
             raise ServiceUnavailable("generation is shutting down; retry")
-        if len(self._waiting) >= self._limits.max_waiting:
+        # those that are expected take free rows first, as they will
+        free = max(0, self._limits.max_rows - len(self._running) - len(self._waiting))
+        n_waiting = len(self._waiting) + max(0, n_before - free)
+        if n_waiting >= self._limits.max_waiting:
             raise Overloaded(
-                f"{len(self._waiting)} requests wait already, as many as are let in; retry later"
+                f"{n_waiting} requests wait already, as many as are let in; retry later"
             )
-        self._waiting.append(request)
-        self._on_depth(len(self._waiting))
-        self._changed.set()
-        if self._worker is None or self._worker.done():
-            self._worker = asyncio.create_task(self._work())
 
     async def answers(
         self, request: Request, *, every_s: float = 0.0

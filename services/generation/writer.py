@@ -95,6 +95,10 @@ class Writer:
         deadline = math.inf if timeout_s is None else now + timeout_s
         return Asked(encoded, sampling, started, deadline)
 
+    def expect_room(self, n_before: int = 0) -> None:
+        """Return where a prompt would be queued now; as `Engine.expect_room`."""
+        self._engine.expect_room(n_before)
+
     async def write(
         self, asked: Asked, treatment: Treatment | Undecided, monitor: Monitor | None = None
     ) -> AsyncGenerator[Settled | TextChunk, None]:

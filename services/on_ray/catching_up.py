@@ -19,6 +19,10 @@ class CatchingUp:
         self._generation = generation
         self._refresh = refresh
 
+    async def expect_room(self, n_before: int = 0) -> None:
+        """Return where a call would be taken now; as `GenerationClient` says."""
+        await self._generation.expect_room(n_before)
+
     async def generate(
         self,
         prompt: str,

@@ -131,6 +131,11 @@ class GenerationHandle:
     def __init__(self, handle: DeploymentHandle) -> None:
         """Call the given deployment."""
         self._handle = handle.options(stream=True)
+        self._asking = handle
+
+    async def expect_room(self, n_before: int = 0) -> None:
+        """Return where a call would be taken now; Serve's own queue has to have room as well."""
+        await answered(APPLICATIONS[GENERATION], self._asking.expect_room.remote(n_before))
 
     async def generate(
         self,

@@ -262,6 +262,10 @@ class GenerationDeployment:
             async for chunk in guarded_chunks:
                 yield chunk
 
+    async def expect_room(self, n_before: int = 0) -> None:
+        """Return where a call would be taken now."""
+        await guarded(self._generation.expect_room(n_before))
+
     async def Generate(  # noqa: N802
         self, request: messages.GenerationGenerateRequest, grpc_context: ServeContext
     ) -> AsyncIterator[messages.GenerationGenerateResponse]:

@@ -47,6 +47,16 @@ class GenerationClient(Protocol):
     ) -> AsyncIterator[TextChunk]:
         """Generate; the last chunk carries `finish`."""
 
+    async def expect_room(self, n_before: int = 0) -> None:
+        """Return where a call would be taken now.
+
+        Args:
+            n_before: calls that are on their way here and count as taken.
+
+        Raises:
+            Overloaded: too many wait already.
+        """
+
 
 class FusedClient(Protocol):
     """Verdict and text from one pass."""

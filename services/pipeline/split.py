@@ -6,13 +6,14 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from services.domain import Action, GateReading, Intervention, Sampling, TextChunk
-from services.errors import VersionMismatch
+from services.errors import Overloaded, VersionMismatch
 from services.pipeline.ask import Ask, Behind, Frame
 from services.pipeline.clients import GenerationClient, closing
 from services.pipeline.flow import check, identify
+from services.pipeline.room import Room
 from services.pipeline.stages import Stages
 from services.pipeline.text import refuse, tell, timed
 
@@ -25,6 +26,7 @@ class Split:
     retry_pause_s: float = 0.5
     """Wait before generation is asked again for a readout that it does not hold yet."""
     name: str = "split"
+    room: Room = field(default_factory=Room)
 
     async def answer(
         self, ask: Ask, sampling: Sampling, behind: Behind, stages: Stages
@@ -35,8 +37,9 @@ class Split:
             VersionMismatch: generation does not hold the verdict's readout, also when asked again.
             ServiceError: as `Mode.answer` says.
         """
-        guess = await identify(ask, behind, stages)
-        reading = await check(ask, guess, behind, stages)
+        async with self.room.sought(self.generation, stages):
+            guess = await identify(ask, behind, stages)
+            reading = await check(ask, guess, behind, stages)
         yield reading.verdict
         if reading.verdict.action is Action.REFUSE:
             text = refuse(reading, behind, stages)
@@ -80,6 +83,10 @@ class Split:
             sampling,
             timeout_s=stages.time_left_s(),
         )
-        async with closing(chunks):
-            async for chunk in timed(chunks, stages, start=start):
-                yield chunk
+        try:
+            async with closing(chunks):
+                async for chunk in timed(chunks, stages, start=start):
+                    yield chunk
+        except Overloaded:
+            self.room.was_full()
+            raise

@@ -67,6 +67,10 @@ class ScriptedGeneration:
     def __init__(self, seen: Path) -> None:
         self._seen = seen
 
+    async def expect_room(self, n_before: int = 0) -> None:
+        if self._seen.with_name("full").exists():
+            raise errors.Overloaded("no room, told so by generation")
+
     async def generate(self, prompt: str, *arguments: Any, **options: Any) -> Any:
         obey(prompt, "generation")
         try:

@@ -1,20 +1,32 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import grpc
 import grpc.aio
 import pytest
 
 from services.backbone.load import load_backbone
-from services.domain import Action, GateRequest, Intervention, LanguageGuess, Reason, Sampling
+from services.domain import (
+    Action,
+    FinishReason,
+    GateRequest,
+    Intervention,
+    LanguageGuess,
+    MonitorStop,
+    Reason,
+    Sampling,
+)
 from services.errors import PromptTooLong
 from services.pb import recal_pb2 as pb
 from services.pb import recal_pb2_grpc as pb_grpc
-from services.readout.artefact import save_calibration, save_readout
+from services.readout.artefact import load_readout, save_calibration, save_readout
 from services.rpc.stubs import FusedStub, GateStub, GenerationStub, LanguageIdStub
 from services.settings import (
     BackboneSettings,
+    GenerationSettings,
+    MonitorSettings,
     RegistrySettings,
     ServeSettings,
     Settings,
@@ -31,21 +43,40 @@ _in_order = STAGES.index
 
 
 @pytest.fixture(scope="module")
-def settings(tmp_path_factory) -> Settings:
-    directory = tmp_path_factory.mktemp("real")
-    checkpoint = build_checkpoint("qwen2", directory / "tiny")
+def checkpoint(tmp_path_factory) -> Path:
+    return build_checkpoint("qwen2", tmp_path_factory.mktemp("real") / "tiny")
+
+
+def settings_for(checkpoint: Path, directory: Path, *, steer: float, **more: Any) -> Settings:
+    """Of a line whose English is steered above a score."""
     readout = save_readout(tiny_readout(load_backbone(str(checkpoint))), directory / "readout")
-    calibration = tiny_calibration(readout, "en", steer=-1e6, release=None)
+    calibration = tiny_calibration(readout, "en", steer=steer, release=None)
     save_calibration(calibration, directory / "calibrations" / "en")
     return Settings(
         backbone=BackboneSettings(name_or_path=str(checkpoint)),
         registry=RegistrySettings(source="directory", directory=directory),
         serve=ServeSettings(drain_s=1.0),
+        **more,
     )
 
 
 @pytest.fixture(scope="module")
-def deployed(cluster, settings: Settings):
+def settings(checkpoint, tmp_path_factory) -> Settings:
+    return settings_for(checkpoint, tmp_path_factory.mktemp("steering"), steer=-1e6)
+
+
+@pytest.fixture(scope="module")
+def watchful(checkpoint, tmp_path_factory) -> Settings:
+    """Steers nothing, and withdraws every answer at the monitor's first look."""
+    directory = tmp_path_factory.mktemp("watchful")
+    calm = settings_for(checkpoint, directory, steer=1e6, mode="fused")
+    digest = load_readout(directory / "readout").digest
+    monitor = MonitorSettings(thresholds={digest: -1e6}, every=4)
+    return calm.model_copy(update={"generation": GenerationSettings(monitor=monitor)})
+
+
+@pytest.fixture(scope="module")
+def deployed(cluster, settings: Settings, watchful: Settings):
     """The real applications beside the scripted ones, under names of their own."""
     from ray import serve
 
@@ -59,6 +90,7 @@ def deployed(cluster, settings: Settings):
         "gate": app.gate_application(settings),
         "generation": app.generation_application(settings),
         "fused": app.gate_application(settings.model_copy(update={"mode": "fused"})),
+        "watchful": app.gate_application(watchful),
         "front": application(RECAL, RecalDeployment, load_fused_front, settings, replicas=1),
     }
     serve.run_many(
@@ -106,6 +138,18 @@ async def test_gate_and_generation_in_one_replica_decide_and_answer_as_two_do(de
     told = [c async for c in generation.generate(PROMPT, edit, sampling)]
     assert "".join(c.text for c in chunks) == "".join(c.text for c in told)
     assert chunks[-1].finish is told[-1].finish
+
+
+async def test_an_answer_that_the_monitor_withdraws_says_so_through_serve(deployed, channel):
+    fused = FusedStub(channel, application="real-watchful")
+    frames = fused.generate(GateRequest(PROMPT, ENGLISH), Sampling(max_tokens=20))
+    reading, *chunks = [frame async for frame in frames]
+    assert reading.verdict.action is Action.NONE
+    assert (chunks[-1].finish, chunks[-1].withdrawn_by) == (
+        FinishReason.MONITOR,
+        MonitorStop.SCORE,
+    )
+    assert "".join(each.text for each in chunks) == ""
 
 
 async def test_a_front_door_over_the_fused_handle_answers_and_errors_keep_their_class(

@@ -139,6 +139,20 @@ async def test_every_error_keeps_its_class_on_the_way_to_a_stub(channel, kind):
             pass
 
 
+async def test_while_generation_is_full_a_call_is_turned_away_before_the_gate(cluster, edge):
+    sign = cluster.seen.with_name("full")
+    sign.touch()
+    try:
+        await failure_of(generate(edge, "generation: Overloaded", timeout=30))
+        # the gate would have said so itself
+        error = await failure_of(generate(edge, "gate: NoCalibration", timeout=30))
+    finally:
+        sign.unlink()
+    assert error.code() is Code.RESOURCE_EXHAUSTED
+    assert error.details().startswith("no room, told so by generation [Overloaded, request ")
+    assert (await generate(edge, "habari", timeout=30))[-1].usage.n_generated_tokens > 0
+
+
 async def test_an_error_after_text_ends_the_stream_with_its_status(edge):
     call = pb_grpc.RecalStub(edge).Generate(
         pb.RecalGenerateRequest(prompt="late generation: Overloaded"), timeout=30

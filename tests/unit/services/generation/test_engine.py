@@ -237,6 +237,23 @@ async def test_a_full_queue_turns_requests_away_and_a_closed_engine_all(end_free
         engine.submit(requests[2])
 
 
+async def test_requests_on_their_way_take_free_rows_first_and_then_count_as_waiting(end_free, gate):
+    gate.is_open.clear()
+    async with engine_with(end_free, max_rows=2, max_waiting=2) as engine:
+        for n_before in range(4):
+            engine.expect_room(n_before)
+        with pytest.raises(Overloaded, match="2 requests wait already"):
+            engine.expect_room(4)
+        request = Request(a_row(end_free, max_tokens=2))
+        engine.submit(request)
+        await asyncio.to_thread(gate.entered.wait, 5)
+        engine.expect_room(2)
+        with pytest.raises(Overloaded, match="2 requests wait already"):
+            engine.expect_room(3)
+        gate.is_open.set()
+        await end_of(request)
+
+
 async def test_an_engine_that_stops_fails_its_requests_and_starts_again(end_free, caplog):
     depths: list[int] = []
 

@@ -201,11 +201,14 @@ async def test_a_cancelled_task_frees_its_row_and_its_place_in_the_queue(service
     await asyncio.sleep(0.05)
     with pytest.raises(Overloaded, match="2 requests wait already"):
         await collect(service.generate("hi", NONE, LONG))
+    with pytest.raises(Overloaded, match="2 requests wait already"):
+        await service.expect_room()
     for task in (running, *waiting):
         task.cancel()
         with suppress(asyncio.CancelledError):
             await task
     gate.is_open.set()
+    await service.expect_room()
     assert len(await collect(service.generate("hi", NONE, Sampling(max_tokens=1)))) == 1
     assert len(gate.n_rows) <= 3
 
