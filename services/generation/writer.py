@@ -85,11 +85,13 @@ class Writer:
 
         Raises:
             InvalidRequest: the sampling makes no sense.
+            Overloaded: too many requests wait already.
             PromptTooLong: prompt and answer do not fit the context.
             DeadlinePassed: there was no time left.
         """
         started, now = time.perf_counter(), asyncio.get_running_loop().time()
         check_sampling(sampling)
+        self._engine.expect_room()  # a prompt that is turned away is not tokenised before
         encoded = await self._encoder.encode(prompt, timeout_s=timeout_s)
         check_room(encoded, sampling, self._backbone)
         deadline = math.inf if timeout_s is None else now + timeout_s

@@ -203,6 +203,9 @@ async def test_a_cancelled_task_frees_its_row_and_its_place_in_the_queue(service
         await collect(service.generate("hi", NONE, LONG))
     with pytest.raises(Overloaded, match="2 requests wait already"):
         await service.expect_room()
+    with pytest.raises(Overloaded, match="2 requests wait already"):
+        # that it is too long would be found by tokenising it
+        await collect(service.generate("hi " * 1000, NONE, LONG))
     for task in (running, *waiting):
         task.cancel()
         with suppress(asyncio.CancelledError):
