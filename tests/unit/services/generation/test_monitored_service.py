@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
@@ -16,35 +15,14 @@ from services.domain import (
     Intervention,
     MonitorStop,
     Sampling,
-    TextChunk,
 )
 from services.errors import ArtefactRefused
 from services.generation.monitor import Monitors
 from services.generation.service import GenerationService
-from services.readout.bundle import Bundle, Readout
+from services.readout.bundle import Readout
 from services.telemetry import PrometheusMeter
+from tests.unit.services.generation.asking import LONG, NONE, Held, collect
 from tests.unit.services.tiny import tiny_readout
-
-NONE = Intervention(Action.NONE)
-LONG = Sampling(max_tokens=60)
-
-
-class Held:
-    """Readouts by version; the first serves."""
-
-    def __init__(self, *readouts: Readout) -> None:
-        self._readouts = {readout.version: readout for readout in readouts}
-
-    @property
-    def current(self) -> Bundle:
-        return Bundle(next(iter(self._readouts.values())), {})
-
-    def readout(self, version: str) -> Readout:
-        return self._readouts[version]
-
-
-async def collect(chunks: AsyncIterator[TextChunk]) -> list[TextChunk]:
-    return [chunk async for chunk in chunks]
 
 
 @asynccontextmanager
