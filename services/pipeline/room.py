@@ -44,13 +44,14 @@ class Room:
     async def sought(self, generation: GenerationClient, stages: Stages) -> AsyncIterator[None]:
         """Turn a call away now that would be turned away after its verdict; else work for it.
 
-        Calls that are worked for at the same time count as if they waited in generation already.
+        Calls that are worked for at the same time count as if they waited in generation already;
+        not where it is elsewhere, since they may go to several replicas, of which one is asked.
 
         Raises:
             Overloaded: generation has no room.
             DeadlinePassed: there is no time left.
         """
-        n_before = self._n_on_the_way
+        n_before = self._n_on_the_way if self._is_near else 0
         self._n_on_the_way += 1
         try:
             if self._is_near or self._clock() < self._watchful_until:

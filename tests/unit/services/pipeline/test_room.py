@@ -117,6 +117,15 @@ async def test_calls_without_a_verdict_yet_count_as_if_they_waited_already() -> 
     assert line.generation.n_before[-1] == 0
 
 
+async def test_elsewhere_they_do_not_since_one_replica_of_several_is_asked(
+    line: SplitLine,
+) -> None:
+    await turned_away(line)
+    line.gate.delay_s = 0.05
+    await asyncio.gather(*(line.answer() for _ in range(3)))
+    assert line.generation.n_before == [0, 0, 0]
+
+
 async def test_a_call_that_the_gate_fails_is_not_on_its_way_any_more() -> None:
     line = SplitLine()
     line.mode = Split(line.generation, room=Room(is_near=True))
