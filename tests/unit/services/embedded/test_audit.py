@@ -26,9 +26,9 @@ def audited(checkpoint: Path, artefacts: Path, mode: ServingMode, **section: obj
 
 
 def kept(artefacts: Path) -> list[dict[str, Any]]:
-    """The lines of callers; the edge's own self-test has one, too."""
+    """The lines of callers; the edge's own self-test has one, too, or more where it was slow."""
     lines = lines_below(artefacts.with_name("audit"))
-    assert [each["rpc"] for each in lines if each["request_id"] == "self-test"] == ["Check"]
+    assert {each["rpc"] for each in lines if each["request_id"] == "self-test"} == {"Check"}
     return [each for each in lines if each["request_id"] != "self-test"]
 
 
