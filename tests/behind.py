@@ -104,17 +104,17 @@ class FakeGeneration:
     pause_s: float = 0.0
     asked: list[tuple[str, Intervention, Sampling]] = field(default_factory=list)
     n_closed: int = 0
-    no_room: Exception | None = None
-    looks_for_s: float = 0.0
-    n_looks: int = 0
-    n_before: list[int] = field(default_factory=list)
+    full: Exception | None = None
+    """What it says when it is asked for capacity."""
+    full_after_s: float = 0.0
+    expected: list[int] = field(default_factory=list)
+    """How many calls were on their way, each time."""
 
-    async def expect_room(self, n_before: int = 0) -> None:
-        self.n_looks += 1
-        self.n_before.append(n_before)
-        await asyncio.sleep(self.looks_for_s)
-        if self.no_room is not None:
-            raise self.no_room
+    async def check_capacity(self, n_expected: int = 0) -> None:
+        self.expected.append(n_expected)
+        await asyncio.sleep(self.full_after_s)
+        if self.full is not None:
+            raise self.full
 
     async def generate(
         self,

@@ -21,8 +21,8 @@ from services.composition import (
 from services.edge.main import signalled
 from services.edge.server import EdgeServer
 from services.language_id.identifier import LanguageIdService
+from services.pipeline.admission import Admission
 from services.pipeline.fused import Fused
-from services.pipeline.room import Room
 from services.pipeline.sidecar import Sidecar
 from services.pipeline.split import Split
 from services.rpc.answerer import FaceAnswerer
@@ -63,7 +63,7 @@ async def _split(
     limits = request_limits(settings)
     gate = await load_gate(settings, meter)
     generation = await load_generation(settings, meter, store=gate.store)
-    split = Split(generation.service, room=Room(is_near=True))
+    split = Split(generation.service, admission=Admission(in_process=True))
     faces = (
         LanguageIdFace(language_id, limits),
         GateFace(gate.service, limits),

@@ -161,19 +161,19 @@ class Engine:
         self._closed = False
 
     def submit(self, request: Request) -> None:
-        """Queue a request; errors as `expect_room`."""
-        self.expect_room()
+        """Queue a request; errors as `check_capacity`."""
+        self.check_capacity()
         self._waiting.append(request)
         self._on_depth(len(self._waiting))
         self._changed.set()
         if self._worker is None or self._worker.done():
             self._worker = asyncio.create_task(self._work())
 
-    def expect_room(self, n_before: int = 0) -> None:
+    def check_capacity(self, n_expected: int = 0) -> None:
         """Return where a request would be queued now.
 
         Args:
-            n_before: requests that are expected and count as if they waited.
+            n_expected: requests that are expected and count as if they waited.
 
         Raises:
             Overloaded: too many wait already.
@@ -183,7 +183,7 @@ class Engine:
             raise ServiceUnavailable("generation is shutting down; retry")
         # those that are expected take free rows first, as they will
         free = max(0, self._limits.max_rows - len(self._running) - len(self._waiting))
-        n_waiting = len(self._waiting) + max(0, n_before - free)
+        n_waiting = len(self._waiting) + max(0, n_expected - free)
         if n_waiting >= self._limits.max_waiting:
             raise Overloaded(
                 f"{n_waiting} requests wait already, as many as are let in; retry later"

@@ -102,17 +102,17 @@ class GenerationService:
                     )
                 yield answer
 
-    async def expect_room(self, n_before: int = 0) -> None:
+    async def check_capacity(self, n_expected: int = 0) -> None:
         """Return where a call would be taken now.
 
         Args:
-            n_before: calls that are on their way here and count as taken.
+            n_expected: calls that are on their way here and count as taken.
 
         Raises:
             Overloaded: too many wait already.
             ServiceUnavailable: the service is shutting down.
         """
-        self._writer.expect_room(n_before)
+        self._writer.check_capacity(n_expected)
 
     async def warm_up(self) -> None:
         """Let the model run once, before somebody waits for it.

@@ -91,15 +91,15 @@ class Writer:
         """
         started, now = time.perf_counter(), asyncio.get_running_loop().time()
         check_sampling(sampling)
-        self._engine.expect_room()  # a prompt that is turned away is not tokenised before
+        self._engine.check_capacity()  # a prompt that is turned away is not tokenised before
         encoded = await self._encoder.encode(prompt, timeout_s=timeout_s)
         check_room(encoded, sampling, self._backbone)
         deadline = math.inf if timeout_s is None else now + timeout_s
         return Asked(encoded, sampling, started, deadline)
 
-    def expect_room(self, n_before: int = 0) -> None:
-        """Return where a prompt would be queued now; as `Engine.expect_room`."""
-        self._engine.expect_room(n_before)
+    def check_capacity(self, n_expected: int = 0) -> None:
+        """Return where a prompt would be queued now; as `Engine.check_capacity`."""
+        self._engine.check_capacity(n_expected)
 
     async def write(
         self, asked: Asked, treatment: Treatment | Undecided, monitor: Monitor | None = None

@@ -19,9 +19,9 @@ class CatchingUp:
         self._generation = generation
         self._refresh = refresh
 
-    async def expect_room(self, n_before: int = 0) -> None:
+    async def check_capacity(self, n_expected: int = 0) -> None:
         """Return where a call would be taken now; as `GenerationClient` says."""
-        await self._generation.expect_room(n_before)
+        await self._generation.check_capacity(n_expected)
 
     async def generate(
         self,

@@ -133,9 +133,9 @@ class GenerationHandle:
         self._handle = handle.options(stream=True)
         self._asking = handle
 
-    async def expect_room(self, n_before: int = 0) -> None:
+    async def check_capacity(self, n_expected: int = 0) -> None:
         """Return where a call would be taken now; Serve's own queue has to have room as well."""
-        await answered(APPLICATIONS[GENERATION], self._asking.expect_room.remote(n_before))
+        await answered(APPLICATIONS[GENERATION], self._asking.check_capacity.remote(n_expected))
 
     async def generate(
         self,

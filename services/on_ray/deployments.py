@@ -262,9 +262,9 @@ class GenerationDeployment:
             async for chunk in guarded_chunks:
                 yield chunk
 
-    async def expect_room(self, n_before: int = 0) -> None:
+    async def check_capacity(self, n_expected: int = 0) -> None:
         """Return where a call would be taken now."""
-        await guarded(self._generation.expect_room(n_before))
+        await guarded(self._generation.check_capacity(n_expected))
 
     async def Generate(  # noqa: N802
         self, request: messages.GenerationGenerateRequest, grpc_context: ServeContext

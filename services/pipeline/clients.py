@@ -47,11 +47,11 @@ class GenerationClient(Protocol):
     ) -> AsyncIterator[TextChunk]:
         """Generate; the last chunk carries `finish`."""
 
-    async def expect_room(self, n_before: int = 0) -> None:
+    async def check_capacity(self, n_expected: int = 0) -> None:
         """Return where a call would be taken now.
 
         Args:
-            n_before: calls that are on their way here and count as taken.
+            n_expected: calls that are on their way here and count as taken.
 
         Raises:
             Overloaded: too many wait already.

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 
 from services.domain import Action, GateReading, Intervention, Sampling, TextChunk
 from services.errors import Overloaded, VersionMismatch
+from services.pipeline.admission import Admission
 from services.pipeline.ask import Ask, Behind, Frame
 from services.pipeline.clients import GenerationClient, closing
 from services.pipeline.flow import check, identify
-from services.pipeline.room import Room
 from services.pipeline.stages import Stages
 from services.pipeline.text import refuse, tell, timed
 
@@ -26,7 +26,7 @@ class Split:
     retry_pause_s: float = 0.5
     """Wait before generation is asked again for a readout that it does not hold yet."""
     name: str = "split"
-    room: Room = field(default_factory=Room)
+    admission: Admission = field(default_factory=Admission)
 
     async def answer(
         self, ask: Ask, sampling: Sampling, behind: Behind, stages: Stages
@@ -37,7 +37,7 @@ class Split:
             VersionMismatch: generation does not hold the verdict's readout, also when asked again.
             ServiceError: as `Mode.answer` says.
         """
-        async with self.room.sought(self.generation, stages):
+        async with self.admission.admitted(self.generation, stages):
             guess = await identify(ask, behind, stages)
             reading = await check(ask, guess, behind, stages)
         yield reading.verdict
@@ -88,5 +88,5 @@ class Split:
                 async for chunk in timed(chunks, stages, start=start):
                     yield chunk
         except Overloaded:
-            self.room.was_full()
+            self.admission.was_full()
             raise

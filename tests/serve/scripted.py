@@ -67,7 +67,7 @@ class ScriptedGeneration:
     def __init__(self, seen: Path) -> None:
         self._seen = seen
 
-    async def expect_room(self, n_before: int = 0) -> None:
+    async def check_capacity(self, n_expected: int = 0) -> None:
         if self._seen.with_name("full").exists():
             raise errors.Overloaded("no room, told so by generation")
 

@@ -241,15 +241,15 @@ async def test_requests_on_their_way_take_free_rows_first_and_then_count_as_wait
     gate.is_open.clear()
     async with engine_with(end_free, max_rows=2, max_waiting=2) as engine:
         for n_before in range(4):
-            engine.expect_room(n_before)
+            engine.check_capacity(n_before)
         with pytest.raises(Overloaded, match="2 requests wait already"):
-            engine.expect_room(4)
+            engine.check_capacity(4)
         request = Request(a_row(end_free, max_tokens=2))
         engine.submit(request)
         await asyncio.to_thread(gate.entered.wait, 5)
-        engine.expect_room(2)
+        engine.check_capacity(2)
         with pytest.raises(Overloaded, match="2 requests wait already"):
-            engine.expect_room(3)
+            engine.check_capacity(3)
         gate.is_open.set()
         await end_of(request)
 

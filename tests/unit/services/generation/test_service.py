@@ -152,7 +152,7 @@ async def test_a_cancelled_task_frees_its_row_and_its_place_in_the_queue(service
     with pytest.raises(Overloaded, match="2 requests wait already"):
         await collect(service.generate("hi", NONE, LONG))
     with pytest.raises(Overloaded, match="2 requests wait already"):
-        await service.expect_room()
+        await service.check_capacity()
     with pytest.raises(Overloaded, match="2 requests wait already"):
         # that it is too long would be found by tokenising it
         await collect(service.generate("hi " * 1000, NONE, LONG))
@@ -161,7 +161,7 @@ async def test_a_cancelled_task_frees_its_row_and_its_place_in_the_queue(service
         with suppress(asyncio.CancelledError):
             await task
     gate.is_open.set()
-    await service.expect_room()
+    await service.check_capacity()
     assert len(await collect(service.generate("hi", NONE, Sampling(max_tokens=1)))) == 1
     assert len(gate.n_rows) <= 3
 

@@ -14,7 +14,7 @@ _WATCHFUL_S = 5.0
 _LIMIT_S = 0.05
 
 
-class Room:
+class Admission:
     """Asks generation for room before the gate, for a while after generation had none.
 
     While there is room for all, a service elsewhere is asked nothing: that would be a call more for
@@ -22,15 +22,15 @@ class Room:
     """
 
     def __init__(
-        self, *, is_near: bool = False, clock: Callable[[], float] = time.monotonic
+        self, *, in_process: bool = False, clock: Callable[[], float] = time.monotonic
     ) -> None:
         """Suppose that there is room.
 
         Args:
-            is_near: generation is in this process, where to ask costs nothing: ask for every call.
+            in_process: generation is in this process; there a question is free, and asked each time.
             clock: seconds, monotonic.
         """
-        self._is_near = is_near
+        self._in_process = in_process
         self._clock = clock
         self._watchful_until = -float("inf")
         self._n_on_the_way = 0
@@ -41,7 +41,7 @@ class Room:
         self._watchful_until = self._clock() + _WATCHFUL_S
 
     @asynccontextmanager
-    async def sought(self, generation: GenerationClient, stages: Stages) -> AsyncIterator[None]:
+    async def admitted(self, generation: GenerationClient, stages: Stages) -> AsyncIterator[None]:
         """Turn a call away now that would be turned away after its verdict; else work for it.
 
         Calls that are worked for at the same time count as if they waited in generation already;
@@ -51,19 +51,19 @@ class Room:
             Overloaded: generation has no room.
             DeadlinePassed: there is no time left.
         """
-        n_before = self._n_on_the_way if self._is_near else 0
+        n_expected = self._n_on_the_way if self._in_process else 0
         self._n_on_the_way += 1
         try:
-            if self._is_near or self._clock() < self._watchful_until:
-                await self._expect(generation, n_before, stages)
+            if self._in_process or self._clock() < self._watchful_until:
+                await self._expect(generation, n_expected, stages)
             yield
         finally:
             self._n_on_the_way -= 1
 
-    async def _expect(self, generation: GenerationClient, n_before: int, stages: Stages) -> None:
+    async def _expect(self, generation: GenerationClient, n_expected: int, stages: Stages) -> None:
         stages.at("generation")
         try:
-            await stages.within(lambda: generation.expect_room(n_before), _LIMIT_S)
+            await stages.within(lambda: generation.check_capacity(n_expected), _LIMIT_S)
         except Overloaded:
             self.was_full()
             raise
