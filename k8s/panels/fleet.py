@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from k8s.panels.panel import OF_EDGE, Panel, Query, quantile, rate, ratio, share
+from k8s.panels.panel import OF_EDGE, Panel, Query, quantiles, rate, ratio, share
 
 FLEET: tuple[Panel, ...] = (
     Panel(
@@ -89,19 +89,13 @@ FLEET: tuple[Panel, ...] = (
     Panel(
         "How long do callers wait?",
         "The edge's own time of a whole call.",
-        tuple(
-            Query(quantile(q, "recal_request_seconds", OF_EDGE), f"p{q:.0%}"[:-1])
-            for q in (0.5, 0.95, 0.99)
-        ),
+        quantiles((0.5, 0.95, 0.99), "recal_request_seconds", OF_EDGE),
         "s",
     ),
     Panel(
         "When does the first token come?",
         "From asking generation. Above 2 s at p95: runbook.",
-        tuple(
-            Query(quantile(q, "recal_stage_seconds", 'stage="first_token"'), f"p{q:.0%}"[:-1])
-            for q in (0.5, 0.95)
-        ),
+        quantiles((0.5, 0.95), "recal_stage_seconds", 'stage="first_token"'),
         "s",
     ),
     Panel(

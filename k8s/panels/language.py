@@ -8,7 +8,7 @@ from k8s.panels.panel import (
     OF_REFUSED,
     Panel,
     Query,
-    quantile,
+    quantiles,
     rate,
     ratio,
     share,
@@ -44,10 +44,7 @@ LANGUAGE: tuple[Panel, ...] = (
         "Where do scores lie beside the threshold?",
         "Quantiles of the scores, and the steer threshold.",
         (
-            *(
-                Query(quantile(q, "recal_score", OF_LANGUAGE), f"p{q:.0%}"[:-1])
-                for q in (0.1, 0.5, 0.9)
-            ),
+            *quantiles((0.1, 0.5, 0.9), "recal_score", OF_LANGUAGE),
             Query(f"max(recal_threshold{{{OF_LANGUAGE}}})", "threshold"),
         ),
     ),

@@ -48,6 +48,11 @@ def quantile(q: float, name: str, matchers: str = "", by: str = "le") -> str:
     return f"histogram_quantile({q}, {rate(f'{name}_bucket', matchers, by)})"
 
 
+def quantiles(levels: tuple[float, ...], name: str, matchers: str = "") -> tuple[Query, ...]:
+    """A line for each, called `p50` and so on."""
+    return tuple(Query(quantile(q, name, matchers), f"p{100 * q:.0f}") for q in levels)
+
+
 OF_EDGE = 'job="edge"'
 OF_LANGUAGE = 'language="$language"'
 BOTH_ACTIONS = "champion_action, shadow_action"

@@ -161,7 +161,7 @@ class _Pages:
         return HTMLResponse(text, headers=dict(HEADERS))
 
 
-def _alive(_: Request) -> Response:
+async def _alive(_: Request) -> Response:
     """For a probe: asks neither Prometheus nor the registry, whose troubles a page tells."""
     return PlainTextResponse("ok\n", headers=dict(HEADERS))
 

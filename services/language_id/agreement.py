@@ -8,8 +8,6 @@ from services.language_id.cleaning import segments
 
 # The figures in this file were chosen with lid.176 on single sentences and on texts of eight
 # sentences in 32 languages, and on an English prefix or first part before 22 languages.
-CLEAR = 0.5
-"""A part of which its language has so much contradicts nothing, whatever else is said of it."""
 _CONTRADICTION = 0.5
 _NO_SUPPORT = 0.1
 _NARROW_CHARACTERS = 32
@@ -17,6 +15,9 @@ _SHORT_CHARACTERS = 512
 _ENGLISH_STEP = 52
 _END_CHARACTERS = 128
 _FEW_SEGMENTS = 12
+CLEAR = 0.5
+"""A part of which its language has so much contradicts nothing, whatever else is said of it: more
+than any support that is asked for below."""
 _SHARED_SCRIPTS = frozenset({"LATIN", "CYRILLIC", "ARABIC", "DEVANAGARI"})
 """Scripts of many languages; elsewhere a part in another language shows as another script."""
 

@@ -27,7 +27,7 @@ class Admission:
         """Suppose that there is room.
 
         Args:
-            in_process: generation is in this process; there a question is free, and asked each time.
+            in_process: generation is in this process, where a question is free and always asked.
             clock: seconds, monotonic.
         """
         self._in_process = in_process

@@ -42,11 +42,7 @@ class Fused:
         """
         guess = await identify(ask, behind, stages)
         start = time.perf_counter()
-        frames = self.fused.generate(
-            ask.of_gate(guess),
-            sampling,
-            timeout_s=stages.time_left_s(),
-        )
+        frames = self.fused.generate(ask.of_gate(guess), sampling, timeout_s=stages.time_left_s())
         async with closing(frames):
             reading = await _reading(frames, ask, guess, behind, stages)
             stages.at("generation")
