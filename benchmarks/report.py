@@ -119,8 +119,21 @@ def header(module: str, given: Sequence[str], seconds: float) -> dict[str, Any]:
         "date": datetime.now(UTC).date().isoformat(),
         "seconds": round(seconds, 1),
         "machine": f"{platform.machine()}, Python {platform.python_version()}",
+        "cpu": _cpu(),
         "versions": {package: version(package) for package in PACKAGES},
     }
+
+
+def _cpu() -> str:
+    """The processor, and the widest instructions that torch uses on it.
+
+    Where these know no bfloat16 (AVX2), a matrix product in it takes several times that of float32,
+    and what a model costs beside the rest of serving is another than elsewhere.
+    """
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text(encoding="utf-8").splitlines() if info.is_file() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return f"{(names or ['unnamed'])[0]}, {torch.backends.cpu.get_cpu_capability()}"
 
 
 def write(path: Path, report: Mapping[str, Any]) -> None:

@@ -88,7 +88,8 @@ def _batch(
         for peer in peers.values():
             peer.run(closed(jobs[:batch], batch))  # warm-up
         runs = {each: partial(peer.run, load) for each, peer in peers.items()}
-        timed = in_turns(runs, repeats=min(repeats_of(options), _MOST_REPEATS))
+        repeats = min(repeats_of(options), _MOST_REPEATS)
+        timed = in_turns(runs, repeats=repeats, what=f"{name}, {load.name}")
     return load.name, {peer: [each.figures() for each in all_] for peer, all_ in timed.items()}
 
 

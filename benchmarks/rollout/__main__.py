@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
+import sys
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -126,6 +127,8 @@ async def _moves(
         if number == 2 * n_moves // 3 and not options.embedded:
             ran.n_kills += await asyncio.to_thread(kill_a_gate)
         moved.seconds = await followed(seen, moved.at, named(version))
+        progress = f"move {number + 1} of {n_moves}, followed in {moved.seconds:.2f} s"
+        print(f"{progress}; {len(seen.failures)} failed calls", file=sys.stderr, flush=True)
 
 
 async def _canary(aliases: Aliases, seen: Seen, ran: Ran) -> None:

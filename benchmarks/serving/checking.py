@@ -79,7 +79,8 @@ def _model(name: str, options: argparse.Namespace) -> tuple[Rates, str]:
     for checker in checkers.values():
         checker.scores(prompts[:_N_WARM_UP])
     runs = {each: partial(_rate, checker, prompts) for each, checker in checkers.items()}
-    return in_turns(runs, repeats=repeats_of(options)), backbone.identity.weights_digest
+    timed = in_turns(runs, repeats=repeats_of(options), what=f"{name}, gate alone")
+    return timed, backbone.identity.weights_digest
 
 
 def checkers_of(setting: Setting) -> dict[str, Checker]:

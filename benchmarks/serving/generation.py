@@ -1,16 +1,18 @@
 """Our engine, ungated and gated, beside its peers on the same requests.
 
-python -m benchmarks.serving.generation [--quick] [--models NAMES] [--json FILE] ...
+python -m benchmarks.serving.generation [--quick] [--models NAMES] [--loads NAMES] [--json FILE] ...
 
 Requests have log-uniform lengths (`load.py`) and end by length alone. Four loads: one client, 16
 clients, all requests at once (mixed load), and Poisson arrivals at a share of what our ungated
 engine did with all at once in this run. Every peer takes its turn in every repeat, and a figure is
-compared with the peer's of the same repeat: median (least–most) over repeats.
+compared with the peer's of the same repeat: median (least–most) over repeats. All loads of a large
+model take hours on a CPU: stderr tells of every run, and has a load's table when it is known.
 """
 
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
@@ -40,6 +42,8 @@ _N_ALONE = 8
 """Requests of the load of one client: what they cost does not depend on their number."""
 _N_WARM_UP, _WARM_UP_TOKENS = 4, 8
 QUICK = ("organism",)
+LOADS = {"one": claims.ONE, "many": claims.MANY, "at-once": AT_ONCE, "arriving": ARRIVING}
+"""What each is called on the command line."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +68,7 @@ def measure(options: argparse.Namespace) -> Found:
         for load, repeats in each.loads.items():
             bars += claims.bars(name, load, repeats, claims=wanted)
             tables.append(load_table(name, load, each.requests[load], repeats))
-        tables.append(memory_table(name, each.memory))
+        tables += [memory_table(name, each.memory)] if each.memory else []
     return Found(
         results={"models": {name: _plain(each) for name, each in found.items()}},
         tables="\n\n".join(tables),
@@ -92,14 +96,16 @@ def _model(name: str, options: argparse.Namespace) -> Measured:
         for load in _loads(jobs, loads, options):
             print(f"{name}, {load.name}: {len(load.jobs)} requests", flush=True)
             runs = {each: partial(peers[each].run, load) for each in _answering(peers, load)}
-            timed = in_turns(runs, repeats=repeats_of(options))
+            timed = in_turns(runs, repeats=repeats_of(options), what=f"{name}, {load.name}")
             loads[load.name] = {
                 peer: [timings.figures() for timings in each] for peer, each in timed.items()
             }
             requests[load.name] = len(load.jobs)
+            table = load_table(name, load.name, len(load.jobs), loads[load.name])
+            print(table, file=sys.stderr, flush=True)
     peaks = {
         peer: memory.peak_bytes(peer, name, options, all_at_once(jobs), thresholds)
-        for peer in PEERS
+        for peer in (PEERS if AT_ONCE in loads else ())
     }
     return Measured(loads, requests, peaks, backbone.identity.weights_digest)
 
@@ -128,10 +134,12 @@ def _warm_up(peers: Mapping[str, Peer], jobs: Sequence[Job]) -> None:
 def _loads(
     jobs: Sequence[Job], done: Mapping[str, Repeats], options: argparse.Namespace
 ) -> Iterator[Load]:
-    """All loads; the last one by what was measured in the ones before."""
-    yield closed(jobs[:_N_ALONE], FEW)
-    yield closed(jobs, MANY)
-    yield all_at_once(jobs)
+    """Those that were asked for; the last one by what was measured in the ones before."""
+    wanted = {LOADS[name] for name in options.loads}
+    known = (closed(jobs[:_N_ALONE], FEW), closed(jobs, MANY), all_at_once(jobs))
+    yield from (load for load in known if load.name in wanted)
+    if ARRIVING not in wanted:
+        return
     capacity = median(each["tokens_per_s"] for each in done[AT_ONCE][UNGATED])
     per_request = sum(job.n_output for job in jobs) / len(jobs)
     rate = options.utilisation * capacity / per_request
@@ -171,7 +179,35 @@ def _peers(repeats: Repeats) -> dict[str, Any]:
     }
 
 
-BENCHMARK = Benchmark(__package__, "generation", __doc__, measure, add_options)
+def loads_named(text: str) -> tuple[str, ...]:
+    """Names of loads, separated by commas.
+
+    Raises:
+        ArgumentTypeError: one is unknown, none is left, or arrivals are asked for without what says
+            how fast they come.
+    """
+    names = tuple(name for name in text.split(",") if name)
+    if not names or (unknown := [name for name in names if name not in LOADS]):
+        raise argparse.ArgumentTypeError(
+            f"no load `{unknown[0] if names else text}`; choose of {', '.join(LOADS)}"
+        )
+    if "arriving" in names and "at-once" not in names:
+        raise argparse.ArgumentTypeError("`arriving` comes by what `at-once` measures; add that")
+    return names
+
+
+def _add_options(parser: argparse.ArgumentParser) -> None:
+    add_options(parser)
+    parser.add_argument(
+        "--loads",
+        type=loads_named,
+        default=tuple(LOADS),
+        metavar="NAMES",
+        help=f"of {', '.join(LOADS)}; all by default",
+    )
+
+
+BENCHMARK = Benchmark(__package__, "generation", __doc__, measure, _add_options)
 
 
 if __name__ == "__main__":

@@ -80,6 +80,7 @@ def _ratios(backbone: Backbone, load: Load, options: argparse.Namespace) -> Rati
     repeats = in_turns(
         {way: partial(_figures, peer, load) for way, peer in peers.items()},
         repeats=repeats_of(options),
+        what=f"{backbone.identity.name}, {load.name}, monitor",
     )
     return {
         way: {figure: ratio_between(repeats, way, OFF, figure) for figure in FIGURES}

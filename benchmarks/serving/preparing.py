@@ -92,7 +92,7 @@ def _collecting(name: str, backbone: Backbone, options: argparse.Namespace) -> S
         each: partial(_rate, partial(collector, backbone, prompts), n)
         for each, collector in COLLECTORS.items()
     }
-    return in_turns(runs, repeats=repeats_of(options))
+    return in_turns(runs, repeats=repeats_of(options), what=f"{name}, collecting")
 
 
 def _recalibrating(backbone: Backbone, options: argparse.Namespace) -> Seconds:

@@ -7,6 +7,8 @@ machine in the meantime changes both.
 from __future__ import annotations
 
 import gc
+import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
@@ -49,14 +51,24 @@ def ratio_of(ours: Sequence[float], theirs: Sequence[float]) -> Spread:
 
 
 def in_turns(
-    peers: Mapping[str, Callable[[], Measured]], *, repeats: int
+    peers: Mapping[str, Callable[[], Measured]], *, repeats: int, what: str | None = None
 ) -> dict[str, list[Measured]]:
-    """Run every peer once in each repeat; who is first changes, so that nobody gains by it."""
+    """Run every peer once in each repeat; who is first changes, so that nobody gains by it.
+
+    Args:
+        peers: what is run, by name.
+        repeats: of each.
+        what: is being measured; a line on stderr says so after every run. None: no line.
+    """
     names = list(peers)
     found: dict[str, list[Measured]] = {name: [] for name in names}
     for repeat in range(repeats):
         first = repeat % len(names)
         for name in names[first:] + names[:first]:
             gc.collect()  # nobody pays for what another left
+            started = time.monotonic()
             found[name].append(peers[name]())
+            if what is not None:
+                progress = f"{repeat + 1} of {repeats}, {time.monotonic() - started:.1f} s"
+                print(f"{what}: {name} {progress}", file=sys.stderr, flush=True)
     return found

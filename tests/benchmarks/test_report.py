@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 
 from benchmarks.report import Benchmark, Found
 from benchmarks.science.golden import BENCHMARK, compare, compared
@@ -33,12 +34,13 @@ def made(*, met: bool, strict: bool) -> Benchmark:
     )
 
 
-def test_a_report_holds_command_versions_seed_weights_and_bars(tmp_path: Path) -> None:
+def test_a_report_holds_command_versions_processor_seed_weights_and_bars(tmp_path: Path) -> None:
     target = tmp_path / "new" / "report.json"
     made(met=True, strict=False).main(["--answer", "42", "--json", str(target)])
     report = json.loads(target.read_text(encoding="utf-8"))
     assert report["command"].startswith("python -m benchmarks.science.answers --answer 42")
     assert report["versions"]["torch"]
+    assert report["cpu"].endswith(f", {torch.backends.cpu.get_cpu_capability()}")
     assert (report["seed"], report["weights"]) == (7, {"tiny": "ab12"})
     assert report["bars"] == [{"claim": "it answers", "measured": "42", "met": True}]
     assert report["answer"] == 42

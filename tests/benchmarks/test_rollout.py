@@ -12,10 +12,13 @@ from benchmarks.rollout.__main__ import BENCHMARK
 pytestmark = pytest.mark.organism
 
 
-def test_moves_an_outage_and_a_canary_fail_no_call_and_mix_no_versions(tmp_path: Path) -> None:
+def test_moves_an_outage_and_a_canary_fail_no_call_and_mix_no_versions(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     target = tmp_path / "report.json"
     options = ["--embedded", "--quick", "--moves", "4", "--outage", "1", "--poll", "0.5"]
     BENCHMARK.main([*options, "--clients", "2", "--json", str(target)])
+    assert "move 4 of 4, followed in" in capsys.readouterr().err
     report = json.loads(target.read_text(encoding="utf-8"))
     assert (report["failed_calls"], report["failures"]) == (0, [])
     assert report["mixed_version_answers"] == 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from benchmarks.serving.spread import Spread, in_turns, ratio_of, spread_of
@@ -31,3 +33,15 @@ def test_every_peer_runs_once_in_a_repeat_and_each_is_first_in_turn() -> None:
     found = in_turns({name: lambda name=name: run(name) for name in "abc"}, repeats=3)
     assert "".join(order) == "abcbcacab"
     assert found == {"a": [1, 6, 8], "b": [2, 4, 9], "c": [3, 5, 7]}
+
+
+def test_every_run_of_a_long_measurement_is_told_of(capsys: pytest.CaptureFixture[str]) -> None:
+    in_turns({"ours": int, "theirs": int}, repeats=2, what="30M, 1 client")
+    assert re.sub(r"\d+\.\d s", "… s", capsys.readouterr().err).splitlines() == [
+        "30M, 1 client: ours 1 of 2, … s",
+        "30M, 1 client: theirs 1 of 2, … s",
+        "30M, 1 client: theirs 2 of 2, … s",
+        "30M, 1 client: ours 2 of 2, … s",
+    ]
+    in_turns({"ours": int}, repeats=1)
+    assert capsys.readouterr().err == ""
