@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -34,6 +35,8 @@ class LocalBackbone:
     name: str
     """As artefacts are registered for it."""
     weights_digest: str
+    dtype: str | None = None
+    """That its weights are stored in, as its configuration says; None: it does not say."""
 
 
 def backbone_name(name_or_path: str) -> str:
@@ -59,7 +62,16 @@ def find_backbone(name_or_path: str, revision: str | None) -> tuple[Finding, Loc
     except (ArtefactRefused, OSError) as error:
         return _unreadable(name, Path(name_or_path).expanduser().exists(), error), None
     says = f"`{name}` is on this machine, weights {digest[:_SHOWN]}"
-    return ok("backbone", says), LocalBackbone(name, digest)
+    return ok("backbone", says), LocalBackbone(name, digest, _dtype(directory))
+
+
+def _dtype(directory: Path) -> str | None:
+    config = json.loads((directory / "config.json").read_text(encoding="utf-8"))
+    text = config.get("text_config", {})
+    found = [
+        each[key] for each in (config, text) for key in ("dtype", "torch_dtype") if each.get(key)
+    ]
+    return str(found[0]) if found else None
 
 
 def _unreadable(name: str, exists: bool, error: Exception) -> Finding:

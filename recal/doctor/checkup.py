@@ -29,7 +29,7 @@ def examine(config: Path | None) -> Iterator[Finding]:
     yield finding
     yield from guarded(lambda: _of_machine(settings.state_dir if settings else Path()))
     if settings is not None:
-        yield from guarded(lambda: _of_artefacts(settings))
+        yield from guarded(lambda: of_artefacts(settings))
         yield from guarded(lambda: _of_ports(settings))
 
 
@@ -96,12 +96,18 @@ def _of_machine(state_dir: Path) -> Iterable[Finding]:
     yield machine.disk(shutil.disk_usage(folder).free, folder)
 
 
-def _of_artefacts(settings: Settings) -> Iterable[Finding]:
+def of_artefacts(settings: Settings) -> Iterable[Finding]:
+    """The backbone, whether the processor suits it, and what was promoted for it."""
     from recal.doctor.artefacts import backbone_name, find_backbone, promoted
 
     backbone = settings.backbone
     finding, local = find_backbone(backbone.name_or_path, backbone.revision)
     yield finding
+    dtype = (local and local.dtype) if backbone.dtype == "auto" else backbone.dtype
+    if dtype and backbone.device == "cpu" and util.find_spec("torch") is not None:
+        import torch
+
+        yield machine.precision(dtype, torch.backends.cpu.get_cpu_capability())
     yield from promoted(settings, backbone_name(backbone.name_or_path), local)
 
 

@@ -1,4 +1,4 @@
-"""The memory and the disk that are left."""
+"""The memory and the disk that are left, and what the processor can multiply."""
 
 from __future__ import annotations
 
@@ -14,6 +14,9 @@ RAY_BYTES = 4 * GIB
 """What Ray Serve takes with the shipped model; its processes alone were measured at 3.3 GiB."""
 WANTED_DISK_BYTES = 5 * GIB
 NEEDED_DISK_BYTES = GIB
+
+_TIMES_FLOAT32 = {"bfloat16": "six to nine", "float16": "five to seven"}
+"""`torch.nn.functional.linear`, 16 to 1,024 rows of 512, torch 2.13 on an AMD EPYC with AVX2."""
 
 _CGROUP = Path("/sys/fs/cgroup")
 
@@ -47,6 +50,21 @@ def disk(free: int, folder: Path) -> Finding:
         remedy = "Ray stops placing work on a disk that is 95 % full; free some, or move there"
         return warn("disk", says, remedy)
     return ok("disk", says)
+
+
+def precision(dtype: str, capability: str) -> Finding:
+    """Whether the processor multiplies in the dtype of the weights, where it serves them.
+
+    Args:
+        dtype: of the weights, e.g. `bfloat16`.
+        capability: the widest instructions that torch uses, e.g. `AVX2`.
+    """
+    times = _TIMES_FLOAT32.get(dtype)
+    if times is None or capability != "AVX2":
+        return ok("dtype", f"{dtype} on a CPU with {capability}")
+    says = f"the CPU ({capability}) does not multiply in {dtype}: a product takes {times} times"
+    remedy = "set `backbone.dtype: float32`, which takes twice the memory, or serve on a GPU"
+    return warn("dtype", f"{says} one in float32", remedy)
 
 
 def container_room(cgroup: Path = _CGROUP) -> int | None:

@@ -27,7 +27,13 @@ from services.readout.naming import (
     READOUT_DIGEST_TAG,
     WEIGHTS_DIGEST_TAG,
 )
-from services.settings import EdgeSettings, RegistrySettings, ServeSettings, Settings
+from services.settings import (
+    BackboneSettings,
+    EdgeSettings,
+    RegistrySettings,
+    ServeSettings,
+    Settings,
+)
 from tests.unit.front_door import FakeFrontDoor, serving
 
 TESTED = ((3, 11), (3, 13))
@@ -169,6 +175,16 @@ def test_a_containers_limit_counts(tmp_path: Path) -> None:
     assert machine.container_room(tmp_path) is None
 
 
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_weights_that_the_processor_cannot_multiply_are_told_of(dtype: str) -> None:
+    slow = machine.precision(dtype, "AVX2")
+    assert slow.level is Level.WARN
+    assert f"does not multiply in {dtype}" in slow.says
+    assert "`backbone.dtype: float32`" in slow.remedy
+    assert machine.precision(dtype, "AVX512").level is Level.OK
+    assert machine.precision("float32", "AVX2").level is Level.OK
+
+
 def judged(port: WantedPort, *, free: bool, model: str | None = None, by: str = "") -> Finding:
     return judge_port(port, free=lambda _: free, model=lambda _: model, held_by=lambda _: by)
 
@@ -286,6 +302,42 @@ def test_a_backbone_is_named_by_its_digest(tmp_path: Path) -> None:
     assert local is not None
     assert local.name == tmp_path.name
     assert local.weights_digest[:12] in finding.says
+    assert local.dtype is None
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"dtype": "bfloat16"},
+        {"torch_dtype": "bfloat16"},
+        {"dtype": None, "text_config": {"torch_dtype": "bfloat16"}},
+    ],
+)
+def test_the_dtype_of_the_weights_is_read_from_the_configuration(
+    tmp_path: Path, config: dict[str, Any]
+) -> None:
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    (tmp_path / "model.safetensors").write_bytes(b"weights")
+    _, local = artefacts.find_backbone(str(tmp_path), None)
+    assert local is not None
+    assert local.dtype == "bfloat16"
+
+
+@pytest.mark.parametrize(
+    ("backbone", "looked_at"),
+    [
+        (BackboneSettings(dtype="bfloat16"), ["bfloat16"]),
+        (BackboneSettings(), ["float32"]),
+        (BackboneSettings(dtype="bfloat16", device="cuda:0"), []),
+    ],
+)
+def test_the_dtype_that_will_be_served_is_looked_at_on_a_cpu_alone(
+    tmp_path: Path, backbone: BackboneSettings, looked_at: list[str]
+) -> None:
+    settings = Settings(backbone=backbone, state_dir=tmp_path)
+    said = [each.says for each in checkup.of_artefacts(settings) if each.check == "dtype"]
+    assert len(said) == len(looked_at)
+    assert all(dtype in text for dtype, text in zip(looked_at, said, strict=True))
 
 
 def test_a_check_that_breaks_is_a_finding() -> None:
