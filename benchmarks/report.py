@@ -56,6 +56,9 @@ class Benchmark:
     """Beside `--quick` and `--json`."""
     strict: bool = False
     """True: a missed bar is a failure."""
+    check: Callable[[argparse.Namespace], None] = lambda _: None
+    """Whether everything that it reads is there, which among many is asked before the first runs;
+    SystemExit with what to do where it is not."""
 
     @property
     def module(self) -> str:
@@ -73,6 +76,10 @@ class Benchmark:
         parser.add_argument("--quick", action="store_true", help="small: shows that it runs")
         parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers here too")
         return parser
+
+    def look(self, given: Sequence[str]) -> None:
+        """Whether it could run; errors as `check`."""
+        self.check(self.parser().parse_args(given))
 
     def report(self, given: Sequence[str]) -> dict[str, Any]:
         """Measure, print and, if asked, write; errors as `measure`."""

@@ -43,8 +43,8 @@ class Together:
             benchmarks: others in their place.
 
         Raises:
-            SystemExit: an unknown name is skipped, a benchmark failed, or a bar of a strict one is
-                missed; the latter two after all have run.
+            SystemExit: an unknown name is skipped, nothing is there to read, a benchmark failed,
+                or a bar of a strict one is missed; the latter two after all have run.
         """
         given = list(sys.argv[1:] if arguments is None else arguments)
         shared = argparse.ArgumentParser(prog=f"python -m {self.package}", add_help=False)
@@ -100,6 +100,8 @@ def _run_all(
         quick: whether the numbers say nothing.
         target: where the report is written; None: nowhere.
     """
+    for benchmark in benchmarks:
+        benchmark.look(forwarded(benchmark))  # now, not after an hour
     started, reports, failed = time.monotonic(), {}, []
     for number, benchmark in enumerate(benchmarks, start=1):
         print(f"\n[{number} of {len(benchmarks)}] {benchmark.name}", flush=True)

@@ -36,7 +36,7 @@ from benchmarks.science.grounds import (
     whole_span,
     whole_span_on_learned,
 )
-from benchmarks.science.organisms import Part, add_options, over_organisms
+from benchmarks.science.organisms import Part, add_options, look_for_prompts, over_organisms
 from benchmarks.science.prompt_sets import PromptSets
 from recal.collect import Activations
 from recal.demo.results import Bar
@@ -343,7 +343,9 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--draws", type=int, help=f"{DRAWS} by default, {DRAWS_QUICK} if quick")
 
 
-BENCHMARK = Benchmark(__package__, "directions", __doc__, measure, _add_options)
+BENCHMARK = Benchmark(
+    __package__, "directions", __doc__, measure, _add_options, check=look_for_prompts
+)
 
 
 if __name__ == "__main__":

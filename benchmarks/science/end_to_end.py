@@ -17,7 +17,7 @@ from typing import Any
 
 from benchmarks.report import Benchmark, Found
 from benchmarks.science import owns
-from benchmarks.science.organisms import Part, add_options, over_organisms
+from benchmarks.science.organisms import Part, add_options, look_for_prompts, over_organisms
 from benchmarks.science.prompt_sets import LOW, PromptSets
 from benchmarks.science.reading import N_ACTING, N_ACTING_QUICK, Reading, read
 from benchmarks.science.steered import Steered, steered
@@ -307,7 +307,9 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--draws", type=int, help=f"whose answers are written; {DRAWS} by default")
 
 
-BENCHMARK = Benchmark(__package__, "end_to_end", __doc__, measure, _add_options)
+BENCHMARK = Benchmark(
+    __package__, "end_to_end", __doc__, measure, _add_options, check=look_for_prompts
+)
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ from benchmarks.science.prompt_sets import (
     LOW,
     PromptSets,
     benchmark_prompts,
+    prompt_files,
     thinned,
 )
 from recal.demo.results import Bar
@@ -166,6 +167,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="cpu", help="cpu, or e.g. cuda:0")
 
 
+def look_for_prompts(options: argparse.Namespace) -> None:
+    """Whether the prompts lie where the options say; errors as `benchmark_prompts`."""
+    prompt_files(options.data)
+
+
 def organism_by(options: argparse.Namespace, name: str, sets: PromptSets) -> Backbone:
     """The organism that the options of a benchmark ask for."""
     return organism(name, sets, root=options.root, quick=options.quick, device=options.device)
@@ -231,7 +237,9 @@ def measure(options: argparse.Namespace) -> Found:
     return over_organisms(options, measure_one)
 
 
-BENCHMARK = Benchmark(__package__, "organisms", __doc__, measure, add_options)
+BENCHMARK = Benchmark(
+    __package__, "organisms", __doc__, measure, add_options, check=look_for_prompts
+)
 
 
 if __name__ == "__main__":

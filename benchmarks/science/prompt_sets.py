@@ -66,7 +66,7 @@ def benchmark_prompts(folder: Path | None = None) -> PromptSets:
     Raises:
         SystemExit: they are not there; the message says what to do.
     """
-    found = _require(FOLDER if folder is None else folder)
+    found = prompt_files(folder)
     published = [row for row in _read(found[0]) if row.language in LANGUAGES]
     matched = {row.id: row.text for row in _read(found[1])}
     group_of = _groups(published)
@@ -110,7 +110,9 @@ def languages_scored(prompts: Sequence[Prompt]) -> tuple[str, ...]:
     return tuple(la for la in LANGUAGES if {(la, True), (la, False)} <= cells)
 
 
-def _require(folder: Path) -> list[Path]:
+def prompt_files(folder: Path | None = None) -> list[Path]:
+    """Where the two files lie; folder and errors as `benchmark_prompts`."""
+    folder = FOLDER if folder is None else folder
     paths = [folder / name for name in FILES]
     if missing := [path.name for path in paths if not path.is_file()]:
         sys.exit(

@@ -14,7 +14,7 @@ import numpy as np
 
 from benchmarks.report import Benchmark, Found
 from benchmarks.science.fits import FITS, OURS, PAPER, TRANSLATED, Bench, Fitted
-from benchmarks.science.organisms import Part, add_options, over_organisms
+from benchmarks.science.organisms import Part, add_options, look_for_prompts, over_organisms
 from benchmarks.science.prompt_sets import LOW, PromptSets
 from benchmarks.science.reading import FITTED_ON, N_ACTING, N_ACTING_QUICK, Reading, read
 from recal.demo.results import Bar
@@ -292,7 +292,9 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--draws", type=int, help=f"{DRAWS} by default, {DRAWS_QUICK} if quick")
 
 
-BENCHMARK = Benchmark(__package__, "readouts", __doc__, measure, _add_options)
+BENCHMARK = Benchmark(
+    __package__, "readouts", __doc__, measure, _add_options, check=look_for_prompts
+)
 
 
 if __name__ == "__main__":

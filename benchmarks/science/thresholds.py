@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from benchmarks.report import Benchmark, Found
-from benchmarks.science.organisms import Part, add_options, over_organisms
+from benchmarks.science.organisms import Part, add_options, look_for_prompts, over_organisms
 from benchmarks.science.prompt_sets import LOW, PromptSets
 from benchmarks.science.reading import Reading, read
 from benchmarks.science.rules import RULES, WITHOUT_EXAMPLES, Case, j_of, names_of
@@ -173,7 +173,9 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rules", help="comma-separated names; all by default")
 
 
-BENCHMARK = Benchmark(__package__, "thresholds", __doc__, measure, _add_options)
+BENCHMARK = Benchmark(
+    __package__, "thresholds", __doc__, measure, _add_options, check=look_for_prompts
+)
 
 
 if __name__ == "__main__":
