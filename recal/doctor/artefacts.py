@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -48,6 +47,7 @@ def backbone_name(name_or_path: str) -> str:
 def find_backbone(name_or_path: str, revision: str | None) -> tuple[Finding, LocalBackbone | None]:
     """Read the backbone's files; a hub id is looked for on this machine, never downloaded."""
     from huggingface_hub import snapshot_download
+    from transformers import PretrainedConfig
 
     from services.backbone.identity import weights_digest
     from services.backbone.snapshot import resolve
@@ -59,19 +59,12 @@ def find_backbone(name_or_path: str, revision: str | None) -> tuple[Finding, Loc
     try:
         directory = resolve(name_or_path, revision=revision, download=offline)
         digest = weights_digest(directory)
+        config, _ = PretrainedConfig.get_config_dict(directory)
     except (ArtefactRefused, OSError) as error:
         return _unreadable(name, Path(name_or_path).expanduser().exists(), error), None
     says = f"`{name}` is on this machine, weights {digest[:_SHOWN]}"
-    return ok("backbone", says), LocalBackbone(name, digest, _dtype(directory))
-
-
-def _dtype(directory: Path) -> str | None:
-    config = json.loads((directory / "config.json").read_text(encoding="utf-8"))
-    text = config.get("text_config", {})
-    found = [
-        each[key] for each in (config, text) for key in ("dtype", "torch_dtype") if each.get(key)
-    ]
-    return str(found[0]) if found else None
+    dtype = config.get("dtype") or config.get("torch_dtype")  # the latter: transformers 4
+    return ok("backbone", says), LocalBackbone(name, digest, dtype)
 
 
 def _unreadable(name: str, exists: bool, error: Exception) -> Finding:

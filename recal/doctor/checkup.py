@@ -104,7 +104,7 @@ def of_artefacts(settings: Settings) -> Iterable[Finding]:
     finding, local = find_backbone(backbone.name_or_path, backbone.revision)
     yield finding
     dtype = (local and local.dtype) if backbone.dtype == "auto" else backbone.dtype
-    if dtype and backbone.device == "cpu" and util.find_spec("torch") is not None:
+    if dtype and backbone.device.partition(":")[0] == "cpu" and util.find_spec("torch") is not None:
         import torch
 
         yield machine.precision(dtype, torch.backends.cpu.get_cpu_capability())

@@ -305,28 +305,28 @@ def test_a_backbone_is_named_by_its_digest(tmp_path: Path) -> None:
     assert local.dtype is None
 
 
-@pytest.mark.parametrize(
-    "config",
-    [
-        {"dtype": "bfloat16"},
-        {"torch_dtype": "bfloat16"},
-        {"dtype": None, "text_config": {"torch_dtype": "bfloat16"}},
-    ],
-)
-def test_the_dtype_of_the_weights_is_read_from_the_configuration(
-    tmp_path: Path, config: dict[str, Any]
-) -> None:
-    (tmp_path / "config.json").write_text(json.dumps(config))
+@pytest.mark.parametrize("key", ["dtype", "torch_dtype"])
+def test_the_dtype_of_the_weights_is_read_from_the_configuration(tmp_path: Path, key: str) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({key: "bfloat16"}))
     (tmp_path / "model.safetensors").write_bytes(b"weights")
     _, local = artefacts.find_backbone(str(tmp_path), None)
     assert local is not None
     assert local.dtype == "bfloat16"
 
 
+def test_a_configuration_that_is_no_json_is_a_backbone_that_cannot_be_read(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{")
+    (tmp_path / "model.safetensors").write_bytes(b"weights")
+    finding, local = artefacts.find_backbone(str(tmp_path), None)
+    assert (finding.level, local) == (Level.FAIL, None)
+    assert "cannot be read" in finding.says
+
+
 @pytest.mark.parametrize(
     ("backbone", "looked_at"),
     [
         (BackboneSettings(dtype="bfloat16"), ["bfloat16"]),
+        (BackboneSettings(dtype="bfloat16", device="cpu:0"), ["bfloat16"]),
         (BackboneSettings(), ["float32"]),
         (BackboneSettings(dtype="bfloat16", device="cuda:0"), []),
     ],
