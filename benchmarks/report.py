@@ -134,8 +134,8 @@ def header(module: str, given: Sequence[str], seconds: float) -> dict[str, Any]:
 def _cpu() -> str:
     """The processor, and the widest instructions that torch uses on it.
 
-    Where these know no bfloat16 (AVX2), a matrix product in it takes several times that of float32,
-    and what a model costs beside the rest of serving is another than elsewhere.
+    Where these know no bfloat16 (AVX2), a product of many rows in it takes several times one in
+    float32, and what a model costs beside the rest of serving is another than elsewhere.
     """
     info = Path("/proc/cpuinfo")
     lines = info.read_text(encoding="utf-8").splitlines() if info.is_file() else []

@@ -43,7 +43,7 @@ class Together:
             benchmarks: others in their place.
 
         Raises:
-            SystemExit: an unknown name is skipped, nothing is there to read, a benchmark failed,
+            SystemExit: an unknown name is skipped, what one of them reads is missing, one failed,
                 or a bar of a strict one is missed; the latter two after all have run.
         """
         given = list(sys.argv[1:] if arguments is None else arguments)

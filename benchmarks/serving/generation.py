@@ -5,8 +5,8 @@ python -m benchmarks.serving.generation [--quick] [--models NAMES] [--loads NAME
 Requests have log-uniform lengths (`load.py`) and end by length alone. Four loads: one client, 16
 clients, all requests at once (mixed load), and Poisson arrivals at a share of what our ungated
 engine did with all at once in this run. Every peer takes its turn in every repeat, and a figure is
-compared with the peer's of the same repeat: median (least–most) over repeats. All loads of a large
-model take hours on a CPU: stderr tells of every run, and has a load's table when it is known.
+compared with the peer's of the same repeat: median (least–most) over repeats. A large model takes
+more than an hour on a CPU: stderr tells of every run, and has a load's table when it is known.
 """
 
 from __future__ import annotations
@@ -183,14 +183,12 @@ def loads_named(text: str) -> tuple[str, ...]:
     """Names of loads, separated by commas.
 
     Raises:
-        ArgumentTypeError: one is unknown, none is left, or arrivals are asked for without what says
-            how fast they come.
+        ArgumentTypeError: one is unknown, or arrivals are asked for without what says how fast they
+            come.
     """
-    names = tuple(name for name in text.split(",") if name)
-    if not names or (unknown := [name for name in names if name not in LOADS]):
-        raise argparse.ArgumentTypeError(
-            f"no load `{unknown[0] if names else text}`; choose of {', '.join(LOADS)}"
-        )
+    names = tuple(text.split(","))
+    if unknown := [name for name in names if name not in LOADS]:
+        raise argparse.ArgumentTypeError(f"no load `{unknown[0]}`; choose of {', '.join(LOADS)}")
     if "arriving" in names and "at-once" not in names:
         raise argparse.ArgumentTypeError("`arriving` comes by what `at-once` measures; add that")
     return names
