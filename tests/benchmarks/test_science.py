@@ -160,6 +160,22 @@ def test_one_that_fails_does_not_keep_the_others_from_running(tmp_path: Path) ->
     assert set(found["benchmarks"]) == {"golden"}
 
 
+def test_none_runs_where_what_one_of_them_reads_is_missing() -> None:
+    ran = []
+
+    def runs(options: argparse.Namespace) -> Found:
+        ran.append(options)
+        return Found({}, "")
+
+    def misses(options: argparse.Namespace) -> None:
+        raise SystemExit("put it there")
+
+    last = replace(benchmark("last", runs), check=misses)
+    with pytest.raises(SystemExit, match="put it there"):
+        everything.main([], benchmarks=[benchmark("first", runs), last])
+    assert ran == []
+
+
 def test_an_unknown_name_and_a_missing_folder_are_told_in_words(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
