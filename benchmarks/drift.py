@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.drift_traffic import BOUNDARIES, DAY_S, FloatArray, Traffic, draw
+from benchmarks.number_arguments import count
 from benchmarks.report import Benchmark, Found
 from recal.demo.results import Bar
 from services.drift.measure import Chart, Measure
@@ -346,8 +347,8 @@ def _one(given: tuple[Callable[..., Any], list[int]]) -> Any:
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """What can be chosen."""
-    parser.add_argument("--languages", type=int, default=60, help="simulated in each setting")
-    parser.add_argument("--processes", type=int, default=1, help="that share the work")
+    parser.add_argument("--languages", type=count, default=60, help="simulated in each setting")
+    parser.add_argument("--processes", type=count, default=1, help="that share the work")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--picture", type=Path, metavar="FILE", help="draw it, as PNG")
 

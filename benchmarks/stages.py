@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from benchmarks.number_arguments import count
 from recal.demo.stage import free_port, stage
 from recal.generate import Generator
 from recal.inputs import whole_backbone
@@ -247,7 +248,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--ray", action="store_true", help="on Ray Serve, behind the edge")
-    parser.add_argument("--clients", type=int, default=1, help="calls at a time (default: 1)")
+    parser.add_argument("--clients", type=count, default=1, help="calls at a time (default: 1)")
     parser.add_argument("--quick", action="store_true", help="few prompts; for a first look")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the report here too")
     given = parser.parse_args(arguments)

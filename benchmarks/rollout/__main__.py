@@ -26,6 +26,7 @@ from typing import Any
 from mlflow import MlflowClient
 
 from benchmarks.mlflow_server import MlflowServer
+from benchmarks.number_arguments import count, positive
 from benchmarks.report import Benchmark, Found
 from benchmarks.rollout.artefacts import Version, register
 from benchmarks.rollout.load import Seen, at_rest, mixed, under_load
@@ -58,10 +59,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Where it runs, and how hard it is asked."""
     parser.add_argument("--embedded", action="store_true", help="one process instead of Ray Serve")
     parser.add_argument("--mode", choices=("split", "fused"), default="split")
-    parser.add_argument("--moves", type=int, help=f"of the alias; {N_MOVES}, quick {N_QUICK}")
-    parser.add_argument("--clients", type=int, default=4, help="calls at once")
-    parser.add_argument("--poll", type=float, default=3.0, help="`registry.poll_interval_s`")
-    parser.add_argument("--outage", type=float, default=10.0, help="seconds without a registry")
+    parser.add_argument("--moves", type=count, help=f"of the alias; {N_MOVES}, quick {N_QUICK}")
+    parser.add_argument("--clients", type=count, default=4, help="calls at once")
+    parser.add_argument("--poll", type=positive, default=3.0, help="`registry.poll_interval_s`")
+    parser.add_argument("--outage", type=positive, default=10.0, help="seconds without a registry")
 
 
 @dataclass

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.number_arguments import count
 from benchmarks.report import Benchmark
 from benchmarks.report import Found as Measured
 from recal.baselines.adasteer import AdaSteer
@@ -264,7 +265,7 @@ def _results(bench: Bench, found: Found, rows: Sequence[Row]) -> dict[str, Any]:
 
 def _add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", default=str(ORGANISM), help="an organism; the shipped one")
-    parser.add_argument("--per-class", type=int, help=f"test prompts; {N_TEST}, 4 if quick")
+    parser.add_argument("--per-class", type=count, help=f"test prompts; {N_TEST}, 4 if quick")
 
 
 def _words(steering: Steering) -> str:

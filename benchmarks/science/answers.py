@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.number_arguments import count
 from benchmarks.report import Benchmark, Found
 from benchmarks.science.grounds import no_steering
 from recal.answer_threshold import AnswerPlan, find_answer_threshold
@@ -191,8 +192,8 @@ def _above(peaks: Sequence[float], threshold: float) -> float:
 
 
 def _add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--per-class", type=int, help=f"prompts; {N_TEST}, 6 if quick")
-    parser.add_argument("--every", type=int, default=16, help="tokens between two looks; 16")
+    parser.add_argument("--per-class", type=count, help=f"prompts; {N_TEST}, 6 if quick")
+    parser.add_argument("--every", type=count, default=16, help="tokens between two looks; 16")
 
 
 BENCHMARK = Benchmark(__package__, "answers", __doc__, measure, _add_options)

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from benchmarks.number_arguments import count
 from benchmarks.report import Benchmark, Found
 from benchmarks.science.grounds import (
     SEED,
@@ -340,7 +341,7 @@ def measure(options: argparse.Namespace) -> Found:
 
 def _add_options(parser: argparse.ArgumentParser) -> None:
     add_options(parser)
-    parser.add_argument("--draws", type=int, help=f"{DRAWS} by default, {DRAWS_QUICK} if quick")
+    parser.add_argument("--draws", type=count, help=f"{DRAWS} by default, {DRAWS_QUICK} if quick")
 
 
 BENCHMARK = Benchmark(

@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from benchmarks.number_arguments import count
 from benchmarks.report import Benchmark, Found
 from benchmarks.science import owns
 from benchmarks.science.organisms import Part, add_options, look_for_prompts, over_organisms
@@ -304,7 +305,9 @@ def _plain(made: Steered, found: Mapping[str, Evaluations]) -> dict[str, Any]:
 
 def _add_options(parser: argparse.ArgumentParser) -> None:
     add_options(parser)
-    parser.add_argument("--draws", type=int, help=f"whose answers are written; {DRAWS} by default")
+    parser.add_argument(
+        "--draws", type=count, help=f"whose answers are written; {DRAWS} by default"
+    )
 
 
 BENCHMARK = Benchmark(

@@ -20,6 +20,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from benchmarks.number_arguments import count
 from benchmarks.report import Benchmark, Found
 from benchmarks.science.figures import figures_of, to_markdown
 from benchmarks.science.prompt_sets import (
@@ -163,7 +164,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", type=Path, metavar="PATH", help="folder of the prompt files")
     parser.add_argument("--root", type=Path, default=ROOT, metavar="PATH", help="what is kept")
     parser.add_argument("--only", choices=tuple(RECIPES), help="one organism")
-    parser.add_argument("--threads", type=int, default=1, help="of torch")
+    parser.add_argument("--threads", type=count, default=1, help="of torch")
     parser.add_argument("--device", default="cpu", help="cpu, or e.g. cuda:0")
 
 

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from benchmarks.number_arguments import count
 from benchmarks.report import Benchmark, Found
 from benchmarks.science.fits import FITS, OURS, PAPER, TRANSLATED, Bench, Fitted
 from benchmarks.science.organisms import Part, add_options, look_for_prompts, over_organisms
@@ -289,7 +290,7 @@ def measure(options: argparse.Namespace) -> Found:
 
 def _add_options(parser: argparse.ArgumentParser) -> None:
     add_options(parser)
-    parser.add_argument("--draws", type=int, help=f"{DRAWS} by default, {DRAWS_QUICK} if quick")
+    parser.add_argument("--draws", type=count, help=f"{DRAWS} by default, {DRAWS_QUICK} if quick")
 
 
 BENCHMARK = Benchmark(

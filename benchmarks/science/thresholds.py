@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
+from benchmarks.number_arguments import count
 from benchmarks.report import Benchmark, Found
 from benchmarks.science.organisms import Part, add_options, look_for_prompts, over_organisms
 from benchmarks.science.prompt_sets import LOW, PromptSets
@@ -169,7 +170,7 @@ def measure(options: argparse.Namespace) -> Found:
 
 def _add_options(parser: argparse.ArgumentParser) -> None:
     add_options(parser)
-    parser.add_argument("--draws", type=int, help=f"of examples; {DRAWS} by default, 5 if quick")
+    parser.add_argument("--draws", type=count, help=f"of examples; {DRAWS} by default, 5 if quick")
     parser.add_argument("--rules", help="comma-separated names; all by default")
 
 

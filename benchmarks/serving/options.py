@@ -5,20 +5,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from benchmarks.number_arguments import count, positive
 from benchmarks.serving.models import DTYPES, MODELS, ROOT
 
 REPEATS, REPEATS_QUICK = 5, 2
-
-
-def count(text: str) -> int:
-    """A whole number, at least 1.
-
-    Raises:
-        ArgumentTypeError: it is none.
-    """
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"`{text}` is no number of at least 1")
-    return int(text)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -34,7 +24,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rows", type=count, default=16, help="answered together; 16 by default")
     parser.add_argument(
         "--utilisation",
-        type=float,
+        type=positive,
         default=0.7,
         metavar="SHARE",
         help="of what our ungated engine can do, asked for by Poisson arrivals; 0.7 by default",

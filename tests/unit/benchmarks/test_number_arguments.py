@@ -1,0 +1,49 @@
+"""A number that a benchmark cannot use is refused before anything runs."""
+
+from __future__ import annotations
+
+import argparse
+
+import pytest
+
+from benchmarks import drift
+from benchmarks.number_arguments import count, positive
+from benchmarks.report import Benchmark
+from benchmarks.rollout import __main__ as rollout
+from benchmarks.science import thresholds
+
+
+def test_a_count_is_a_whole_number_of_at_least_one() -> None:
+    assert count("12") == 12
+    for text in ("0", "-3", "1.5", "many", ""):
+        with pytest.raises(argparse.ArgumentTypeError, match=f"`{text}` is no number of at least"):
+            count(text)
+
+
+def test_what_must_be_positive_is_a_finite_number_above_zero() -> None:
+    assert positive("0.5") == 0.5
+    for text in ("0", "-3", "inf", "nan", "soon", ""):
+        with pytest.raises(argparse.ArgumentTypeError, match=f"`{text}` is no number above 0"):
+            positive(text)
+
+
+@pytest.mark.parametrize(
+    ("benchmark", "option"),
+    [
+        (rollout.BENCHMARK, "--moves"),
+        (rollout.BENCHMARK, "--clients"),
+        (rollout.BENCHMARK, "--poll"),
+        (rollout.BENCHMARK, "--outage"),
+        (thresholds.BENCHMARK, "--draws"),
+        (drift.BENCHMARK, "--languages"),
+    ],
+)
+def test_a_benchmark_does_not_begin_with_less_than_it_needs(
+    benchmark: Benchmark, option: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        benchmark.parser().parse_args([option, "-3"])
+    assert f"argument {option}" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        benchmark.parser().parse_args([option, "0"])
+    assert f"argument {option}: `0` is no number" in capsys.readouterr().err
