@@ -54,7 +54,8 @@ def ratio_between(repeats: Repeats, ours: str, theirs: str, figure: str) -> Spre
     return ratio_of(*([each[figure] for each in repeats[name]] for name in (ours, theirs)))
 
 
-def _costs_nothing(load: str) -> tuple[Claim, ...]:
+def costs_nothing(load: str) -> tuple[Claim, ...]:
+    """That the fused way is the ungated one but for three parts in a hundred."""
     return (
         Claim(FUSED, UNGATED, load, "tokens_per_s", at_least=0.97),
         Claim(FUSED, UNGATED, load, "ttft_p50", at_most=1.03),
@@ -66,8 +67,8 @@ def claims_for(device: str) -> tuple[Claim, ...]:
     """All of them, on a CPU or a GPU."""
     released = 2.3 if device == "cpu" else 5.0
     return (
-        *_costs_nothing(ONE),
-        *_costs_nothing(MANY),
+        *costs_nothing(ONE),
+        *costs_nothing(MANY),
         Claim(FUSED, RELEASED, AT_ONCE, "tokens_per_s", at_least=released),
         Claim(FUSED, IDEAL, AT_ONCE, "tokens_per_s", at_least=0.9),
         Claim(UNGATED, TRANSFORMERS, AT_ONCE, "tokens_per_s", at_least=1.0),

@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -39,22 +41,36 @@ _ALL = 1_000_000
 Treat = Callable[[Job], Awaitable[Treatment | Undecided]]
 
 
+@dataclass(frozen=True)
+class Running:
+    """Where an engine runs the model, and what its requests are timed by."""
+
+    thread: Executor | None = None
+    """None: one of its own."""
+    now: Callable[[], float] = time.perf_counter
+    """Seconds; asked on the event loop and in the thread."""
+
+
+_BY_ITSELF = Running()
+
+
 class TimedRow(Row):
     """A row that notes its tokens and when they came."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        """As a row."""
+    def __init__(self, *args: Any, now: Callable[[], float], **kwargs: Any) -> None:
+        """As a row, with a clock."""
         super().__init__(*args, **kwargs)
+        self._now = now
         self.tokens: list[int] = []
         self.times: list[float] = []
-        """By `time.perf_counter`."""
+        """By the clock."""
         self.shown: float | None = None
         """When its first text was there for a client to see."""
 
     def accept(self, token: int) -> TextChunk | None:
         """As a row does."""
         self.tokens.append(token)
-        self.times.append(time.perf_counter())
+        self.times.append(self._now())
         chunk = super().accept(token)
         if chunk is not None and self.shown is None:
             self.shown = self.times[-1]
@@ -64,25 +80,31 @@ class TimedRow(Row):
 class Ungated:
     """The engine with the model untouched."""
 
-    def __init__(self, setting: Setting) -> None:
+    def __init__(self, setting: Setting, running: Running = _BY_ITSELF) -> None:
         """Take the model; the engine is new for each load."""
         self._backbone = setting.backbone
         self._limits = EngineLimits(max_rows=setting.max_rows, max_waiting=_ALL)
         self._monitor: Monitor | None = None
+        self._running = running
 
     def run(self, load: Load) -> Timings:
         """As a `Peer` does."""
-        return asyncio.run(self._run(load, _untouched))
+        return asyncio.run(self.timed(load))
+
+    async def timed(self, load: Load) -> Timings:
+        """`run`, beside whatever else is on the event loop."""
+        return await self._run(load, _untouched)
 
     def close(self) -> None:
         """Nothing is held."""
 
     async def _run(self, load: Load, treat: Treat) -> Timings:
-        engine = Engine(self._backbone, limits=self._limits)
-        started = time.perf_counter()
+        now = self._running.now
+        engine = Engine(self._backbone, limits=self._limits, thread=self._running.thread)
+        started = now()
 
         async def answer(job: Job) -> Answered:
-            arrived = time.perf_counter()
+            arrived = now()
             row = await self._finished(engine, job, await treat(job))
             first = row.times[0] if row.watch is None or row.shown is None else row.shown
             times = (each - started for each in (arrived, first, row.times[-1]))
@@ -108,6 +130,7 @@ class Ungated:
             tokenizer=self._backbone.tokenizer,
             ends=frozenset(),  # neither longer nor shorter than asked for
             monitor=self._monitor,
+            now=self._running.now,
         )
         request = Request(row)
         engine.submit(request)
@@ -144,11 +167,8 @@ class Split(Ungated):
         self._gate = setting.load_gate(setting.bundle.readout.deepest_layer + 1)
         self._meter = PrometheusMeter()
 
-    def run(self, load: Load) -> Timings:
-        """As a `Peer` does."""
-        return asyncio.run(self._checked(load))
-
-    async def _checked(self, load: Load) -> Timings:
+    async def timed(self, load: Load) -> Timings:
+        """`run`, beside whatever else is on the event loop."""
         limits = BatchLimits(max_waiting=_ALL)
         gate = GateService(self._gate, self._held, Policy(), self._meter, limits=limits)
         steering = self._held.current.readout.steering
@@ -166,14 +186,14 @@ class Split(Ungated):
 class Fused(Ungated):
     """The verdict is found, and acted on, inside each request's own prefill."""
 
-    def __init__(self, setting: Setting) -> None:
+    def __init__(self, setting: Setting, running: Running = _BY_ITSELF) -> None:
         """Prepare the bundle as a server does, once."""
-        super().__init__(setting)
+        super().__init__(setting, running)
         self._by = DecidingBundle(setting.bundle, setting.backbone)
         self._bundle = setting.bundle
 
-    def run(self, load: Load) -> Timings:
-        """As a `Peer` does."""
+    async def timed(self, load: Load) -> Timings:
+        """`run`, beside whatever else is on the event loop."""
         # rows of other peers are tokens before the clock starts, too
         encoded = {
             job.prompt: encode_prompt(self._backbone.tokenizer, job.prompt) for job in load.jobs
@@ -183,7 +203,7 @@ class Fused(Ungated):
             case = Case(GUESS, self._bundle, Policy(), now=datetime.now(UTC))
             return Deciding(case, encoded[job.prompt], self._by).undecided
 
-        return asyncio.run(self._run(load, treat))
+        return await self._run(load, treat)
 
 
 async def _untouched(job: Job) -> Treatment:

@@ -1,0 +1,148 @@
+"""What deciding inside an answer's prefill costs, in processor time of the model's thread.
+
+python -m benchmarks.serving.gating [--quick] [--models NAMES] [--json FILE] ...
+
+Three engines answer the same requests side by side in one thread, a pass of each after a pass of
+the others: one that leaves the model alone, the same again, and a fused one. Each has a clock that
+runs in its own passes only. So what else the machine does meanwhile meets all of them alike; how
+far the engine and itself are apart says what is left of it. The event loop's own work, making laws
+and handing out text, is on no clock here; `generation` measures it too, by the clock on the wall.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import gc
+import sys
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import asdict
+from typing import Any
+
+from benchmarks.report import Benchmark, Found
+from benchmarks.serving import models
+from benchmarks.serving.artefacts import random_bundle, thresholds_between
+from benchmarks.serving.claims import Repeats, bars, costs_nothing, ratio_between
+from benchmarks.serving.load import Job, Load, all_at_once, closed, draw
+from benchmarks.serving.options import add_options, repeats_of
+from benchmarks.serving.peers.catalogue import FUSED, UNGATED
+from benchmarks.serving.peers.ours import Fused, Running, Ungated
+from benchmarks.serving.peers.own_clock import OwnTurns
+from benchmarks.serving.peers.peer import Setting
+from benchmarks.serving.spread import spread_of
+from benchmarks.serving.tables import markdown
+from recal.demo.results import Bar
+
+AGAIN = "ungated, again"
+N_REQUESTS = {"organism": 192, "30M": 64, "300M": 16}
+"""Of 16 clients."""
+N_QUICK = 6
+FEW, MANY = 1, 16
+_N_ALONE = 8
+_N_WARM_UP = 4
+QUICK = ("organism",)
+FIGURES = ("tokens_per_s", "ttft_p50", "ttft_p99", "tpot_p50", "tpot_p99")
+
+
+def measure(options: argparse.Namespace) -> Found:
+    """Measure every model that was asked for."""
+    tables: list[str] = []
+    found_bars: list[Bar] = []
+    results, weights = {}, {}
+    for name in models.names_in(options, quick=QUICK):
+        setting, jobs = _setting(name, options)
+        weights[name] = setting.backbone.identity.weights_digest
+        results[name] = {}
+        for load in (closed(jobs[:_N_ALONE], FEW), closed(jobs, MANY)):
+            repeats = _repeats(name, setting, load, options)
+            tables.append(_table(name, load, repeats))
+            print(tables[-1], file=sys.stderr, flush=True)
+            claims = costs_nothing(load.name)
+            found_bars += bars(f"{name}, in turns", load.name, repeats, claims=claims)
+            results[name][load.name] = _plain(load, repeats)
+    return Found(
+        {"models": results}, "\n\n".join(tables), tuple(found_bars), weights, options.seed
+    )
+
+
+def _setting(name: str, options: argparse.Namespace) -> tuple[Setting, tuple[Job, ...]]:
+    backbone = models.load(name, options)
+    n = options.requests or (N_QUICK if options.quick else N_REQUESTS[name])
+    jobs = draw(backbone, n, seed=options.seed)
+    bundle = random_bundle(backbone, thresholds_between(backbone, [job.prompt for job in jobs]))
+    return Setting(backbone, lambda n_blocks: backbone, bundle, options.rows), jobs
+
+
+def _repeats(name: str, setting: Setting, load: Load, options: argparse.Namespace) -> Repeats:
+    """Figures of each repeat, by engine; the first in turn changes, so that nobody gains by it."""
+    found: dict[str, list[Mapping[str, float]]] = {UNGATED: [], AGAIN: [], FUSED: []}
+    names = list(found)
+    with ThreadPoolExecutor(1, thread_name_prefix="model") as thread:
+        asyncio.run(side_by_side(setting, all_at_once(load.jobs[:_N_WARM_UP]), names, thread))
+        for repeat in range(repeats_of(options)):
+            gc.collect()
+            first = repeat % len(names)
+            order = names[first:] + names[:first]
+            for each, figures in asyncio.run(side_by_side(setting, load, order, thread)).items():
+                found[each].append(figures)
+            progress = f"{repeat + 1} of {repeats_of(options)}"
+            print(f"{name}, {load.name}, in turns: {progress}", file=sys.stderr, flush=True)
+    return found
+
+
+async def side_by_side(
+    setting: Setting, load: Load, order: Sequence[str], thread: Executor
+) -> dict[str, Mapping[str, float]]:
+    """Figures of engines that answer a load at the same time, each by its own clock.
+
+    Args:
+        setting: the model, and what decides.
+        load: whose clients wait for answers, or all at once: no clock here runs between requests.
+        order: of their first turns.
+        thread: the one that runs the model.
+    """
+    peers = {}
+    for name in order:
+        turns = OwnTurns(thread)
+        make = Fused if name == FUSED else Ungated
+        peers[name] = make(setting, Running(turns, turns.now))
+    found = await asyncio.gather(*(peer.timed(load) for peer in peers.values()))
+    return {name: timings.figures() for name, timings in zip(peers, found, strict=True)}
+
+
+def _table(model: str, load: Load, repeats: Repeats) -> str:
+    head = [f"{model}, {load.name} ({len(load.jobs)} requests), processor time", *FIGURES]
+    rows = [[UNGATED, *(f"{_median(repeats, UNGATED, figure):.3g}" for figure in FIGURES)]]
+    rows += [
+        [f"{each} × it", *(str(ratio_between(repeats, each, UNGATED, f)) for f in FIGURES)]
+        for each in (AGAIN, FUSED)
+    ]
+    return markdown(head, rows)
+
+
+def _median(repeats: Repeats, peer: str, figure: str) -> float:
+    return spread_of([each[figure] for each in repeats[peer]]).median
+
+
+def _plain(load: Load, repeats: Repeats) -> dict[str, Any]:
+    return {
+        "requests": len(load.jobs),
+        "peers": {
+            peer: {
+                figure: {
+                    **asdict(spread_of([each[figure] for each in figures])),
+                    "by_ungated": asdict(ratio_between(repeats, peer, UNGATED, figure)),
+                }
+                for figure in FIGURES
+            }
+            for peer, figures in repeats.items()
+        },
+    }
+
+
+BENCHMARK = Benchmark(__package__, "gating", __doc__, measure, add_options)
+
+
+if __name__ == "__main__":
+    BENCHMARK.main()
