@@ -39,7 +39,7 @@ N_REQUESTS = {"organism": 192, "30M": 64, "300M": 16}
 """Of 16 clients."""
 N_QUICK = 6
 FEW, MANY = 1, 16
-_N_ALONE = 8
+_N_ALONE = 24
 _N_WARM_UP = 4
 QUICK = ("organism",)
 FIGURES = ("tokens_per_s", "ttft_p50", "ttft_p99", "tpot_p50", "tpot_p99")
@@ -61,9 +61,7 @@ def measure(options: argparse.Namespace) -> Found:
             claims = costs_nothing(load.name)
             found_bars += bars(f"{name}, in turns", load.name, repeats, claims=claims)
             results[name][load.name] = _plain(load, repeats)
-    return Found(
-        {"models": results}, "\n\n".join(tables), tuple(found_bars), weights, options.seed
-    )
+    return Found({"models": results}, "\n\n".join(tables), tuple(found_bars), weights, options.seed)
 
 
 def _setting(name: str, options: argparse.Namespace) -> tuple[Setting, tuple[Job, ...]]:

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from services.backbone.hooks import Edit
-from services.generation.intervention import Coefficients, Phase, Span
-from services.generation.treatment import (
-    Move,
-    Treatment,
+from services.generation.intervention import Phase, Span
+from services.generation.moving import (
+    Moves,
+    Some,
+    as_coefficients,
     by_block,
-    by_token,
-    directions_of,
+    numbered,
     one_after_another,
-    rank_one_by_token,
-    token_numbers,
 )
+from services.generation.treatment import Move, Treatment
 
 Codes = Callable[[], Tensor]
 """(rows,) int64, known once the last block that is read has run."""
@@ -28,6 +28,7 @@ def edits_by_code(
     choices: Sequence[Sequence[Treatment]],
     codes: Codes,
     spans: Sequence[Span],
+    firsts: Sequence[int],
     device: torch.device,
     *,
     first_layer: int,
@@ -38,13 +39,14 @@ def edits_by_code(
         choices: of each row, a treatment for each code.
         codes: asked in the pass, from `first_layer` on.
         spans: of each row, its whole prompt.
+        firsts: of each row, the place of its first token in the pass.
         device: the model's.
         first_layer: the last block that is read. Moves before it are left out: `acts_before` says
             whether a row needs another pass for them.
 
     Returns:
-        By decoder block, of these rows' tokens alone, (1, tokens, d_model). Rows that an edit does
-        not concern come out of it bit for bit.
+        By decoder block, of the whole pass, (1, tokens, d_model). Tokens that an edit does not
+        concern come out of it bit for bit.
     """
     acting = [
         [
@@ -55,7 +57,7 @@ def edits_by_code(
     ]
     edits: dict[int, Edit] = {}
     for layer, slots in by_block([moves for row in acting for moves in row]).items():
-        found = [_Slot(moves, codes, spans, device).edit for moves in slots]
+        found = [_Slot(moves, codes, spans, firsts, device).edit for moves in slots]
         edits[layer] = one_after_another(found)
     return edits
 
@@ -78,27 +80,37 @@ class _Slot:
         moves: Sequence[Move | None],
         codes: Codes,
         spans: Sequence[Span],
+        firsts: Sequence[int],
         device: torch.device,
     ) -> None:
         """Put the moves, by row and then by code, on the device."""
         n_codes = len(moves) // len(spans)
-        by_code = [by_token(moves[code::n_codes], spans) for code in range(n_codes)]
-        numbers = [token_numbers(each, device) for each in by_code]
-        self._numbers = Coefficients(*map(torch.stack, zip(*numbers, strict=True)))
-        n_tokens = len(by_code[0])
-        # one list, so that a direction of several rows and codes is held once
-        found = directions_of([move for each in by_code for move in each], device)
-        self._directions = found if found.ndim == 1 else found.reshape(n_codes, n_tokens, -1)
-        self._tokens = torch.arange(n_tokens, device=device)
-        rows = [row for row, span in enumerate(spans) for _ in range(span.n_tokens)]
-        self._rows = torch.tensor(rows, device=device)
+        count = range(1, len(moves) + 1)
+        by_code = np.stack(
+            [numbered(moves[code::n_codes], spans, count[code::n_codes]) for code in range(n_codes)]
+        )
+        mine = np.flatnonzero(by_code.any(axis=0))
+        rows = np.repeat(np.arange(len(spans)), [span.n_tokens for span in spans])
+        places = np.concatenate(
+            [first + np.arange(span.n_tokens) for first, span in zip(firsts, spans, strict=True)]
+        )
+        # rows may lie in the pass in any order
+        mine = mine[np.argsort(places[mine])]
+        self._some = Some(places[mine], device)
+        self._rows = torch.from_numpy(rows[mine]).to(device)
+        self._by_code = torch.from_numpy(by_code[:, mine]).to(device)
+        self._tokens = torch.arange(len(mine), device=device)
+        table = Moves(moves, device)
+        self._pushes = torch.from_numpy(table.pushes).to(device)
+        self._directions = table.directions
+        self._direction_of = torch.from_numpy(table.direction_of).to(device)
         self._codes = codes
 
     def edit(self, residual: Tensor) -> Tensor:
         """Edit (1, tokens, d_model)."""
-        codes = self._codes()[self._rows]
+        numbers = self._by_code[self._codes()[self._rows], self._tokens]
         directions = self._directions
-        if directions.ndim == 3:
-            directions = directions[codes, self._tokens]
-        numbers = Coefficients(*(each[codes, self._tokens] for each in self._numbers))
-        return rank_one_by_token(residual, directions, numbers)
+        if directions.ndim == 2:
+            directions = directions.index_select(0, self._direction_of[numbers])
+        coefficients = as_coefficients(self._pushes.index_select(0, numbers))
+        return self._some.moved(residual, directions, coefficients)

@@ -89,12 +89,13 @@ class Decision:
         self._before = {layer: self._so_far(layer) for layer in self._layers}
         self._now = {}
 
-    def edits(self) -> dict[int, Edit]:
-        """Of a pass that holds these rows' whole prompts, on their tokens alone."""
+    def edits(self, stretches: Sequence[Stretch]) -> dict[int, Edit]:
+        """Of a pass that holds these rows' whole prompts; no other token is touched."""
         return edits_by_code(
             [each.choices for each in self._undecided],
             self.codes,
             [Span(len(row.prompt_ids), Phase.PREFILL) for row in self._rows],
+            [each.first for each in stretches],
             self._backbone.device,
             first_layer=self.deepest,
         )

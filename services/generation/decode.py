@@ -193,7 +193,7 @@ class Batch:
     def _run(self, chunks: Sequence[Chunk], *, advancing: bool) -> dict[Row, Decided]:
         if advancing and self._slabs.make_room():
             self._forget_places()
-        chunks, decisions = self._decisions(chunks)
+        decisions = self._decisions(chunks)
         packed = PackedPass(self._backbone, self._slabs if advancing else None, chunks)
         edits = packed.edits(decisions) if chunks else self._edits_of_decoding(packed)
         watched = self._watched(packed)
@@ -215,18 +215,13 @@ class Batch:
         self._turn_back(settled, found)
         return found
 
-    def _decisions(self, chunks: Sequence[Chunk]) -> tuple[list[Chunk], dict[Decision, list[Row]]]:
-        """Chunks in another order, those that one decision decides side by side, and by it."""
-        decided = [chunk for chunk in chunks if not chunk.row.is_undecided]
-        groups: dict[int, list[Chunk]] = {}
-        for chunk in chunks:
-            if chunk.row.is_undecided and (undecided := chunk.row.undecided) is not None:
-                groups.setdefault(id(undecided.scorer), []).append(chunk)
-        decisions = {}
-        for group in groups.values():
-            rows = [chunk.row for chunk in group]
-            decisions[Decision(self._backbone, rows)] = rows
-        return [*decided, *(chunk for group in groups.values() for chunk in group)], decisions
+    def _decisions(self, chunks: Sequence[Chunk]) -> dict[Decision, list[Row]]:
+        """What decides undecided rows, and which: all those of one scorer together."""
+        groups: dict[int, list[Row]] = {}
+        for row in (chunk.row for chunk in chunks):
+            if row.is_undecided and row.undecided is not None:
+                groups.setdefault(id(row.undecided.scorer), []).append(row)
+        return {Decision(self._backbone, rows): rows for rows in groups.values()}
 
     def _edits_of_decoding(self, packed: PackedPass) -> Mapping[int, Edit]:
         """The same from one token to the next, as long as no row comes, goes or moves."""

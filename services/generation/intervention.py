@@ -36,13 +36,15 @@ class Span(NamedTuple):
     ends: bool = True
     """The last one is the last of the prompt; of new tokens it does not matter."""
 
-    def inside(self, scope: Scope) -> list[bool]:
-        """Which of its tokens a scope is for."""
+    def inside(self, scope: Scope) -> range:
+        """Which of its tokens a scope is for: all, the last one or none."""
         if self.phase is Phase.DECODE:
-            return [scope.decodes] * self.n_tokens
-        if scope.prompt == "last":
-            return [False] * (self.n_tokens - 1) + [self.ends]
-        return [scope.prompt == "all"] * self.n_tokens
+            n_inside = self.n_tokens if scope.decodes else 0
+        elif scope.prompt == "last":
+            n_inside = int(self.ends)
+        else:
+            n_inside = self.n_tokens if scope.prompt == "all" else 0
+        return range(self.n_tokens - n_inside, self.n_tokens)
 
 
 class Push(NamedTuple):

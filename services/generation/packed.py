@@ -20,9 +20,10 @@ from services.generation.deciding import Decision, Stretch
 from services.generation.forward import packed_logits
 from services.generation.intervention import Phase, Span
 from services.generation.monitor import TokenScores
+from services.generation.moving import one_after_another, packed_edits
 from services.generation.row import Row
 from services.generation.slabs import Held, Slabs
-from services.generation.treatment import UNTOUCHED, one_after_another, packed_edits
+from services.generation.treatment import UNTOUCHED
 
 
 class Chunk(NamedTuple):
@@ -86,7 +87,7 @@ class PackedPass:
         spans = [Span(1, Phase.DECODE) for _ in self.decoding]
         spans += [Span(c.n_tokens, Phase.PREFILL, c.ends) for c in self._chunks]
         every = [packed_edits(treatments, spans, self._backbone.device)]
-        every += [self._among(decision.edits(), rows) for decision, rows in decisions.items()]
+        every += [decision.edits(self._where(rows)) for decision, rows in decisions.items()]
         layers = sorted({layer for edits in every for layer in edits})
         return {
             layer: one_after_another([edits[layer] for edits in every if layer in edits])
@@ -136,17 +137,3 @@ class PackedPass:
         ]
         wanted = torch.tensor(last, dtype=torch.int64, device=self._backbone.device)
         return packed_logits(self._backbone, self._inputs, wanted, self._attention)
-
-    def _among(self, edits: Mapping[int, Edit], rows: Sequence[Row]) -> dict[int, Edit]:
-        """Edits of some rows' tokens, which lie side by side, as edits of the whole pass."""
-        stretches = self._where(rows)
-        first, last = stretches[0].first, stretches[-1].first + stretches[-1].n_tokens
-
-        def of_pass(change: Edit) -> Edit:
-            def edited(residual: Tensor) -> Tensor:
-                inside = change(residual[:, first:last])
-                return torch.cat([residual[:, :first], inside, residual[:, last:]], dim=1)
-
-            return edited
-
-        return {layer: of_pass(change) for layer, change in edits.items()}

@@ -13,8 +13,9 @@ from services.backbone.load import Backbone
 from services.generation.attention import PackedAttention, Prompting
 from services.generation.forward import packed_logits
 from services.generation.intervention import Phase, Span
+from services.generation.moving import packed_edits
 from services.generation.slabs import Held
-from services.generation.treatment import Treatment, packed_edits
+from services.generation.treatment import Treatment
 
 
 class Given(NamedTuple):

@@ -1,37 +1,29 @@
-"""What is done to each row of a batch: moves at any number of blocks, and the hooks that do them.
+"""What is done to each row of a batch: moves at any number of blocks.
 
 Ours and every baseline end here, so that all of them run through the decode loop that serves.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property, partial
-from itertools import zip_longest
+from functools import cached_property
 from types import MappingProxyType
 
-import torch
 from torch import Tensor
 
-from services.backbone.hooks import Edit
 from services.domain import Action
 from services.generation.intervention import (
-    Coefficients,
     Phase,
     Push,
-    Span,
     ablation,
     add,
     check_push,
     check_unit_norm,
     down_to,
-    rank_one,
     to_target,
 )
 from services.readout.bundle import ReleaseForm, Scope, SteerForm, Steering
-
-_STILL = Push()
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,99 +108,3 @@ _STEPS: Mapping[Action, Callable[[Steering], tuple[Move, ...]]] = MappingProxyTy
 )
 
 UNTOUCHED = Treatment(Action.NONE)
-
-
-def packed_edits(
-    treatments: Sequence[Treatment], spans: Sequence[Span], device: torch.device
-) -> dict[int, Edit]:
-    """The edits of one packed pass, (1, tokens, d_model), in which every span is another row.
-
-    Args:
-        treatments: one for each span.
-        spans: the pass's tokens, in order.
-        device: the model's.
-
-    Returns:
-        By decoder block; empty when nothing is done to any row. Tokens that an edit does not
-        concern come out of it bit for bit.
-    """
-    acting = [
-        [move for move in treatment.moves if any(span.inside(move.scope))]
-        for treatment, span in zip(treatments, spans, strict=True)
-    ]
-    edits: dict[int, Edit] = {}
-    for layer, slots in by_block(acting).items():
-        found = [_packed_edit(by_token(moves, spans), device) for moves in slots]
-        edits[layer] = one_after_another(found)
-    return edits
-
-
-def by_token(moves: Sequence[Move | None], spans: Sequence[Span]) -> list[Move | None]:
-    """The move of every token of a packed pass, from those of its spans."""
-    return [
-        move if is_inside else None
-        for move, span in zip(moves, spans, strict=True)
-        for is_inside in span.inside(Scope.DECODE if move is None else move.scope)
-    ]
-
-
-def by_block(acting: Sequence[Sequence[Move]]) -> dict[int, list[tuple[Move | None, ...]]]:
-    """The moves of several treatments by decoder block, rising.
-
-    Returns:
-        Of each block what follows one another there: the first move of each treatment, then the
-        second ones, and so on; None where a treatment has no more.
-    """
-    layers = sorted({move.layer for moves in acting for move in moves})
-    return {
-        layer: list(zip_longest(*([m for m in moves if m.layer == layer] for moves in acting)))
-        for layer in layers
-    }
-
-
-def one_after_another(edits: Sequence[Edit]) -> Edit:
-    """One edit of several."""
-    return edits[0] if len(edits) == 1 else partial(_in_turn, edits)
-
-
-def token_numbers(moves: Sequence[Move | None], device: torch.device) -> Coefficients:
-    """What the move of each token of a packed pass means, (tokens, 1) each; None moves nothing."""
-    pushes = [_STILL if move is None else move.push for move in moves]
-    table = torch.tensor(pushes, dtype=torch.float32, device=device)
-    return Coefficients(*table.unsqueeze(1).unbind(dim=2))
-
-
-def rank_one_by_token(residual: Tensor, direction: Tensor, coefficients: Coefficients) -> Tensor:
-    """`rank_one` of a packed pass, (1, tokens, d_model): every token is a row of its own there.
-
-    Args:
-        residual: is not modified.
-        direction: (d_model,), or (tokens, d_model).
-        coefficients: (tokens, 1) each.
-    """
-    return rank_one(residual.transpose(0, 1), direction, coefficients).transpose(0, 1)
-
-
-def directions_of(moves: Sequence[Move | None], device: torch.device) -> Tensor:
-    """(moves, d_model) float32, or (d_model,) where all are the same; of those of none any."""
-    known = {id(move.direction): move.direction for move in moves if move is not None}
-    stacked = torch.stack([direction.float() for direction in known.values()]).to(device)
-    if len(known) == 1:
-        return stacked[0]
-    places = {key: place for place, key in enumerate(known)}
-    rows = [0 if move is None else places[id(move.direction)] for move in moves]
-    return stacked.index_select(0, torch.tensor(rows, device=device))
-
-
-def _packed_edit(moves: Sequence[Move | None], device: torch.device) -> Edit:
-    return partial(
-        rank_one_by_token,
-        direction=directions_of(moves, device),
-        coefficients=token_numbers(moves, device),
-    )
-
-
-def _in_turn(edits: Sequence[Edit], residual: Tensor) -> Tensor:
-    for edit in edits:
-        residual = edit(residual)
-    return residual

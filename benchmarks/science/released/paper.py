@@ -19,7 +19,8 @@ from recal.maths.threshold import source_threshold
 from recal.maths.two_class import TwoClass
 from services.domain import Action
 from services.generation.intervention import Phase, Span
-from services.generation.treatment import Treatment, packed_edits
+from services.generation.moving import packed_edits
+from services.generation.treatment import Treatment
 from services.readout.bundle import Steering
 
 RANK = 10

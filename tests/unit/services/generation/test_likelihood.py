@@ -12,7 +12,8 @@ from services.domain import Action
 from services.errors import InvalidRequest, ServiceError
 from services.generation.intervention import Phase, Span
 from services.generation.likelihood import GivenText, likelihoods
-from services.generation.treatment import UNTOUCHED, Treatment, packed_edits
+from services.generation.moving import packed_edits
+from services.generation.treatment import UNTOUCHED, Treatment
 from tests.unit.services.generation.rows import PROMPTS, a_row, mixed, tokens_alone
 from tests.unit.services.tiny import tiny_readout
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from services.domain import Action
-from services.generation.intervention import Phase, Push, Span, ablation, add, down_to, to_target
-from services.generation.treatment import UNTOUCHED, Move, Treatment, packed_edits
+from services.generation.intervention import Push, ablation, add, down_to, to_target
+from services.generation.treatment import UNTOUCHED, Move, Treatment
 from services.readout.bundle import (
     Release,
     ReleaseForm,
@@ -37,18 +37,6 @@ OWN = Release(ReleaseForm.SURGICAL, Scope.LAST, layer=3, direction=axis(1))
 def move(treatment: Treatment) -> Move:
     (only,) = treatment.moves
     return only
-
-
-def of(*moves: Move) -> Treatment:
-    return Treatment(Action.STEER, own=moves)
-
-
-def run(treatments: list[Treatment], phase: Phase = Phase.PREFILL, n_tokens: int = 3):
-    """What every edited block makes of a residual of ones."""
-    residual = torch.ones(1, len(treatments) * n_tokens, WIDTH)
-    edits = packed_edits(treatments, [Span(n_tokens, phase)] * len(treatments), residual.device)
-    shape = (len(treatments), n_tokens, WIDTH)
-    return {layer: edit(residual).reshape(shape) for layer, edit in edits.items()}
 
 
 def test_steering_adds_by_default_at_the_readouts_block():
@@ -118,36 +106,3 @@ def test_a_move_that_makes_no_sense_is_refused(broken: dict[str, object], words:
     Move(**whole)
     with pytest.raises(ValueError, match=words):
         Move(**whole | broken)
-
-
-def test_nothing_to_do_is_no_edit():
-    last = Treatment(Action.STEER, replace(STEERING, scope=Scope.LAST))
-    assert run([UNTOUCHED, UNTOUCHED]) == {}
-    assert run([last], Phase.DECODE, n_tokens=1) == {}
-    assert set(run([last])) == {1}
-
-
-def test_a_treatment_may_act_on_several_blocks_and_each_row_on_others():
-    both = of(Move(0, axis(0), add(1.0), Scope.ALL), Move(2, axis(1), add(3.0), Scope.ALL))
-    one = of(Move(2, axis(2), ablation(), Scope.LAST))
-    found = run([both, one, UNTOUCHED])
-    assert set(found) == {0, 2}
-    assert found[0][:, :, 0].tolist() == [[2, 2, 2], [1, 1, 1], [1, 1, 1]]
-    assert found[2][:, :, 1].tolist() == [[4, 4, 4], [1, 1, 1], [1, 1, 1]]
-    assert found[2][:, :, 2].tolist() == [[1, 1, 1], [1, 1, 0], [1, 1, 1]]
-
-
-def test_moves_at_the_same_block_follow_one_another():
-    add_then_ablate = (
-        Move(1, axis(0), add(5.0), Scope.ALL),
-        Move(1, axis(0), ablation(), Scope.LAST),
-    )
-    found = run([of(*add_then_ablate), of(*add_then_ablate[::-1]), UNTOUCHED])
-    assert found[1][:, :, 0].tolist() == [[6, 6, 0], [6, 6, 5], [1, 1, 1]]
-
-
-def test_rows_of_two_readouts_at_one_block_keep_their_own_directions():
-    other = replace(STEERING, direction=axis(3), coefficient=7.0)
-    found = run([Treatment(Action.STEER, each) for each in (STEERING, other, STEERING)])
-    assert found[1][:, -1, 0].tolist() == [3, 1, 3]
-    assert found[1][:, -1, 3].tolist() == [1, 8, 1]
