@@ -10,6 +10,9 @@ ARGS   ?=
 TORCH ?= cpu
 TORCH_SOURCE_cpu  := -c constraints/cpu.txt $(if $(PIP_FIND_LINKS),,--extra-index-url https://download.pytorch.org/whl/cpu)
 TORCH_SOURCE_cuda :=
+# Tests run in two processes; in one, where 0 is given: make test TESTS_AT_ONCE=0 ARGS="-x --pdb"
+TESTS_AT_ONCE ?= 2
+PYTEST := $(BIN)/python -m pytest -n $(TESTS_AT_ONCE) --dist loadfile --no-loadscope-reorder
 EXTRAS ?= model,registry,report,utility,dev
 
 # Small matrices on shared cores: one thread was 5 to 10 times faster than two (docs/adr/0006).
@@ -34,10 +37,10 @@ demo: install  ## the whole line: gap, recalibration, rollout, steered answers o
 	$(BIN)/recal demo $(ARGS)
 
 test: install lint deploy-tools browser  ## everything that CI runs
-	$(BIN)/python -m pytest $(ARGS)
+	$(PYTEST) $(ARGS)
 
 test-unit: install  ## plain classes only: seconds, no Ray
-	$(BIN)/python -m pytest --ignore tests/deploy -m "not serve and not organism and not gpu" $(ARGS)
+	$(PYTEST) --ignore tests/deploy -m "not serve and not organism and not gpu" $(ARGS)
 
 test-serve: install  ## real Ray, real gRPC
 	$(BIN)/python -m pytest --ignore tests/deploy -m serve $(ARGS)

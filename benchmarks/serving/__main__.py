@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from benchmarks.serving import (
     checking,
+    gating,
     generation,
     growth,
     languages,
@@ -24,6 +25,7 @@ from benchmarks.together import Together
 ALL = (
     generation.BENCHMARK,
     checking.BENCHMARK,
+    gating.BENCHMARK,
     languages.BENCHMARK,
     monitoring.BENCHMARK,
     preparing.BENCHMARK,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from benchmarks.serving.peers.catalogue import (
     FUSED,
@@ -13,7 +14,7 @@ from benchmarks.serving.peers.catalogue import (
     TRANSFORMERS,
     UNGATED,
 )
-from benchmarks.serving.spread import Spread, ratio_of
+from benchmarks.serving.spread import Spread, ratio_of, spread_of
 from recal.demo.results import Bar
 
 ONE, MANY, AT_ONCE, ARRIVING = "1 client", "16 clients", "all at once", "Poisson arrivals"
@@ -52,6 +53,20 @@ class Claim:
 def ratio_between(repeats: Repeats, ours: str, theirs: str, figure: str) -> Spread:
     """Of one figure, repeat by repeat."""
     return ratio_of(*([each[figure] for each in repeats[name]] for name in (ours, theirs)))
+
+
+def beside_ungated(repeats: Repeats) -> dict[str, Any]:
+    """Every figure, and what it is beside the ungated engine's of the same repeat."""
+    return {
+        peer: {
+            figure: {
+                **asdict(spread_of([each[figure] for each in figures])),
+                "by_ungated": asdict(ratio_between(repeats, peer, UNGATED, figure)),
+            }
+            for figure in figures[0]
+        }
+        for peer, figures in repeats.items()
+    }
 
 
 def costs_nothing(load: str) -> tuple[Claim, ...]:

@@ -17,13 +17,18 @@ import gc
 import sys
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
-from dataclasses import asdict
 from typing import Any
 
 from benchmarks.report import Benchmark, Found
 from benchmarks.serving import models
 from benchmarks.serving.artefacts import random_bundle, thresholds_between
-from benchmarks.serving.claims import Repeats, bars, costs_nothing, ratio_between
+from benchmarks.serving.claims import (
+    Repeats,
+    bars,
+    beside_ungated,
+    costs_nothing,
+    ratio_between,
+)
 from benchmarks.serving.load import Job, Load, all_at_once, closed, draw
 from benchmarks.serving.options import add_options, repeats_of
 from benchmarks.serving.peers.catalogue import FUSED, UNGATED
@@ -39,7 +44,8 @@ N_REQUESTS = {"organism": 192, "30M": 64, "300M": 16}
 """Of 16 clients."""
 N_QUICK = 6
 FEW, MANY = 1, 16
-_N_ALONE = 24
+N_ALONE = {"organism": 24, "30M": 24, "300M": 4}
+"""Of one client: what they cost does not depend on their number, but the medians rest on them."""
 _N_WARM_UP = 4
 QUICK = ("organism",)
 FIGURES = ("tokens_per_s", "ttft_p50", "ttft_p99", "tpot_p50", "tpot_p99")
@@ -49,18 +55,22 @@ def measure(options: argparse.Namespace) -> Found:
     """Measure every model that was asked for."""
     tables: list[str] = []
     found_bars: list[Bar] = []
-    results, weights = {}, {}
+    results: dict[str, dict[str, Any]] = {}
+    weights = {}
     for name in models.names_in(options, quick=QUICK):
         setting, jobs = _setting(name, options)
         weights[name] = setting.backbone.identity.weights_digest
         results[name] = {}
-        for load in (closed(jobs[:_N_ALONE], FEW), closed(jobs, MANY)):
+        for load in (closed(jobs[: N_ALONE[name]], FEW), closed(jobs, MANY)):
             repeats = _repeats(name, setting, load, options)
             tables.append(_table(name, load, repeats))
             print(tables[-1], file=sys.stderr, flush=True)
             claims = costs_nothing(load.name)
             found_bars += bars(f"{name}, in turns", load.name, repeats, claims=claims)
-            results[name][load.name] = _plain(load, repeats)
+            results[name][load.name] = {
+                "requests": len(load.jobs),
+                "peers": beside_ungated(repeats),
+            }
     return Found({"models": results}, "\n\n".join(tables), tuple(found_bars), weights, options.seed)
 
 
@@ -121,22 +131,6 @@ def _table(model: str, load: Load, repeats: Repeats) -> str:
 
 def _median(repeats: Repeats, peer: str, figure: str) -> float:
     return spread_of([each[figure] for each in repeats[peer]]).median
-
-
-def _plain(load: Load, repeats: Repeats) -> dict[str, Any]:
-    return {
-        "requests": len(load.jobs),
-        "peers": {
-            peer: {
-                figure: {
-                    **asdict(spread_of([each[figure] for each in figures])),
-                    "by_ungated": asdict(ratio_between(repeats, peer, UNGATED, figure)),
-                }
-                for figure in FIGURES
-            }
-            for peer, figures in repeats.items()
-        },
-    }
 
 
 BENCHMARK = Benchmark(__package__, "gating", __doc__, measure, add_options)

@@ -15,7 +15,7 @@ import argparse
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from statistics import median
 from typing import Any
@@ -23,12 +23,12 @@ from typing import Any
 from benchmarks.report import Benchmark, Found
 from benchmarks.serving import claims, memory, models
 from benchmarks.serving.artefacts import random_bundle, thresholds_between
-from benchmarks.serving.claims import ARRIVING, AT_ONCE, Repeats, ratio_between
+from benchmarks.serving.claims import ARRIVING, AT_ONCE, Repeats, beside_ungated
 from benchmarks.serving.load import Job, Load, all_at_once, closed, draw, poisson
 from benchmarks.serving.options import add_options, repeats_of
 from benchmarks.serving.peers.catalogue import IDEAL, OURS, PEERS, UNGATED
 from benchmarks.serving.peers.peer import Peer, Setting
-from benchmarks.serving.spread import in_turns, spread_of
+from benchmarks.serving.spread import in_turns
 from benchmarks.serving.tables import load_table, memory_table
 from recal.demo.results import Bar
 
@@ -159,23 +159,9 @@ def _plain(found: Measured) -> dict[str, Any]:
     return {
         "peak_bytes": dict(found.memory),
         "loads": {
-            load: {"requests": found.requests[load], "peers": _peers(repeats)}
+            load: {"requests": found.requests[load], "peers": beside_ungated(repeats)}
             for load, repeats in found.loads.items()
         },
-    }
-
-
-def _peers(repeats: Repeats) -> dict[str, Any]:
-    """Every figure, and what it is beside the ungated engine's of the same repeat."""
-    return {
-        peer: {
-            figure: {
-                **asdict(spread_of([each[figure] for each in figures])),
-                "by_ungated": asdict(ratio_between(repeats, peer, UNGATED, figure)),
-            }
-            for figure in figures[0]
-        }
-        for peer, figures in repeats.items()
     }
 
 

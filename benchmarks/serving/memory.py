@@ -37,7 +37,11 @@ def peak_bytes(
     """
     if options.device == "cpu" and not _CLEAR.exists():
         return None
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as processes:
+    # libraries are imported once, before anything has run: what is forked from there is as clean as
+    # a new interpreter, which would take seconds for each peer
+    clean = get_context("forkserver")
+    clean.set_forkserver_preload([__name__])
+    with ProcessPoolExecutor(1, mp_context=clean) as processes:
         return processes.submit(_peak, peer, model, options, load, thresholds).result()
 
 

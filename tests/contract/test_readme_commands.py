@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -73,9 +74,19 @@ def targets() -> set[str]:
     return set(re.findall(r"^([a-z][a-z-]*):", text, re.MULTILINE))
 
 
+@cache
+def recal() -> Any:
+    return get_command(app)
+
+
+@cache
+def has_help(path: tuple[str, ...]) -> bool:
+    return CliRunner().invoke(app, [*path, "--help"]).exit_code == 0
+
+
 def resolve(words: tuple[str, ...]) -> tuple[Any, list[str], tuple[str, ...]]:
     """The command that words name, its path, and the words after it."""
-    command: Any = get_command(app)
+    command = recal()
     path: list[str] = []
     rest = words[1:]
     while rest and rest[0] in getattr(command, "commands", {}):
@@ -94,8 +105,7 @@ def complaint(found: Found) -> str:
     unknown = [w for w in rest if re.match(r"--?[a-z]", w) and w.partition("=")[0] not in known]
     if unknown:
         return f"`recal {' '.join(path)}` has no {', '.join(unknown)}"
-    done = CliRunner().invoke(app, [*path, "--help"])
-    return "" if done.exit_code == 0 else f"`recal {' '.join(path)} --help` ends with an error"
+    return "" if has_help(tuple(path)) else f"`recal {' '.join(path)} --help` ends with an error"
 
 
 def heading_anchors(document: Path) -> set[str]:

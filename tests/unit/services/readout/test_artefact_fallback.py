@@ -82,7 +82,6 @@ def kept(record: dict[str, Any]) -> dict[str, Any]:
         (lambda record: kept(record)["parts"][0].update(layer=0), "reads other places, or in"),
         (lambda record: record.pop("fallback"), "tensors of shapes"),
     ],
-    ids=str,
 )
 def test_a_fallback_that_is_odd_is_refused_even_when_vouched_for(
     change: Callable[[dict[str, Any]], None], words: str, tmp_path: Path

@@ -128,7 +128,6 @@ def own_record(record: dict[str, Any]) -> dict[str, Any]:
         (lambda record: own_record(record)["parts"].pop(), "tensors of shapes"),
         (lambda record: own_record(record)["parts"][0].update(bias="1"), "bias"),
     ],
-    ids=str,
 )
 def test_an_own_record_that_is_odd_is_refused_even_when_vouched_for(
     change: Callable[[dict[str, Any]], None], words: str, tmp_path: Path

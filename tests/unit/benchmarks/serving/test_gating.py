@@ -1,0 +1,60 @@
+"""Engines that answer side by side take turns, and each has figures of its own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from benchmarks.serving.gating import AGAIN, FIGURES, side_by_side
+from benchmarks.serving.load import Job, closed
+from benchmarks.serving.peers.catalogue import FUSED, UNGATED
+from benchmarks.serving.peers.own_clock import OwnTurns
+from benchmarks.serving.peers.peer import Setting
+
+NAMES = (FUSED, UNGATED, AGAIN)
+
+
+class Noting(ThreadPoolExecutor):
+    """Notes whose turn it was."""
+
+    def __init__(self) -> None:
+        super().__init__(1)
+        self.owners: list[OwnTurns] = []
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        self.owners.append(fn.__self__)  # type: ignore[attr-defined]
+        return super().submit(fn, *args, **kwargs)
+
+
+@pytest.fixture
+def thread() -> Any:
+    with Noting() as thread:
+        yield thread
+
+
+def test_each_has_figures_by_its_own_clock(
+    setting: Setting, jobs: tuple[Job, ...], thread: Noting
+) -> None:
+    found = asyncio.run(side_by_side(setting, closed(jobs, 3), NAMES, thread))
+    assert tuple(found) == NAMES
+    for figures in found.values():
+        assert set(FIGURES) <= set(figures)
+        assert all(figures[each] > 0 for each in FIGURES)
+    # by its own clock nobody waits for the others, so all are about as fast
+    spent = {owner: owner.now() for owner in thread.owners}
+    tokens = sum(job.n_output for job in jobs)
+    by_clock = sorted(tokens / figures["tokens_per_s"] for figures in found.values())
+    assert by_clock == pytest.approx(sorted(spent.values()), rel=0.2)
+
+
+def test_they_take_turns_from_the_first_pass_on(
+    setting: Setting, jobs: tuple[Job, ...], thread: Noting
+) -> None:
+    asyncio.run(side_by_side(setting, closed(jobs, 3), NAMES, thread))
+    numbers = {owner: number for number, owner in enumerate(dict.fromkeys(thread.owners))}
+    turns = [numbers[owner] for owner in thread.owners]
+    assert turns[:30] == [0, 1, 2] * 10
