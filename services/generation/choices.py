@@ -39,7 +39,7 @@ def edits_by_code(
         choices: of each row, a treatment for each code.
         codes: asked in the pass, from `first_layer` on.
         spans: of each row, its whole prompt.
-        firsts: of each row, the place of its first token in the pass.
+        firsts: of each row, the place of its first token in the pass; rising.
         device: the model's.
         first_layer: the last block that is read. Moves before it are left out: `acts_before` says
             whether a row needs another pass for them.
@@ -94,8 +94,6 @@ class _Slot:
         places = np.concatenate(
             [first + np.arange(span.n_tokens) for first, span in zip(firsts, spans, strict=True)]
         )
-        # rows may lie in the pass in any order
-        mine = mine[np.argsort(places[mine])]
         self._some = Some(places[mine], device)
         self._rows = torch.from_numpy(rows[mine]).to(device)
         self._by_code = torch.from_numpy(by_code[:, mine]).to(device)

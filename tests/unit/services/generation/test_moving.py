@@ -94,7 +94,7 @@ def test_tokens_side_by_side_each_get_their_own_form(dtype: torch.dtype) -> None
 
 def test_what_is_not_moved_stays_bit_for_bit_even_where_it_is_not_finite() -> None:
     rows = (
-        torch.tensor([float("nan"), 1.0, float("inf"), -0.0, 1.0]).reshape(1, -1, 1).repeat(1, 1, 4)
+        torch.tensor([float("nan"), -0.0, float("inf"), 0.0, 1.0]).reshape(1, -1, 1).repeat(1, 1, 4)
     )
     spans = [Span(1, Phase.DECODE), Span(3, Phase.PREFILL), Span(1, Phase.DECODE)]
     last = Treatment(Action.STEER, replace(STEERING, scope=Scope.LAST))
