@@ -11,11 +11,11 @@ from torch import Tensor
 from services.backbone.hooks import Edit
 from services.generation.intervention import Phase, Span
 from services.generation.moving import (
-    Moves,
-    Some,
+    MoveTable,
+    TokenSubset,
     as_coefficients,
     by_block,
-    numbered,
+    move_numbers,
     one_after_another,
 )
 from services.generation.treatment import Move, Treatment
@@ -87,18 +87,21 @@ class _Slot:
         n_codes = len(moves) // len(spans)
         count = range(1, len(moves) + 1)
         by_code = np.stack(
-            [numbered(moves[code::n_codes], spans, count[code::n_codes]) for code in range(n_codes)]
+            [
+                move_numbers(moves[code::n_codes], spans, count[code::n_codes])
+                for code in range(n_codes)
+            ]
         )
         mine = np.flatnonzero(by_code.any(axis=0))
         rows = np.repeat(np.arange(len(spans)), [span.n_tokens for span in spans])
         places = np.concatenate(
             [first + np.arange(span.n_tokens) for first, span in zip(firsts, spans, strict=True)]
         )
-        self._some = Some(places[mine], device)
+        self._mine = TokenSubset(places[mine], device)
         self._rows = torch.from_numpy(rows[mine]).to(device)
         self._by_code = torch.from_numpy(by_code[:, mine]).to(device)
         self._tokens = torch.arange(len(mine), device=device)
-        table = Moves(moves, device)
+        table = MoveTable(moves, device)
         self._pushes = torch.from_numpy(table.pushes).to(device)
         self._directions = table.directions
         self._direction_of = torch.from_numpy(table.direction_of).to(device)
@@ -111,4 +114,4 @@ class _Slot:
         if directions.ndim == 2:
             directions = directions.index_select(0, self._direction_of[numbers])
         coefficients = as_coefficients(self._pushes.index_select(0, numbers))
-        return self._some.moved(residual, directions, coefficients)
+        return self._mine.moved(residual, directions, coefficients)

@@ -17,12 +17,9 @@ from services.generation.treatment import Move, Treatment
 
 _STILL = Push()
 
-Numbers = NDArray[np.int64]
-"""Of each token the number of its move, counted from 1 on; 0 moves nothing."""
 
-
-class Moves:
-    """Some moves as tables, by their numbers."""
+class MoveTable:
+    """What moves do, by their numbers: the first is 1, and 0 moves nothing."""
 
     def __init__(self, moves: Sequence[Move | None], device: torch.device) -> None:
         """Put each direction on the device, once; None has a number too, and moves nothing."""
@@ -81,15 +78,15 @@ def by_block(acting: Sequence[Sequence[Move]]) -> dict[int, list[tuple[Move | No
     }
 
 
-def numbered(
+def move_numbers(
     moves: Sequence[Move | None], spans: Sequence[Span], numbers: Sequence[int]
-) -> Numbers:
-    """The number of every token's move in a packed pass.
+) -> NDArray[np.int64]:
+    """Which move every token of some spans gets, (tokens,); 0 where it is not moved.
 
     Args:
         moves: one for each span; None moves nothing.
         spans: the tokens, in order.
-        numbers: of the moves.
+        numbers: of the moves, from 1 on.
     """
     found = np.zeros(sum(span.n_tokens for span in spans), dtype=np.int64)
     first = 0
@@ -111,7 +108,7 @@ def one_after_another(edits: Sequence[Edit]) -> Edit:
     return edits[0] if len(edits) == 1 else partial(_in_turn, edits)
 
 
-class Some:
+class TokenSubset:
     """Some tokens of a packed pass."""
 
     def __init__(self, places: NDArray[np.int64], device: torch.device) -> None:
@@ -150,17 +147,17 @@ def _rows(residual: Tensor, directions: Tensor, coefficients: Coefficients) -> T
 
 
 def _packed_edit(moves: Sequence[Move | None], spans: Sequence[Span], device: torch.device) -> Edit:
-    numbers = numbered(moves, spans, range(1, len(moves) + 1))
+    numbers = move_numbers(moves, spans, range(1, len(moves) + 1))
     places = np.flatnonzero(numbers)
     mine = numbers[places]
-    table = Moves(moves, device)
+    table = MoveTable(moves, device)
     pushes = torch.from_numpy(table.pushes[mine]).to(device)
     directions = table.directions
     if directions.ndim == 2:
         which = torch.from_numpy(table.direction_of[mine]).to(device)
         directions = directions.index_select(0, which)
-    some = Some(places, device)
-    return partial(some.moved, directions=directions, coefficients=as_coefficients(pushes))
+    subset = TokenSubset(places, device)
+    return partial(subset.moved, directions=directions, coefficients=as_coefficients(pushes))
 
 
 def _in_turn(edits: Sequence[Edit], residual: Tensor) -> Tensor:

@@ -27,6 +27,9 @@ from services.readout.bundle import (
     SteeringStatistics,
 )
 
+WIDTH = 4
+"""Of a residual that only looks at where it is moved."""
+
 PROMPTS = (
     "how do I bake bread at home",
     "hi",
@@ -35,6 +38,10 @@ PROMPTS = (
     "a b c d e f g",
     "မုန့်ဖုတ်နည်း",
 )
+
+
+def axis(i: int) -> torch.Tensor:
+    return torch.eye(WIDTH)[i]
 
 
 def a_row(

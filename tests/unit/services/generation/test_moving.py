@@ -21,13 +21,7 @@ from services.generation.intervention import (
 from services.generation.moving import packed_edits
 from services.generation.treatment import UNTOUCHED, Move, Treatment
 from services.readout.bundle import Scope, Steering
-
-WIDTH = 4
-
-
-def axis(i: int) -> torch.Tensor:
-    return torch.eye(WIDTH)[i]
-
+from tests.unit.services.generation.rows import WIDTH, axis
 
 STEERING = Steering(axis(0), layer=1, coefficient=2.0, typical_norm=1.0)
 
@@ -80,13 +74,15 @@ def test_rows_of_two_readouts_at_one_block_keep_their_own_directions():
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
 def test_tokens_side_by_side_each_get_their_own_form(dtype: torch.dtype) -> None:
     pushes = [Push(), add(3.0), to_target(2.0, 0.5), ablation(), down_to(-1.0)]
-    moves = [Move(0, axis(0), push, Scope.ALL) for push in pushes]
-    # every form has something to do
-    rows = torch.tensor([7.0, 0.5, 1.0, -2.0, 3.0], dtype=dtype).reshape(1, -1, 1).repeat(1, 1, 4)
-    edits = packed_edits([of(m) for m in moves], [Span(1, Phase.DECODE)] * 5, rows.device)
-    after = edits[0](rows)
+    drawn = torch.randn(2, 16, generator=torch.Generator().manual_seed(9))
+    direction = drawn[0] / drawn[0].norm()
+    # in every form there is something to do at such projections
+    along = torch.tensor([7.0, 0.5, 1.0, -2.0, 3.0]).unsqueeze(1)
+    rows = (drawn[1] + (along - drawn[1] @ direction) * direction).to(dtype).unsqueeze(0)
+    treatments = [of(Move(0, direction, push, Scope.ALL)) for push in pushes]
+    after = packed_edits(treatments, [Span(1, Phase.DECODE)] * 5, rows.device)[0](rows)
     for token, push in enumerate(pushes):
-        alone = push_everywhere(rows[:, token : token + 1], axis(0), push)
+        alone = push_everywhere(rows[:, token : token + 1], direction, push)
         assert torch.equal(after[:, token : token + 1], alone)
     assert torch.equal(after[:, 0], rows[:, 0])
     assert not any(torch.equal(after[:, token], rows[:, token]) for token in range(1, 5))

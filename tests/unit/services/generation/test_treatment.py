@@ -16,13 +16,7 @@ from services.readout.bundle import (
     Steering,
     SteeringStatistics,
 )
-
-WIDTH = 4
-
-
-def axis(i: int) -> torch.Tensor:
-    return torch.eye(WIDTH)[i]
-
+from tests.unit.services.generation.rows import axis
 
 STEERING = Steering(
     axis(0),
