@@ -32,7 +32,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         env=environment,
         capture_output=True,
         text=True,
-        timeout=1800,  # beside another process of tests it has taken 660 s on a slow machine
+        timeout=900,
         check=False,
     )
     assert (folder / "demo.json").is_file(), done.stdout[-3000:] + done.stderr[-3000:]

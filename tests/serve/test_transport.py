@@ -228,8 +228,7 @@ async def test_a_deadline_ends_the_call_in_time(edge, prompt):
     assert time.monotonic() - start < 3.0
 
 
-_TRIES = 40
-"""Beside another process of tests eight were too few, once."""
+_TRIES = 8
 
 
 @pytest.mark.parametrize(("prompt", "stage"), [("slow", "generation"), ("slow gate", "gate")])
