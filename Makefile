@@ -12,7 +12,7 @@ TORCH_SOURCE_cpu  := -c constraints/cpu.txt $(if $(PIP_FIND_LINKS),,--extra-inde
 TORCH_SOURCE_cuda :=
 # Tests run in two processes; in one, where 0 is given: make test TESTS_AT_ONCE=0 ARGS="-x --pdb". Those that
 # start Ray run alone: it gives up after a minute where others have the processors, and two clusters on one
-# machine answer each other's requests. ARGS may leave none of either kind; pytest's exit status is 5 then.
+# machine answer each other's requests.
 TESTS_AT_ONCE ?= 2
 PYTEST := $(BIN)/python -m pytest
 BESIDE := -n $(TESTS_AT_ONCE) --dist loadfile --no-loadscope-reorder
@@ -40,8 +40,7 @@ demo: install  ## the whole line: gap, recalibration, rollout, steered answers o
 	$(BIN)/recal demo $(ARGS)
 
 test: install lint deploy-tools browser  ## everything that CI runs
-	$(PYTEST) $(BESIDE) -m "not serve" $(ARGS) || [ $$? -eq 5 ]
-	$(PYTEST) -m serve $(ARGS) || [ $$? -eq 5 ]
+	PYTEST="$(PYTEST)" BESIDE="$(BESIDE)" ./tests/run_all.sh $(ARGS)
 
 test-unit: install  ## plain classes only: seconds, no Ray
 	$(PYTEST) $(BESIDE) --ignore tests/deploy -m "not serve and not organism and not gpu" $(ARGS)
