@@ -24,7 +24,7 @@ from benchmarks.report import Benchmark, Found
 from benchmarks.serving import claims, memory, models
 from benchmarks.serving.artefacts import random_bundle, thresholds_between
 from benchmarks.serving.claims import ARRIVING, AT_ONCE, Repeats, beside_ungated
-from benchmarks.serving.load import Job, Load, all_at_once, closed, draw, poisson
+from benchmarks.serving.load import FEW, MANY, Job, Load, all_at_once, closed, draw, poisson
 from benchmarks.serving.options import add_options, repeats_of
 from benchmarks.serving.peers.catalogue import IDEAL, OURS, PEERS, UNGATED
 from benchmarks.serving.peers.peer import Peer, Setting
@@ -37,7 +37,6 @@ N_REQUESTS = {"organism": 192, "30M": 96, "300M": 48}
 arrival need 216 steps for 48 requests, 350 for 96 and 605 for 192, where full ones would need 157,
 297 and 548."""
 N_QUICK = 6
-FEW, MANY = 1, 16
 _N_ALONE = 8
 """Requests of the load of one client: what they cost does not depend on their number."""
 _N_WARM_UP, _WARM_UP_TOKENS = 4, 8

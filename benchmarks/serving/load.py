@@ -18,6 +18,8 @@ from services.backbone.load import Backbone
 
 PROMPT_TOKENS = (8, 512)
 OUTPUT_TOKENS = (8, 128)
+FEW, MANY = 1, 16
+"""Clients of the loads in which each waits for its answer."""
 _N_LOOKED_AT = 3000
 """Tokens of a vocabulary among which words are looked for: hundreds are enough."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -9,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.serving.gating import AGAIN, FIGURES, side_by_side
+from benchmarks.serving.gating import AGAIN, FIGURES, LEFT_OUT, measure, side_by_side
 from benchmarks.serving.load import Job, closed
 from benchmarks.serving.peers.catalogue import FUSED, UNGATED
 from benchmarks.serving.peers.own_clock import OwnTurns
@@ -58,3 +59,9 @@ def test_they_take_turns_from_the_first_pass_on(
     numbers = {owner: number for number, owner in enumerate(dict.fromkeys(thread.owners))}
     turns = [numbers[owner] for owner in thread.owners]
     assert turns[:30] == [0, 1, 2] * 10
+
+
+@pytest.mark.parametrize(("device", "threads"), [("cuda:0", 1), ("cpu", 2)])
+def test_what_its_clock_cannot_count_is_not_measured(device: str, threads: int) -> None:
+    found = measure(argparse.Namespace(device=device, threads=threads))
+    assert (found.results, found.tables, found.bars) == ({}, LEFT_OUT, ())
