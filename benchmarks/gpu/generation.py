@@ -23,6 +23,7 @@ from benchmarks.gpu.options import (
     tokens_of,
 )
 from benchmarks.report import Benchmark, Found
+from benchmarks.serving.agreement import same_answers
 from benchmarks.serving.artefacts import random_bundle, thresholds_between
 from benchmarks.serving.claims import Claim, Repeats
 from benchmarks.serving.load import Job, closed, draw
@@ -56,13 +57,13 @@ def measure(options: argparse.Namespace) -> Found:
     for name in names_of(options):
         backbone = shapes.make(name, options)
         found = {batch: _batch(name, backbone, batch, options) for batch in batches_of(options)}
-        for batch, (load, repeats) in found.items():
-            tables.append(load_table(name, load, batch * _REQUESTS_A_CLIENT, repeats))
+        for batch, (load, repeats, same) in found.items():
+            tables.append(load_table(name, load, batch * _REQUESTS_A_CLIENT, repeats, same))
             if shapes.is_accelerated(options):
                 bars += _bars(name, load, repeats)
         results[name] = {
             f"{batch}": {peer: list(map(dict, each)) for peer, each in repeats.items()}
-            for batch, (_, repeats) in found.items()
+            for batch, (_, repeats, _) in found.items()
         }
         del backbone
     tables += [] if shapes.is_accelerated(options) else [NOT_RUN]
@@ -71,8 +72,8 @@ def measure(options: argparse.Namespace) -> Found:
 
 def _batch(
     name: str, backbone: Backbone, batch: int, options: argparse.Namespace
-) -> tuple[str, Repeats]:
-    """The load's name, and the figures of each repeat by peer."""
+) -> tuple[str, Repeats, dict[str, float]]:
+    """The load's name, the figures of each repeat by peer, and `same_answers`."""
     n_output = N_OUTPUT_QUICK if options.quick else N_OUTPUT
     jobs = draw(
         backbone,
@@ -85,12 +86,13 @@ def _batch(
     print(f"{name}, {load.name}: {len(jobs)} requests", flush=True)
     with ExitStack() as stack:
         peers = _peers(_setting(name, backbone, batch, jobs), stack)
-        for peer in peers.values():
-            peer.run(closed(jobs[:batch], batch))  # warm-up
+        warm_up = closed(jobs[:batch], batch)
+        same_answers({each: [peer.run(warm_up)] for each, peer in peers.items()})
         runs = {each: partial(peer.run, load) for each, peer in peers.items()}
         repeats = min(repeats_of(options), _MOST_REPEATS)
         timed = in_turns(runs, repeats=repeats, what=f"{name}, {load.name}")
-    return load.name, {peer: [each.figures() for each in all_] for peer, all_ in timed.items()}
+    repeats_by_peer = {peer: [each.figures() for each in all_] for peer, all_ in timed.items()}
+    return load.name, repeats_by_peer, same_answers(timed)
 
 
 def _setting(name: str, backbone: Backbone, batch: int, jobs: Sequence[Job]) -> Setting:

@@ -22,6 +22,7 @@ from typing import Any
 
 from benchmarks.report import Benchmark, Found
 from benchmarks.serving import claims, memory, models
+from benchmarks.serving.agreement import same_answers
 from benchmarks.serving.artefacts import random_bundle, thresholds_between
 from benchmarks.serving.claims import ARRIVING, AT_ONCE, Repeats, beside_ungated
 from benchmarks.serving.load import FEW, MANY, Job, Load, all_at_once, closed, draw, poisson
@@ -52,6 +53,8 @@ class Measured:
     loads: Mapping[str, Repeats]
     """Of each load, by its name."""
     requests: Mapping[str, int]
+    same: Mapping[str, Mapping[str, float]]
+    """Of each load, the share of each peer's answers that are its reference's."""
     memory: Mapping[str, int | None]
     """Peak bytes above the loaded model of each peer, all requests at once."""
     digest: str
@@ -66,7 +69,7 @@ def measure(options: argparse.Namespace) -> Found:
     for name, each in found.items():
         for load, repeats in each.loads.items():
             bars += claims.bars(name, load, repeats, claims=wanted)
-            tables.append(load_table(name, load, each.requests[load], repeats))
+            tables.append(load_table(name, load, each.requests[load], repeats, each.same[load]))
         tables += [memory_table(name, each.memory)] if each.memory else []
     return Found(
         results={"models": {name: _plain(each) for name, each in found.items()}},
@@ -90,6 +93,7 @@ def _model(name: str, options: argparse.Namespace) -> Measured:
     )
     loads: dict[str, Repeats] = {}
     requests: dict[str, int] = {}
+    same: dict[str, dict[str, float]] = {}
     with _all_of(setting) as peers:
         _warm_up(peers, jobs)
         for load in _loads(jobs, loads, options):
@@ -100,13 +104,14 @@ def _model(name: str, options: argparse.Namespace) -> Measured:
                 peer: [timings.figures() for timings in each] for peer, each in timed.items()
             }
             requests[load.name] = len(load.jobs)
-            table = load_table(name, load.name, len(load.jobs), loads[load.name])
+            same[load.name] = same_answers(timed)
+            table = load_table(name, load.name, len(load.jobs), loads[load.name], same[load.name])
             print(table, file=sys.stderr, flush=True)
     peaks = {
         peer: memory.peak_bytes(peer, name, options, all_at_once(jobs), thresholds)
         for peer in (PEERS if AT_ONCE in loads else ())
     }
-    return Measured(loads, requests, peaks, backbone.identity.weights_digest)
+    return Measured(loads, requests, same, peaks, backbone.identity.weights_digest)
 
 
 @contextmanager
@@ -121,13 +126,16 @@ def _all_of(setting: Setting) -> Iterator[Mapping[str, Peer]]:
 
 
 def _warm_up(peers: Mapping[str, Peer], jobs: Sequence[Job]) -> None:
-    """Let every peer answer a few short requests, which nobody times."""
+    """Let every peer answer a few short requests, which nobody times.
+
+    Raises:
+        RuntimeError: a peer answers otherwise than it must, so that nothing is worth timing.
+    """
     few = [
         Job(job.prompt, job.prompt_ids, min(job.n_output, _WARM_UP_TOKENS))
         for job in jobs[:_N_WARM_UP]
     ]
-    for peer in peers.values():
-        peer.run(all_at_once(few))
+    same_answers({name: [peer.run(all_at_once(few))] for name, peer in peers.items()})
 
 
 def _loads(
@@ -158,7 +166,11 @@ def _plain(found: Measured) -> dict[str, Any]:
     return {
         "peak_bytes": dict(found.memory),
         "loads": {
-            load: {"requests": found.requests[load], "peers": beside_ungated(repeats)}
+            load: {
+                "requests": found.requests[load],
+                "same_answers": dict(found.same[load]),
+                "peers": beside_ungated(repeats),
+            }
             for load, repeats in found.loads.items()
         },
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from benchmarks.serving.agreement import REFERENCES
 from benchmarks.serving.claims import Repeats, ratio_between
 from benchmarks.serving.peers.catalogue import UNGATED
 from benchmarks.serving.spread import Spread, spread_of
@@ -12,8 +13,18 @@ from benchmarks.serving.timings import PERCENTILES
 _MIB = 2**20
 
 
-def load_table(model: str, load: str, n_requests: int, repeats: Repeats) -> str:
-    """One load: useful tokens per second, times in milliseconds, ratios to the ungated engine."""
+def load_table(
+    model: str, load: str, n_requests: int, repeats: Repeats, same: Mapping[str, float]
+) -> str:
+    """One load: useful tokens per second, times in milliseconds, ratios to the ungated engine.
+
+    Args:
+        model: which.
+        load: its name.
+        n_requests: in it.
+        repeats: what was measured.
+        same: as `same_answers` gives it.
+    """
     rows = []
     for peer, figures in repeats.items():
         times = [_times(figures, kind) for kind in ("ttft", "tpot")]
@@ -22,7 +33,8 @@ def load_table(model: str, load: str, n_requests: int, repeats: Repeats) -> str:
             for figure in ("tokens_per_s", "ttft_p50", "tpot_p50")
         ]
         speed = spread_of([each["tokens_per_s"] for each in figures])
-        rows.append([peer, f"{speed.median:.1f}", *times, *ratios])
+        alike = f"{same[peer]:.0%} {REFERENCES[peer]}'s" if peer in same else "–"
+        rows.append([peer, f"{speed.median:.1f}", *times, *ratios, alike])
     head = [
         f"{model}, {load} ({n_requests} requests)",
         "useful tokens/s",
@@ -31,6 +43,7 @@ def load_table(model: str, load: str, n_requests: int, repeats: Repeats) -> str:
         "tokens/s × ungated",
         "TTFT × ungated",
         "TPOT × ungated",
+        "answers that are",
     ]
     return markdown(head, rows)
 

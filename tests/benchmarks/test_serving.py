@@ -8,7 +8,16 @@ from typing import Any
 import pytest
 
 from benchmarks.serving import __main__ as everything
-from benchmarks.serving.peers.catalogue import FUSED, IDEAL, PEERS, SPLIT, UNGATED
+from benchmarks.serving.peers.catalogue import (
+    FUSED,
+    IDEAL,
+    PADDED,
+    PEERS,
+    RELEASED,
+    SPLIT,
+    TRANSFORMERS,
+    UNGATED,
+)
 
 pytestmark = pytest.mark.organism
 
@@ -43,6 +52,8 @@ def test_every_load_has_a_ratio_to_the_ungated_engine_for_every_peer(
         "all at once": set(PEERS),
         "Poisson arrivals": set(PEERS) - {IDEAL},
     }
+    same = {FUSED: 1.0, RELEASED: 1.0, PADDED: 1.0, TRANSFORMERS: 1.0}
+    assert found["loads"]["all at once"]["same_answers"] == same
     figures = found["loads"]["all at once"]["peers"][SPLIT]
     assert {"tokens_per_s", "ttft_p99", "tpot_p50"} <= set(figures)
     assert figures["ttft_p50"]["by_ungated"]["repeats"] == 1

@@ -47,6 +47,10 @@ class TransformersBatching:
                     num_blocks=pages * setting.max_rows,
                 ),
             )
+            # Now, and not in its thread: what it needs it asks the model's configuration, in which
+            # our engine names its own attention while it runs. It once took that for one that
+            # wants no mask, and its rows saw one another instead of what they had said.
+            self._manager.warmup()
             self._manager.start()
 
     def run(self, load: Load) -> Timings:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import closing
 from math import inf
 from pathlib import Path
@@ -16,6 +17,7 @@ from benchmarks.serving.peers.ours import Fused, Monitored, Split, Ungated
 from benchmarks.serving.peers.padded import Padded, Released
 from benchmarks.serving.peers.peer import Peer, Setting
 from services.backbone.load import Backbone
+from services.generation.attention import packed_attention
 from services.generation.monitor import monitor_of
 from services.readout.bundle import Thresholds
 from tests.unit.benchmarks.serving.conftest import TOKENS, setting_of
@@ -52,6 +54,16 @@ def test_untouched_peers_give_the_ungated_engine_s_tokens(
     wanted = tokens(PEERS[UNGATED](setting), all_at_once(jobs))
     for load in loads_of(jobs):
         assert tokens(PEERS[name](setting), load) == wanted
+
+
+def test_transformers_has_asked_what_it_needs_before_our_engine_takes_the_attention(
+    setting: Setting, tiny: Backbone, jobs: tuple[Job, ...]
+) -> None:
+    with closing(PEERS[TRANSFORMERS](setting)) as theirs:
+        with packed_attention(tiny.model):
+            time.sleep(0.3)  # in which its thread may ask
+        found = [each.tokens for each in theirs.run(all_at_once(jobs)).answered]
+    assert found == tokens(PEERS[UNGATED](setting), all_at_once(jobs))
 
 
 @pytest.mark.parametrize("thresholds", [ALL_STEERED, ALL_RELEASED])
