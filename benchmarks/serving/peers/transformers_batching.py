@@ -8,6 +8,8 @@ have room for all rows at once.
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from transformers import GenerationConfig
@@ -31,6 +33,8 @@ class TransformersBatching:
     def __init__(self, setting: Setting) -> None:
         """Start it."""
         backbone = setting.backbone
+        self._model = backbone.model
+        others = self._model.config._attn_implementation
         pages = -(-backbone.max_prompt_tokens // _PAGE)
         with torch.inference_mode():  # which its thread takes over
             self._manager = backbone.model.init_continuous_batching(
@@ -52,6 +56,9 @@ class TransformersBatching:
             # wants no mask, and its rows saw one another instead of what they had said.
             self._manager.warmup()
             self._manager.start()
+        self._attention = self._model.config._attn_implementation
+        # it has made the model attend to pages from now on, also for whoever else runs it
+        self._model.set_attn_implementation(others)
 
     def run(self, load: Load) -> Timings:
         """As a `Peer` does.
@@ -59,6 +66,24 @@ class TransformersBatching:
         Raises:
             RuntimeError: its thread has ended, or a request failed.
         """
+        with self._attending():
+            return self._run(load)
+
+    def close(self) -> None:
+        """Stop its thread."""
+        self._manager.stop(block=True)
+
+    @contextmanager
+    def _attending(self) -> Iterator[None]:
+        """Let the model attend as its thread needs it."""
+        others = self._model.config._attn_implementation
+        self._model.set_attn_implementation(self._attention)
+        try:
+            yield
+        finally:
+            self._model.set_attn_implementation(others)
+
+    def _run(self, load: Load) -> Timings:
         started = time.perf_counter()
         waiting = list(enumerate(load.jobs))[::-1]
         arrivals: dict[int, float] = {}
@@ -76,10 +101,6 @@ class TransformersBatching:
                 index = int(output.request_id)
                 answered[index] = _answered(output, arrivals[index], started)
         return timings([answered[index] for index in range(len(load.jobs))])
-
-    def close(self) -> None:
-        """Stop its thread."""
-        self._manager.stop(block=True)
 
     def _send(self, index: int, job: Job) -> None:
         self._manager.add_request(

@@ -16,11 +16,12 @@ from benchmarks.serving.peers.checkers import BatchCheck
 from benchmarks.serving.peers.ours import Fused, Monitored, Split, Ungated
 from benchmarks.serving.peers.padded import Padded, Released
 from benchmarks.serving.peers.peer import Peer, Setting
-from services.backbone.load import Backbone
+from services.backbone.load import Backbone, load_backbone
 from services.generation.attention import packed_attention
 from services.generation.monitor import monitor_of
 from services.readout.bundle import Thresholds
 from tests.unit.benchmarks.serving.conftest import TOKENS, setting_of
+from tests.unit.services.tiny import build_checkpoint
 
 Tokens = list[tuple[int, ...]]
 ALL_STEERED, ALL_RELEASED = Thresholds(-1e9, None), Thresholds(1e9, 1e9)
@@ -64,6 +65,20 @@ def test_transformers_has_asked_what_it_needs_before_our_engine_takes_the_attent
             time.sleep(0.3)  # in which its thread may ask
         found = [each.tokens for each in theirs.run(all_at_once(jobs)).answered]
     assert found == tokens(PEERS[UNGATED](setting), all_at_once(jobs))
+
+
+def test_transformers_leaves_the_attention_of_others_alone_until_it_answers(
+    tmp_path: Path, jobs: tuple[Job, ...]
+) -> None:
+    # the model is eager, and it makes that attend to pages
+    checkpoint = build_checkpoint("gemma2", tmp_path / "gemma2")
+    setting = setting_of(load_backbone(str(checkpoint)), checkpoint, NONE_TREATED)
+    load = all_at_once(jobs)
+    wanted = tokens(PEERS[UNGATED](setting), load)
+    with closing(PEERS[TRANSFORMERS](setting)) as theirs:
+        before = tokens(PEERS[PADDED](setting), load)
+        found = [each.tokens for each in theirs.run(load).answered]
+        assert before == found == tokens(PEERS[PADDED](setting), load) == wanted
 
 
 @pytest.mark.parametrize("thresholds", [ALL_STEERED, ALL_RELEASED])
