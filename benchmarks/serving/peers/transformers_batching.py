@@ -7,12 +7,11 @@ have room for all rows at once.
 
 from __future__ import annotations
 
+import copy
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import torch
-from transformers import GenerationConfig
+from transformers import GenerationConfig, PreTrainedModel
 from transformers.generation.configuration_utils import ContinuousBatchingConfig
 from transformers.generation.continuous_batching.requests import GenerationOutput
 
@@ -28,16 +27,20 @@ _PATIENCE_S = 0.05
 
 
 class TransformersBatching:
-    """A manager whose thread runs from the beginning to `close`; idle, it waits."""
+    """A manager whose thread runs from the beginning to `close`; idle, it waits.
+
+    Its model has a configuration of its own, over the same weights. It writes there how to attend,
+    for as long as it lives, and reads it in its thread whenever that comes to it; our engine writes
+    there for each pass. Over one configuration its rows once saw one another instead of what they
+    had said, and padded `generate` attended to pages that it has not (an eager model).
+    """
 
     def __init__(self, setting: Setting) -> None:
         """Start it."""
         backbone = setting.backbone
-        self._model = backbone.model
-        others = self._model.config._attn_implementation
         pages = -(-backbone.max_prompt_tokens // _PAGE)
         with torch.inference_mode():  # which its thread takes over
-            self._manager = backbone.model.init_continuous_batching(
+            self._manager = _over_the_same_weights(backbone.model).init_continuous_batching(
                 generation_config=GenerationConfig(
                     do_sample=False,
                     pad_token_id=backbone.pad_id,
@@ -51,14 +54,7 @@ class TransformersBatching:
                     num_blocks=pages * setting.max_rows,
                 ),
             )
-            # Now, and not in its thread: what it needs it asks the model's configuration, in which
-            # our engine names its own attention while it runs. It once took that for one that
-            # wants no mask, and its rows saw one another instead of what they had said.
-            self._manager.warmup()
             self._manager.start()
-        self._attention = self._model.config._attn_implementation
-        # it has made the model attend to pages from now on, also for whoever else runs it
-        self._model.set_attn_implementation(others)
 
     def run(self, load: Load) -> Timings:
         """As a `Peer` does.
@@ -66,24 +62,6 @@ class TransformersBatching:
         Raises:
             RuntimeError: its thread has ended, or a request failed.
         """
-        with self._attending():
-            return self._run(load)
-
-    def close(self) -> None:
-        """Stop its thread."""
-        self._manager.stop(block=True)
-
-    @contextmanager
-    def _attending(self) -> Iterator[None]:
-        """Let the model attend as its thread needs it."""
-        others = self._model.config._attn_implementation
-        self._model.set_attn_implementation(self._attention)
-        try:
-            yield
-        finally:
-            self._model.set_attn_implementation(others)
-
-    def _run(self, load: Load) -> Timings:
         started = time.perf_counter()
         waiting = list(enumerate(load.jobs))[::-1]
         arrivals: dict[int, float] = {}
@@ -101,6 +79,10 @@ class TransformersBatching:
                 index = int(output.request_id)
                 answered[index] = _answered(output, arrivals[index], started)
         return timings([answered[index] for index in range(len(load.jobs))])
+
+    def close(self) -> None:
+        """Stop its thread."""
+        self._manager.stop(block=True)
 
     def _send(self, index: int, job: Job) -> None:
         self._manager.add_request(
@@ -134,3 +116,9 @@ def _answered(output: GenerationOutput, arrived: float, started: float) -> Answe
         last=output.timestamps[-1] - started,
         tokens=tuple(output.generated_tokens),
     )
+
+
+def _over_the_same_weights(model: PreTrainedModel) -> PreTrainedModel:
+    """A copy in which everything is its own but parameters and buffers."""
+    shared = {id(tensor): tensor for tensor in (*model.parameters(), *model.buffers())}
+    return copy.deepcopy(model, shared)
