@@ -25,13 +25,13 @@ from benchmarks.gpu.options import (
 from benchmarks.report import Benchmark, Found
 from benchmarks.serving.agreement import same_answers
 from benchmarks.serving.artefacts import random_bundle, thresholds_between
-from benchmarks.serving.claims import Claim, Repeats
+from benchmarks.serving.claims import Claim
 from benchmarks.serving.load import Job, closed, draw
+from benchmarks.serving.measured import MeasuredLoad
 from benchmarks.serving.peers.catalogue import FUSED, PADDED, PEERS, TRANSFORMERS, UNGATED
 from benchmarks.serving.peers.peer import Peer, Setting
 from benchmarks.serving.spread import in_turns
 from benchmarks.serving.tables import load_table
-from recal.demo.results import Bar
 from services.backbone.load import Backbone
 
 COMPARED = (UNGATED, FUSED, TRANSFORMERS, PADDED)
@@ -57,23 +57,20 @@ def measure(options: argparse.Namespace) -> Found:
     for name in names_of(options):
         backbone = shapes.make(name, options)
         found = {batch: _batch(name, backbone, batch, options) for batch in batches_of(options)}
-        for batch, (load, repeats, same) in found.items():
-            tables.append(load_table(name, load, batch * _REQUESTS_A_CLIENT, repeats, same))
+        for load in found.values():
+            tables.append(load_table(name, load))
             if shapes.is_accelerated(options):
-                bars += _bars(name, load, repeats)
+                bars += [claim.bar(name, load.repeats) for claim in claims_for(load.name)]
         results[name] = {
-            f"{batch}": {peer: list(map(dict, each)) for peer, each in repeats.items()}
-            for batch, (_, repeats, _) in found.items()
+            f"{batch}": {"same_answers": dict(load.same), "peers": dict(load.repeats)}
+            for batch, load in found.items()
         }
         del backbone
     tables += [] if shapes.is_accelerated(options) else [NOT_RUN]
     return Found({"models": results}, "\n\n".join(tables), tuple(bars), seed=options.seed)
 
 
-def _batch(
-    name: str, backbone: Backbone, batch: int, options: argparse.Namespace
-) -> tuple[str, Repeats, dict[str, float]]:
-    """The load's name, the figures of each repeat by peer, and `same_answers`."""
+def _batch(name: str, backbone: Backbone, batch: int, options: argparse.Namespace) -> MeasuredLoad:
     n_output = N_OUTPUT_QUICK if options.quick else N_OUTPUT
     jobs = draw(
         backbone,
@@ -91,8 +88,7 @@ def _batch(
         runs = {each: partial(peer.run, load) for each, peer in peers.items()}
         repeats = min(repeats_of(options), _MOST_REPEATS)
         timed = in_turns(runs, repeats=repeats, what=f"{name}, {load.name}")
-    repeats_by_peer = {peer: [each.figures() for each in all_] for peer, all_ in timed.items()}
-    return load.name, repeats_by_peer, same_answers(timed)
+    return MeasuredLoad.of(load, timed)
 
 
 def _setting(name: str, backbone: Backbone, batch: int, jobs: Sequence[Job]) -> Setting:
@@ -112,10 +108,6 @@ def _peers(setting: Setting, stack: ExitStack) -> Mapping[str, Peer]:
         peers[name] = PEERS[name](setting)
         stack.callback(peers[name].close)
     return peers
-
-
-def _bars(name: str, load: str, repeats: Repeats) -> list[Bar]:
-    return [claim.bar(name, repeats) for claim in claims_for(load)]
 
 
 BENCHMARK = Benchmark(__package__, "generation", __doc__, measure, add_options)

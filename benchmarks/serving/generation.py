@@ -24,8 +24,9 @@ from benchmarks.report import Benchmark, Found
 from benchmarks.serving import claims, memory, models
 from benchmarks.serving.agreement import same_answers
 from benchmarks.serving.artefacts import random_bundle, thresholds_between
-from benchmarks.serving.claims import ARRIVING, AT_ONCE, Repeats, beside_ungated
+from benchmarks.serving.claims import ARRIVING, AT_ONCE, beside_ungated
 from benchmarks.serving.load import FEW, MANY, Job, Load, all_at_once, closed, draw, poisson
+from benchmarks.serving.measured import MeasuredLoad
 from benchmarks.serving.options import add_options, repeats_of
 from benchmarks.serving.peers.catalogue import IDEAL, OURS, PEERS, UNGATED
 from benchmarks.serving.peers.peer import Peer, Setting
@@ -50,11 +51,8 @@ LOADS = {"one": claims.ONE, "many": claims.MANY, "at-once": AT_ONCE, "arriving":
 class Measured:
     """One model's figures."""
 
-    loads: Mapping[str, Repeats]
-    """Of each load, by its name."""
-    requests: Mapping[str, int]
-    same: Mapping[str, Mapping[str, float]]
-    """Of each load, the share of each peer's answers that are its reference's."""
+    loads: Mapping[str, MeasuredLoad]
+    """By name."""
     memory: Mapping[str, int | None]
     """Peak bytes above the loaded model of each peer, all requests at once."""
     digest: str
@@ -67,9 +65,9 @@ def measure(options: argparse.Namespace) -> Found:
     bars: list[Bar] = []
     tables: list[str] = []
     for name, each in found.items():
-        for load, repeats in each.loads.items():
-            bars += claims.bars(name, load, repeats, claims=wanted)
-            tables.append(load_table(name, load, each.requests[load], repeats, each.same[load]))
+        for load in each.loads.values():
+            bars += claims.bars(name, load.name, load.repeats, claims=wanted)
+            tables.append(load_table(name, load))
         tables += [memory_table(name, each.memory)] if each.memory else []
     return Found(
         results={"models": {name: _plain(each) for name, each in found.items()}},
@@ -91,27 +89,21 @@ def _model(name: str, options: argparse.Namespace) -> Measured:
         random_bundle(backbone, thresholds),
         options.rows,
     )
-    loads: dict[str, Repeats] = {}
-    requests: dict[str, int] = {}
-    same: dict[str, dict[str, float]] = {}
+    loads: dict[str, MeasuredLoad] = {}
     with _all_of(setting) as peers:
         _warm_up(peers, jobs)
         for load in _loads(jobs, loads, options):
             print(f"{name}, {load.name}: {len(load.jobs)} requests", flush=True)
             runs = {each: partial(peers[each].run, load) for each in _answering(peers, load)}
             timed = in_turns(runs, repeats=repeats_of(options), what=f"{name}, {load.name}")
-            loads[load.name] = {
-                peer: [timings.figures() for timings in each] for peer, each in timed.items()
-            }
-            requests[load.name] = len(load.jobs)
-            same[load.name] = same_answers(timed)
-            table = load_table(name, load.name, len(load.jobs), loads[load.name], same[load.name])
+            loads[load.name] = MeasuredLoad.of(load, timed)
+            table = load_table(name, loads[load.name])
             print(table, file=sys.stderr, flush=True)
     peaks = {
         peer: memory.peak_bytes(peer, name, options, all_at_once(jobs), thresholds)
         for peer in (PEERS if AT_ONCE in loads else ())
     }
-    return Measured(loads, requests, same, peaks, backbone.identity.weights_digest)
+    return Measured(loads, peaks, backbone.identity.weights_digest)
 
 
 @contextmanager
@@ -139,7 +131,7 @@ def _warm_up(peers: Mapping[str, Peer], jobs: Sequence[Job]) -> None:
 
 
 def _loads(
-    jobs: Sequence[Job], done: Mapping[str, Repeats], options: argparse.Namespace
+    jobs: Sequence[Job], done: Mapping[str, MeasuredLoad], options: argparse.Namespace
 ) -> Iterator[Load]:
     """Those that were asked for; the last one by what was measured in the ones before."""
     wanted = {LOADS[name] for name in options.loads}
@@ -147,7 +139,7 @@ def _loads(
     yield from (load for load in known if load.name in wanted)
     if ARRIVING not in wanted:
         return
-    capacity = median(each["tokens_per_s"] for each in done[AT_ONCE][UNGATED])
+    capacity = median(each["tokens_per_s"] for each in done[AT_ONCE].repeats[UNGATED])
     per_request = sum(job.n_output for job in jobs) / len(jobs)
     rate = options.utilisation * capacity / per_request
     yield poisson(jobs, rate=rate, seed=options.seed)
@@ -166,12 +158,12 @@ def _plain(found: Measured) -> dict[str, Any]:
     return {
         "peak_bytes": dict(found.memory),
         "loads": {
-            load: {
-                "requests": found.requests[load],
-                "same_answers": dict(found.same[load]),
-                "peers": beside_ungated(repeats),
+            name: {
+                "requests": load.n_requests,
+                "same_answers": dict(load.same),
+                "peers": beside_ungated(load.repeats),
             }
-            for load, repeats in found.loads.items()
+            for name, load in found.loads.items()
         },
     }
 

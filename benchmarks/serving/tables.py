@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from benchmarks.serving.agreement import REFERENCES
-from benchmarks.serving.claims import Repeats, ratio_between
+from benchmarks.serving.claims import ratio_between
+from benchmarks.serving.measured import MeasuredLoad
 from benchmarks.serving.peers.catalogue import UNGATED
 from benchmarks.serving.spread import Spread, spread_of
 from benchmarks.serving.timings import PERCENTILES
@@ -13,18 +14,9 @@ from benchmarks.serving.timings import PERCENTILES
 _MIB = 2**20
 
 
-def load_table(
-    model: str, load: str, n_requests: int, repeats: Repeats, same: Mapping[str, float]
-) -> str:
-    """One load: useful tokens per second, times in milliseconds, ratios to the ungated engine.
-
-    Args:
-        model: which.
-        load: its name.
-        n_requests: in it.
-        repeats: what was measured.
-        same: as `same_answers` gives it.
-    """
+def load_table(model: str, load: MeasuredLoad) -> str:
+    """One load: useful tokens per second, times in milliseconds, ratios to the ungated engine."""
+    repeats, same = load.repeats, load.same
     rows = []
     for peer, figures in repeats.items():
         times = [_times(figures, kind) for kind in ("ttft", "tpot")]
@@ -36,7 +28,7 @@ def load_table(
         alike = f"{same[peer]:.0%} {REFERENCES[peer]}'s" if peer in same else "–"
         rows.append([peer, f"{speed.median:.1f}", *times, *ratios, alike])
     head = [
-        f"{model}, {load} ({n_requests} requests)",
+        f"{model}, {load.name} ({load.n_requests} requests)",
         "useful tokens/s",
         "TTFT ms p50 / p90 / p99",
         "TPOT ms p50 / p90 / p99",
