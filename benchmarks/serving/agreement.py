@@ -23,7 +23,8 @@ from benchmarks.serving.timings import Timings
 REFERENCES: Mapping[str, str] = MappingProxyType(
     {FUSED: SPLIT, RELEASED: SPLIT, PADDED: UNGATED, TRANSFORMERS: UNGATED}
 )
-"""Whose answers each peer's must be."""
+"""Whose answers each peer's must be. Released decides two ways: what `split` leaves alone it
+releases, so that of those answers, a third of a load, some may differ."""
 _N_BEGINNING = 2
 """Tokens: the second is the first that needs the keys and values of the ones before."""
 _LEAST = 0.5
