@@ -17,13 +17,12 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from benchmarks.arguments import count, writable
 from benchmarks.drift_traffic import BOUNDARIES, DAY_S, FloatArray, Traffic, draw
-from benchmarks.number_arguments import count
 from benchmarks.report import Benchmark, Found
 from recal.demo.results import Bar
 from services.drift.measure import Chart, Measure
@@ -350,7 +349,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--languages", type=count, default=60, help="simulated in each setting")
     parser.add_argument("--processes", type=count, default=1, help="that share the work")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--picture", type=Path, metavar="FILE", help="draw it, as PNG")
+    parser.add_argument("--picture", type=writable, metavar="FILE", help="draw it, as PNG")
 
 
 BENCHMARK = Benchmark("benchmarks", "drift", __doc__ or "", measure, add_options, strict=True)

@@ -12,11 +12,11 @@ import platform
 import time
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from benchmarks.arguments import writable
 from recal.languages import ALL
 from recal.organism.corpus import combinations
 from services.language_id.identifier import LanguageIdService
@@ -101,12 +101,12 @@ async def measure() -> dict[str, Any]:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure, print and, if asked, write."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the report here too")
-    target = parser.parse_args(arguments).json
+    parser.add_argument("--json", type=writable, metavar="FILE", help="write the report here too")
+    given = parser.parse_args(arguments)
     report = asyncio.run(measure())
     print_report(report)
-    if target is not None:
-        target.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    if given.json is not None:
+        given.json.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 
+from benchmarks.arguments import writable
 from recal.demo.results import Bar
 
 PACKAGES = ("recal-gate", "numpy", "scipy", "scikit-learn", "torch", "transformers")
@@ -74,7 +75,9 @@ class Benchmark:
         )
         self.add_options(parser)
         parser.add_argument("--quick", action="store_true", help="small: shows that it runs")
-        parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers here too")
+        parser.add_argument(
+            "--json", type=writable, metavar="FILE", help="write the numbers here too"
+        )
         return parser
 
     def look(self, given: Sequence[str]) -> None:

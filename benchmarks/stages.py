@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.number_arguments import count
+from benchmarks.arguments import count, writable
 from recal.demo.stage import free_port, stage
 from recal.generate import Generator
 from recal.inputs import whole_backbone
@@ -250,7 +250,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--ray", action="store_true", help="on Ray Serve, behind the edge")
     parser.add_argument("--clients", type=count, default=1, help="calls at a time (default: 1)")
     parser.add_argument("--quick", action="store_true", help="few prompts; for a first look")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the report here too")
+    parser.add_argument("--json", type=writable, metavar="FILE", help="write the report here too")
     given = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as folder:
         settings = settings_for(Path(folder))

@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from benchmarks.arguments import writable
 from benchmarks.report import Benchmark, header, in_words, write
 from recal.demo.results import Bar
 
@@ -79,7 +80,9 @@ class Together:
         )
         parser.add_argument("--quick", action="store_true", help="small: shows that all run")
         parser.add_argument("--skip", default="", metavar="NAMES", help=f"of {names}")
-        parser.add_argument("--json", type=Path, metavar="FILE", help="write everything here too")
+        parser.add_argument(
+            "--json", type=writable, metavar="FILE", help="write everything here too"
+        )
         return parser
 
 

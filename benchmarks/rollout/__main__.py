@@ -25,8 +25,8 @@ from typing import Any
 
 from mlflow import MlflowClient
 
+from benchmarks.arguments import count, positive
 from benchmarks.mlflow_server import MlflowServer
-from benchmarks.number_arguments import count, positive
 from benchmarks.report import Benchmark, Found
 from benchmarks.rollout.artefacts import Version, register
 from benchmarks.rollout.load import Seen, at_rest, mixed, under_load

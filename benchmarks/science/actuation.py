@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.number_arguments import count
+from benchmarks.arguments import count
 from benchmarks.report import Benchmark
 from benchmarks.report import Found as Measured
 from recal.baselines.adasteer import AdaSteer

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.number_arguments import count
+from benchmarks.arguments import count
 from benchmarks.report import Benchmark, Found
 from benchmarks.science.grounds import no_steering
 from recal.answer_threshold import AnswerPlan, find_answer_threshold

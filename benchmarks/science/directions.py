@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from benchmarks.number_arguments import count
+from benchmarks.arguments import count
 from benchmarks.report import Benchmark, Found
 from benchmarks.science.grounds import (
     SEED,

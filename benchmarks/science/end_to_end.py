@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks.number_arguments import count
+from benchmarks.arguments import count
 from benchmarks.report import Benchmark, Found
 from benchmarks.science import owns
 from benchmarks.science.organisms import Part, add_options, look_for_prompts, over_organisms

@@ -20,7 +20,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from benchmarks.number_arguments import count
+from benchmarks.arguments import count
 from benchmarks.report import Benchmark, Found
 from benchmarks.science.figures import figures_of, to_markdown
 from benchmarks.science.prompt_sets import (

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from benchmarks.number_arguments import count
+from benchmarks.arguments import count
 from benchmarks.report import Benchmark, Found
 from benchmarks.science.fits import FITS, OURS, PAPER, TRANSLATED, Bench, Fitted
 from benchmarks.science.organisms import Part, add_options, look_for_prompts, over_organisms

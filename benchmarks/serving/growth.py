@@ -21,6 +21,7 @@ from statistics import median
 
 import torch
 
+from benchmarks.arguments import writable
 from benchmarks.report import Benchmark, Found
 from benchmarks.serving import models
 from benchmarks.serving.artefacts import random_bundle, thresholds_between, with_own_readouts
@@ -211,7 +212,7 @@ def _named(path: Path, model: str, options: argparse.Namespace) -> Path:
 
 def _add_options(parser: argparse.ArgumentParser) -> None:
     add_options(parser)
-    parser.add_argument("--plot", type=Path, metavar="FILE", help="a picture of all curves")
+    parser.add_argument("--plot", type=writable, metavar="FILE", help="a picture of all curves")
 
 
 BENCHMARK = Benchmark(__package__, "growth", __doc__, measure, _add_options)

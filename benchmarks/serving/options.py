@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from benchmarks.number_arguments import count, positive
+from benchmarks.arguments import count, positive
 from benchmarks.serving.models import DTYPES, MODELS, ROOT
 
 REPEATS, REPEATS_QUICK = 5, 2

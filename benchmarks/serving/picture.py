@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.arguments import writable
 from benchmarks.serving.claims import AT_ONCE
 from benchmarks.serving.peers.catalogue import IDEAL, OURS, UNGATED
 
@@ -74,7 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("reports", type=Path, nargs="+", metavar="REPORT")
-    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="a PNG")
+    parser.add_argument("--out", type=writable, required=True, metavar="FILE", help="a PNG")
     options = parser.parse_args(arguments)
     models: dict[str, Any] = {}
     for path in options.reports:

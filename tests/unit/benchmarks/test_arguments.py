@@ -1,13 +1,14 @@
-"""A number that a benchmark cannot use is refused before anything runs."""
+"""What a benchmark cannot use is refused before anything runs."""
 
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 import pytest
 
 from benchmarks import drift
-from benchmarks.number_arguments import count, positive
+from benchmarks.arguments import count, positive, writable
 from benchmarks.report import Benchmark
 from benchmarks.rollout import __main__ as rollout
 from benchmarks.science import thresholds
@@ -47,3 +48,26 @@ def test_a_benchmark_does_not_begin_with_less_than_it_needs(
     with pytest.raises(SystemExit):
         benchmark.parser().parse_args([option, "0"])
     assert f"argument {option}: `0` is no number" in capsys.readouterr().err
+
+
+def test_a_file_to_write_gets_its_folder_before_anything_is_measured(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "report.json"
+    assert writable(str(path)) == path
+    assert path.parent.is_dir()
+    assert not path.exists()
+
+
+def test_a_place_where_nothing_can_be_written_is_refused_before_anything_is_measured(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("kept", encoding="utf-8")
+    refused = {
+        str(tmp_path): "is a folder; name a file",
+        str(tmp_path / "file" / "report.json"): "cannot be written",
+        "/proc/version": "cannot be written",
+    }
+    for text, why in refused.items():
+        with pytest.raises(SystemExit):
+            drift.BENCHMARK.parser().parse_args(["--json", text])
+        assert f"argument --json: `{text}` {why}" in capsys.readouterr().err
+    assert (tmp_path / "file").read_text(encoding="utf-8") == "kept"
