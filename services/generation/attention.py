@@ -55,6 +55,7 @@ class PackedAttention:
         """Know every token's place before the pass begins."""
         self._parts: list[_Columns | _Stretch] = [_Columns(each, device) for each in decoding]
         self._parts += [_Stretch(each, device) for each in prompting]
+        self._sizes = [each.n_tokens for each in self._parts]
         self.n_rows = sum(len(each.lengths) for each in decoding) + len(prompting)
         """Rows that take part."""
         self.blocks: set[int] = set()
@@ -84,17 +85,22 @@ class PackedAttention:
             (1, tokens, heads, d_value).
         """
         self.blocks.add(block)
-        if len(self._parts) == 1:
-            (only,) = self._parts
-            return _attend_in(only, block, query, new, scaling, softcap, window).unsqueeze(0)
-        found, first = [], 0
-        for each in self._parts:
-            last = first + each.n_tokens
-            mine = KeyValues(new.keys[:, :, first:last], new.values[:, :, first:last])
-            asked = query[:, :, first:last]
-            found.append(_attend_in(each, block, asked, mine, scaling, softcap, window))
-            first = last
-        return torch.cat(found).unsqueeze(0)
+        # token by token, as the model makes them: what one part takes of it is a view
+        tokens = (each[0].transpose(0, 1) for each in (query, *new))
+        parts = [torch.split_with_sizes(each, self._sizes) for each in tokens]
+        found = [
+            part.unfold(_attend(part.see(block, _New(*mine), window), scaling, softcap))
+            for part, *mine in zip(self._parts, *parts, strict=True)
+        ]
+        return (found[0] if len(found) == 1 else torch.cat(found)).unsqueeze(0)
+
+
+class _New(NamedTuple):
+    """Of the tokens of one part of a pass, (tokens, heads, d) each."""
+
+    query: Tensor
+    keys: Tensor
+    values: Tensor
 
 
 class _Seen(NamedTuple):
@@ -121,16 +127,16 @@ class _Columns:
         self._device = device
         self._views: dict[int | None, tuple[int, Tensor]] = {}
 
-    def see(self, block: int, new: KeyValues, query: Tensor, window: int | None) -> _Seen:
+    def see(self, block: int, new: _New, window: int | None) -> _Seen:
         keys, values = self._slab.blocks[block]
-        keys[self._rows, :, self._lengths] = new.keys[0].transpose(0, 1)
-        values[self._rows, :, self._lengths] = new.values[0].transpose(0, 1)
+        keys[self._rows, :, self._lengths] = new.keys
+        values[self._rows, :, self._lengths] = new.values
         if window not in self._views:
             self._views[window] = self._view(window)
         first, mask = self._views[window]
         n, stop = self.n_tokens, self._longest + 1
         # heads that share keys are queries of one sequence: nothing is copied for each of them
-        query = query[0].transpose(0, 1).reshape(n, keys.shape[1], -1, query.shape[3])
+        query = new.query.reshape(n, keys.shape[1], -1, new.query.shape[2])
         return _Seen(query, keys[:n, :, first:stop], values[:n, :, first:stop], mask)
 
     def unfold(self, found: Tensor) -> Tensor:
@@ -158,10 +164,13 @@ class _Stretch:
         self._device = device
         self._masks: dict[int | None, Tensor | None] = {}
 
-    def see(self, block: int, new: KeyValues, query: Tensor, window: int | None) -> _Seen:
-        keys, values = self._held.write(block, self._start, new)
+    def see(self, block: int, new: _New, window: int | None) -> _Seen:
+        query, *added = (each.transpose(0, 1) for each in new)
+        keys, values = self._held.write(
+            block, self._start, KeyValues(*(each.unsqueeze(0) for each in added))
+        )
         n_heads = keys.shape[1]
-        query = query[0].reshape(n_heads, -1, *query.shape[2:])
+        query = query.reshape(n_heads, -1, *query.shape[1:])
         shared = (n_heads, query.shape[1], keys.shape[2], -1)
         return _Seen(
             query,
@@ -187,19 +196,6 @@ class _Stretch:
                 seen &= columns > own - window
             self._masks[window] = seen
         return self._masks[window]
-
-
-def _attend_in(
-    part: _Columns | _Stretch,
-    block: int,
-    query: Tensor,
-    new: KeyValues,
-    scaling: float,
-    softcap: float | None,
-    window: int | None,
-) -> Tensor:
-    """(tokens, heads, d_value) of one part of a pass."""
-    return part.unfold(_attend(part.see(block, new, query, window), scaling, softcap))
 
 
 def _attend(seen: _Seen, scaling: float, softcap: float | None) -> Tensor:

@@ -23,7 +23,7 @@ from services.generation.monitor import TokenScores
 from services.generation.packed import Chunk, PackedPass
 from services.generation.row import Row
 from services.generation.sampling import choose
-from services.generation.slabs import Slabs
+from services.generation.slabs import LEAST_COLUMNS, Slabs
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +38,12 @@ class Batch:
     """Rows with their keys and values. Lives in the one thread that runs the backbone."""
 
     def __init__(
-        self, backbone: Backbone, *, chunk_tokens: int = CHUNK_TOKENS, whole_tokens: int = 0
+        self,
+        backbone: Backbone,
+        *,
+        chunk_tokens: int = CHUNK_TOKENS,
+        whole_tokens: int = 0,
+        least_columns: int = LEAST_COLUMNS,
     ) -> None:
         """Begin without rows.
 
@@ -48,6 +53,7 @@ class Batch:
             whole_tokens: an undecided prompt of up to so many runs in one pass all the same, which
                 decides it and treats it. Of a longer one, and longer than a chunk, the blocks that
                 are read run first, chunk by chunk, for its verdict alone.
+            least_columns: of a slab of keys and values.
 
         Raises:
             ArtefactRefused: the model's attention is of a kind that is not known here.
@@ -58,7 +64,8 @@ class Batch:
         self._whole_tokens = max(chunk_tokens, whole_tokens)
         self._rows: list[Row] = []
         self._entering: dict[Row, Entering] = {}
-        self._slabs = Slabs()
+        self._least_columns = least_columns
+        self._slabs = Slabs(least_columns=least_columns)
         self._decode_edits: Mapping[int, Edit] | None = None
         self._token_scores: TokenScores | None = None
         """What scores the rows that decode; None: it is to be made, or nobody is watched."""
@@ -154,7 +161,8 @@ class Batch:
 
     def clear(self) -> None:
         """Let every row leave."""
-        self._rows, self._entering, self._slabs = [], {}, Slabs()
+        self._rows, self._entering = [], {}
+        self._slabs = Slabs(least_columns=self._least_columns)
         self._forget_places()
 
     def _chunks(self, rows: Iterable[Row], *, read_first: bool) -> list[Chunk]:

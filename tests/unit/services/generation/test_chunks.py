@@ -30,7 +30,9 @@ def rows_of_every_form(backbone: Backbone) -> list[Row]:
 
 @pytest.mark.parametrize("chunk", [1, CHUNK, 40])
 def test_chunks_give_the_tokens_of_prompts_that_run_at_once(backbone: Backbone, chunk: int):
-    chunked = tokens_of(Batch(backbone, chunk_tokens=chunk), [rows_of_every_form(backbone)])
+    chunked = tokens_of(
+        Batch(backbone, chunk_tokens=chunk, least_columns=16), [rows_of_every_form(backbone)]
+    )
     whole = tokens_of(Batch(backbone), [rows_of_every_form(backbone)])
     assert list(chunked.values()) == list(whole.values())
 
@@ -73,7 +75,9 @@ def test_an_undecided_prompt_longer_than_a_chunk_is_read_first_and_gets_the_same
     steering = decider.readout.steering
     choices = choices_of(*(Treatment(a, steering) for a in (Action.STEER, Action.RELEASE)))
     rows = decider.rows(choices)
-    chunked = tokens_of(Batch(backbone, chunk_tokens=CHUNK), [rows[:4], [], rows[4:]])
+    chunked = tokens_of(
+        Batch(backbone, chunk_tokens=CHUNK, least_columns=16), [rows[:4], [], rows[4:]]
+    )
     split = tokens_of(Batch(backbone), [decider.decided(choices)])
     assert list(chunked.values()) == list(split.values())
     assert len({row.treatment.action for row in rows}) == 3

@@ -19,6 +19,7 @@ from services.generation.engine import Engine, EngineLimits, Request, Settled
 from services.generation.intervention import add
 from services.generation.monitor import monitor_of
 from services.generation.row import Row
+from services.generation.slabs import LEAST_COLUMNS
 from services.generation.treatment import UNTOUCHED, Treatment
 from tests.unit.services.generation.deciders import Decider, choices_of
 from tests.unit.services.generation.rows import PROMPTS, a_row, every_form, tokens_alone
@@ -41,7 +42,8 @@ def logits_of(backbone: Backbone, rows: Sequence[Row], *, chunk: int) -> list[Te
     passes: list[Tensor] = []
     head = backbone.model.get_output_embeddings()
     handle = head.register_forward_hook(lambda module, args, output: passes.append(output[0]))
-    batch, late = Batch(backbone, chunk_tokens=chunk), list(rows[len(rows) // 2 :])
+    batch = Batch(backbone, chunk_tokens=chunk, least_columns=16)
+    late = list(rows[len(rows) // 2 :])
     batch.enter(rows[: len(rows) // 2])
     try:
         while late or batch.rows or batch.next_to_enter():
@@ -132,7 +134,10 @@ def running_of(row: Row) -> float:
 def interleave(pool: Pool, chance: random.Random) -> None:
     """Rows of random kinds come, go on and are cancelled at random; to the end."""
     batch = Batch(
-        pool.backbone, chunk_tokens=chance.choice([5, 20, 200]), whole_tokens=chance.choice([1, 60])
+        pool.backbone,
+        chunk_tokens=chance.choice([5, 20, 200]),
+        whole_tokens=chance.choice([1, 60]),
+        least_columns=chance.choice([8, 32, LEAST_COLUMNS]),
     )
     rows = {pool.row(kind): kind for kind in chance.choices(pool.kinds, k=chance.randint(2, 4))}
     tokens: dict[Row, list[int]] = {row: [] for row in rows}

@@ -36,7 +36,7 @@ def mixed_rows(backbone: Backbone, **sampling: object) -> list[Row]:
 
 
 def test_a_mixed_batch_gives_every_row_the_tokens_it_gets_alone(backbone: Backbone):
-    together = tokens_of(Batch(backbone), [mixed_rows(backbone)])
+    together = tokens_of(Batch(backbone, least_columns=16), [mixed_rows(backbone)])
     alone = [tokens_alone(backbone, row) for row in mixed_rows(backbone)]
     assert list(together.values()) == alone
     assert len({tuple(tokens[:8]) for tokens in alone}) == len(alone)
@@ -51,14 +51,16 @@ def rows_of_every_form(backbone: Backbone) -> list[Row]:
 
 
 def test_every_form_and_scope_shares_a_batch_and_each_row_keeps_its_own_tokens(backbone: Backbone):
-    together = tokens_of(Batch(backbone), [rows_of_every_form(backbone)])
+    together = tokens_of(Batch(backbone, least_columns=16), [rows_of_every_form(backbone)])
     alone = [tokens_alone(backbone, row) for row in rows_of_every_form(backbone)]
     assert list(together.values()) == alone
 
 
 def test_rows_of_every_form_join_a_running_batch_and_keep_their_own_tokens(backbone: Backbone):
     rows = rows_of_every_form(backbone)
-    together = tokens_of(Batch(backbone), [rows[:7], [], rows[7:12], [], rows[12:]])
+    together = tokens_of(
+        Batch(backbone, least_columns=16), [rows[:7], [], rows[7:12], [], rows[12:]]
+    )
     assert list(together.values()) == [
         tokens_alone(backbone, row) for row in rows_of_every_form(backbone)
     ]
@@ -72,7 +74,9 @@ def test_every_form_and_scope_changes_the_answer(qwen2: Backbone):
 
 def test_rows_that_join_a_running_batch_get_the_tokens_they_get_alone(backbone: Backbone):
     rows = mixed_rows(backbone)
-    together = tokens_of(Batch(backbone), [rows[:2], [], rows[2:3], [], [], rows[3:]])
+    together = tokens_of(
+        Batch(backbone, least_columns=16), [rows[:2], [], rows[2:3], [], [], rows[3:]]
+    )
     assert list(together.values()) == [tokens_alone(backbone, r) for r in mixed_rows(backbone)]
 
 
@@ -91,7 +95,7 @@ def test_rows_are_treated_at_all(backbone: Backbone):
 
 def test_untouched_greedy_rows_equal_transformers_generate(backbone: Backbone):
     rows = [a_row(backbone, prompt) for prompt in PROMPTS]
-    together = tokens_of(Batch(backbone), [rows[:4], rows[4:]])
+    together = tokens_of(Batch(backbone, least_columns=16), [rows[:4], rows[4:]])
     for row, tokens in together.items():
         ids = torch.tensor([row.prompt_ids])
         generated = backbone.model.generate(
@@ -156,7 +160,7 @@ def test_a_released_row_has_no_component_left_and_a_steered_one_is_moved(backbon
 
 def test_a_seed_gives_the_same_tokens_alone_and_in_any_batch(backbone: Backbone):
     sampling = {"temperature": 1.2, "top_p": 0.9, "max_tokens": 20}
-    together = tokens_of(Batch(backbone), [mixed_rows(backbone, **sampling)])
+    together = tokens_of(Batch(backbone, least_columns=16), [mixed_rows(backbone, **sampling)])
     alone = [tokens_alone(backbone, r) for r in mixed_rows(backbone, **sampling)]
     assert list(together.values()) == alone
 
@@ -171,7 +175,7 @@ def test_greedy_and_sampled_rows_share_a_batch(qwen2: Backbone):
     def rows() -> list[Row]:
         return [a_row(qwen2), a_row(qwen2, temperature=1.0, seed=4), a_row(qwen2, PROMPTS[1])]
 
-    together = tokens_of(Batch(qwen2), [rows()])
+    together = tokens_of(Batch(qwen2, least_columns=16), [rows()])
     assert list(together.values()) == [tokens_alone(qwen2, row) for row in rows()]
 
 
@@ -183,7 +187,7 @@ def test_a_row_that_changes_its_place_among_the_others_keeps_its_own_treatment(q
         assert 50 < len(growing.prompt_ids) < 64 < growing.most_tokens
         return [growing, a_row(qwen2, "hi", max_tokens=30)]
 
-    together = tokens_of(Batch(qwen2), [rows()])
+    together = tokens_of(Batch(qwen2, least_columns=16), [rows()])
     assert list(together.values()) == [tokens_alone(qwen2, row) for row in rows()]
 
 
@@ -197,7 +201,7 @@ def test_positions_are_right_where_they_are_absolute(qwen2: Backbone):
         return [a_row(absolute, prompt, max_tokens=6 + i) for i, prompt in enumerate(PROMPTS)]
 
     mine = rows()
-    together = tokens_of(Batch(absolute), [mine[:3], mine[3:]])
+    together = tokens_of(Batch(absolute, least_columns=16), [mine[:3], mine[3:]])
     assert list(together.values()) == [tokens_alone(absolute, row) for row in rows()]
 
 

@@ -33,6 +33,11 @@ def test_greedy_takes_the_most_probable_token():
     assert one(LOGITS, temperature=0.0, draw=0.99) == 0
 
 
+def test_greedy_takes_the_first_of_equals_in_every_dtype():
+    for dtype in (torch.float32, torch.bfloat16, torch.float64):
+        assert one(torch.tensor([0.1, 0.7, 0.2, 0.7], dtype=dtype), temperature=0.0) == 1
+
+
 def test_draws_follow_the_probabilities():
     torch.testing.assert_close(draw_many(LOGITS), LOGITS.exp(), atol=2e-3, rtol=0)
 

@@ -5,10 +5,18 @@ import torch
 
 from services.domain import Sampling
 from services.generation.row import Row
-from services.generation.slabs import Held, KeyValues, Slab, Slabs, capacity_for
+from services.generation.slabs import (
+    LEAST_COLUMNS,
+    Held,
+    KeyValues,
+    Slab,
+    Slabs,
+    capacity_for,
+)
 from services.generation.treatment import UNTOUCHED
 
 HEADS, WIDTH = 2, 3
+LEAST = 64
 
 
 def row(n_tokens: int) -> Row:
@@ -25,7 +33,7 @@ def held(row: Row, value: float, *, n_blocks: int = 2) -> Held:
 
 
 def filled(*lengths: int) -> tuple[Slabs, list[Row]]:
-    slabs, rows = Slabs(), [row(n) for n in lengths]
+    slabs, rows = Slabs(least_columns=LEAST), [row(n) for n in lengths]
     slabs.add([(each, held(each, 10.0 * i)) for i, each in enumerate(rows)])
     return slabs, rows
 
@@ -49,8 +57,17 @@ def test_rows_of_like_length_lie_together_and_others_apart():
 
 
 @pytest.mark.parametrize("n_tokens", [1, 63, 64, 65, 128, 500, 1025])
-def test_no_slab_is_more_than_twice_as_wide_as_its_rows_are_long(n_tokens: int):
-    assert n_tokens <= capacity_for(n_tokens) <= max(64, 2 * n_tokens)
+def test_no_slab_is_more_than_twice_as_wide_as_its_rows_are_long_but_for_short_ones(n_tokens: int):
+    for least in (LEAST, LEAST_COLUMNS):
+        columns = capacity_for(n_tokens, least=least)
+        assert n_tokens <= columns <= max(least, 2 * n_tokens)
+        assert columns >= least
+
+
+def test_short_rows_lie_together_unless_other_is_asked_for():
+    slabs, rows = Slabs(), [row(n) for n in (5, 100, 254, 255, 256)]
+    slabs.add([(each, held(each, 1.0)) for each in rows])
+    assert [slab.rows for slab in slabs] == [rows[:4], rows[4:]]
 
 
 def test_a_row_that_leaves_takes_nothing_of_the_others_with_it():
