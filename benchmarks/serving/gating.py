@@ -1,12 +1,13 @@
-"""What deciding inside an answer's prefill costs, in processor time of the model's thread.
+"""What deciding inside an answer's prefill costs, and how near the ideal is, in processor time.
 
 python -m benchmarks.serving.gating [--quick] [--models NAMES] [--json FILE] ...
 
 Three engines answer the same requests side by side in one thread, a pass of each after a pass of
-the others: one that leaves the model alone, the same again, and a fused one. Each has a clock that
-runs in its own passes only. So what else the machine does meanwhile meets all of them alike; how
-far the engine and itself are apart says what is left of it. The event loop's own work, making laws
-and handing out text, is on no clock here; `generation` measures it too, by the clock on the wall.
+the others: one that leaves the model alone, the same again, and a fused one; where all requests
+come at once the ideal's passes are among them. Each has a clock that runs in its own passes only.
+So what else the machine does meanwhile meets all of them alike; how far the engine and itself are
+apart says what is left of it. The event loop's own work, making laws and handing out text, is on no
+clock here; `generation` measures it too, by the clock on the wall.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import argparse
 import asyncio
 import gc
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import Any
 
@@ -26,14 +27,15 @@ from benchmarks.serving.claims import (
     Repeats,
     bars,
     beside_ungated,
-    costs_nothing,
+    claims_for,
     ratio_between,
 )
 from benchmarks.serving.load import FEW, MANY, Job, Load, all_at_once, closed, draw
 from benchmarks.serving.options import add_options, repeats_of
-from benchmarks.serving.peers.catalogue import FUSED, UNGATED
-from benchmarks.serving.peers.ours import Fused, Running, Ungated
-from benchmarks.serving.peers.own_clock import OwnTurns
+from benchmarks.serving.peers.catalogue import FUSED, IDEAL, UNGATED
+from benchmarks.serving.peers.ideal import Ideal
+from benchmarks.serving.peers.ours import Fused, Ungated
+from benchmarks.serving.peers.own_clock import OwnTurns, Running
 from benchmarks.serving.peers.peer import Setting
 from benchmarks.serving.spread import spread_of
 from benchmarks.serving.tables import markdown
@@ -51,6 +53,12 @@ N_ALONE = {"organism": 24, "30M": 24, "300M": 4}
 """Of one client: what they cost does not depend on their number, but the medians rest on them."""
 _N_WARM_UP = 4
 QUICK = ("organism",)
+_MADE: Mapping[str, Callable[[Setting, Running], Ungated | Ideal]] = {
+    UNGATED: Ungated,
+    AGAIN: Ungated,
+    FUSED: Fused,
+    IDEAL: Ideal,
+}
 FIGURES = ("tokens_per_s", "ttft_p50", "ttft_p99", "tpot_p50", "tpot_p99")
 
 
@@ -67,11 +75,11 @@ def measure(options: argparse.Namespace) -> Found:
         setting, jobs = _setting(name, options)
         weights[name] = setting.backbone.identity.weights_digest
         results[name] = {}
-        for load in (closed(jobs[: N_ALONE[name]], FEW), closed(jobs, MANY)):
+        for load in (closed(jobs[: N_ALONE[name]], FEW), closed(jobs, MANY), all_at_once(jobs)):
             repeats = _repeats(name, setting, load, options)
             tables.append(_table(name, load, repeats))
             print(tables[-1], file=sys.stderr, flush=True)
-            claims = costs_nothing(load.name)
+            claims = claims_for(options.device)
             found_bars += bars(f"{name}, in turns", load.name, repeats, claims=claims)
             results[name][load.name] = {
                 "requests": len(load.jobs),
@@ -90,8 +98,8 @@ def _setting(name: str, options: argparse.Namespace) -> tuple[Setting, tuple[Job
 
 def _repeats(name: str, setting: Setting, load: Load, options: argparse.Namespace) -> Repeats:
     """Figures of each repeat, by engine; the first in turn changes, so that nobody gains by it."""
-    found: dict[str, list[Mapping[str, float]]] = {UNGATED: [], AGAIN: [], FUSED: []}
-    names = list(found)
+    names = [UNGATED, AGAIN, FUSED, *([IDEAL] if load.clients is None else [])]
+    found: dict[str, list[Mapping[str, float]]] = {each: [] for each in names}
     with ThreadPoolExecutor(1, thread_name_prefix="model") as thread:
         asyncio.run(side_by_side(setting, all_at_once(load.jobs[:_N_WARM_UP]), names, thread))
         for repeat in range(repeats_of(options)):
@@ -119,8 +127,7 @@ async def side_by_side(
     peers = {}
     for name in order:
         turns = OwnTurns(thread)
-        make = Fused if name == FUSED else Ungated
-        peers[name] = make(setting, Running(turns, turns.now))
+        peers[name] = _MADE[name](setting, Running(turns, turns.now))
     found = await asyncio.gather(*(peer.timed(load) for peer in peers.values()))
     return {name: timings.figures() for name, timings in zip(peers, found, strict=True)}
 
@@ -129,10 +136,16 @@ def _table(model: str, load: Load, repeats: Repeats) -> str:
     head = [f"{model}, {load.name} ({len(load.jobs)} requests), processor time", *FIGURES]
     rows = [[UNGATED, *(f"{_median(repeats, UNGATED, figure):.3g}" for figure in FIGURES)]]
     rows += [
-        [f"{each} × it", *(str(ratio_between(repeats, each, UNGATED, f)) for f in FIGURES)]
-        for each in (AGAIN, FUSED)
+        [f"{each} × it", *(_ratio(repeats, each, figure) for figure in FIGURES)]
+        for each in repeats
+        if each != UNGATED
     ]
     return markdown(head, rows)
+
+
+def _ratio(repeats: Repeats, peer: str, figure: str) -> str:
+    has_it = figure in repeats[peer][0]
+    return str(ratio_between(repeats, peer, UNGATED, figure)) if has_it else "–"
 
 
 def _median(repeats: Repeats, peer: str, figure: str) -> float:

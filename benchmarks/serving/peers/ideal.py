@@ -17,8 +17,9 @@ that many rows can be faster, but for what longer prompts cost more than in prop
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
+import asyncio
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -26,6 +27,7 @@ from transformers import DynamicCache
 
 from benchmarks.cache_argument import cache_argument
 from benchmarks.serving.load import Load
+from benchmarks.serving.peers.own_clock import BY_ITSELF, Running
 from benchmarks.serving.peers.peer import Setting
 from benchmarks.serving.timings import Timings
 from services.backbone.load import Backbone
@@ -34,33 +36,55 @@ from services.backbone.load import Backbone
 class Ideal:
     """Answers nothing, and costs what answering must cost at least."""
 
-    def __init__(self, setting: Setting) -> None:
+    def __init__(self, setting: Setting, running: Running = BY_ITSELF) -> None:
         """Take the model."""
         self._backbone = setting.backbone
         self._max_rows = setting.max_rows
         self._cache_argument = cache_argument(setting.backbone.model)
+        self._running = running
 
-    @torch.inference_mode()
     def run(self, load: Load) -> Timings:
         """As a `Peer` does, but without times of single requests.
 
         Raises:
             ValueError: not all requests are there at the beginning.
         """
-        if load.clients is not None or any(job.arrival_s > 0 for job in load.jobs):
-            raise ValueError("the ideal is that of requests that all come at once")
-        length = mean_prompt(load)
-        cache = self._full(context_of(load))
-        started = time.perf_counter()
-        for rows in _full_batches(len(load.jobs), self._max_rows):
-            self._step(rows, length, DynamicCache(), start=0)
-        for rows in _full_batches(decode_tokens(load), self._max_rows):
-            cache.rows = rows
-            self._step(rows, 1, cache, start=context_of(load) - 1)
-        return Timings(time.perf_counter() - started, load.useful_tokens)
+        return asyncio.run(self.timed(load))
+
+    async def timed(self, load: Load) -> Timings:
+        """`run` a pass at a time, beside whatever else is on the event loop."""
+        loop, thread = asyncio.get_running_loop(), self._running.thread
+        passes = await loop.run_in_executor(thread, self._passes, load)
+        started = self._running.now()
+        for each in passes:
+            await loop.run_in_executor(thread, each)
+        return Timings(self._running.now() - started, load.useful_tokens)
 
     def close(self) -> None:
         """Nothing is held."""
+
+    def _passes(self, load: Load) -> list[Callable[[], object]]:
+        """All that is to be timed; what they read is there."""
+        if load.clients is not None or any(job.arrival_s > 0 for job in load.jobs):
+            raise ValueError("the ideal is that of requests that all come at once")
+        length, columns = mean_prompt(load), context_of(load)
+        cache = self._full(columns)
+        prefills = [
+            partial(self._prefill, rows, length)
+            for rows in _full_batches(len(load.jobs), self._max_rows)
+        ]
+        decodes = [
+            partial(self._decode, rows, columns, cache)
+            for rows in _full_batches(decode_tokens(load), self._max_rows)
+        ]
+        return [*prefills, *decodes]
+
+    def _prefill(self, rows: int, length: int) -> None:
+        self._step(rows, length, DynamicCache(), start=0)
+
+    def _decode(self, rows: int, columns: int, cache: FullCache) -> None:
+        cache.rows = rows
+        self._step(rows, 1, cache, start=columns - 1)
 
     def _full(self, columns: int) -> FullCache:
         """Keys and values of a full batch, with the shapes that the model itself makes."""
@@ -68,6 +92,7 @@ class Ideal:
         self._step(self._max_rows, columns, cache, start=0)
         return FullCache([(layer.keys, layer.values) for layer in cache.layers])
 
+    @torch.inference_mode()
     def _step(self, rows: int, tokens: int, cache: DynamicCache, *, start: int) -> list[int]:
         backbone: Backbone = self._backbone
         device = backbone.device

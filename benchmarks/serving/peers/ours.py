@@ -7,16 +7,14 @@ hands it to its row. Texts are made too; the other peers make none.
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable
-from concurrent.futures import Executor
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from benchmarks.serving.artefacts import LANGUAGE, Held
 from benchmarks.serving.load import Job, Load
 from benchmarks.serving.peers.in_time import send
+from benchmarks.serving.peers.own_clock import BY_ITSELF, Running
 from benchmarks.serving.peers.peer import Setting
 from benchmarks.serving.timings import Answered, Timings, timings
 from services.backbone.chat import encode_prompt
@@ -39,19 +37,6 @@ _ALL = 1_000_000
 """Requests that may wait: all of a load."""
 
 Treat = Callable[[Job], Awaitable[Treatment | Undecided]]
-
-
-@dataclass(frozen=True)
-class Running:
-    """Where an engine runs the model, and what its requests are timed by."""
-
-    thread: Executor | None = None
-    """None: one of its own."""
-    now: Callable[[], float] = time.perf_counter
-    """Seconds; asked on the event loop and in the thread."""
-
-
-_BY_ITSELF = Running()
 
 
 class TimedRow(Row):
@@ -80,7 +65,7 @@ class TimedRow(Row):
 class Ungated:
     """The engine with the model untouched."""
 
-    def __init__(self, setting: Setting, running: Running = _BY_ITSELF) -> None:
+    def __init__(self, setting: Setting, running: Running = BY_ITSELF) -> None:
         """Take the model; the engine is new for each load."""
         self._backbone = setting.backbone
         self._limits = EngineLimits(max_rows=setting.max_rows, max_waiting=_ALL)
@@ -186,7 +171,7 @@ class Split(Ungated):
 class Fused(Ungated):
     """The verdict is found, and acted on, inside each request's own prefill."""
 
-    def __init__(self, setting: Setting, running: Running = _BY_ITSELF) -> None:
+    def __init__(self, setting: Setting, running: Running = BY_ITSELF) -> None:
         """Prepare the bundle as a server does, once."""
         super().__init__(setting, running)
         self._by = DecidingBundle(setting.bundle, setting.backbone)

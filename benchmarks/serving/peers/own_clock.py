@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
+from dataclasses import dataclass
 from typing import Any, ParamSpec, TypeVar
 
 Given = ParamSpec("Given")
@@ -47,3 +48,16 @@ class OwnTurns(Executor):
         finally:
             self._running = None
             self._spent += time.thread_time() - started
+
+
+@dataclass(frozen=True)
+class Running:
+    """Where an engine runs the model, and what its requests are timed by."""
+
+    thread: Executor | None = None
+    """None: one of its own."""
+    now: Callable[[], float] = time.perf_counter
+    """Seconds; asked on the event loop and in the thread."""
+
+
+BY_ITSELF = Running()

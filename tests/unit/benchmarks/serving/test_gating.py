@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from benchmarks.serving.gating import AGAIN, FIGURES, LEFT_OUT, measure, side_by_side
-from benchmarks.serving.load import Job, closed
-from benchmarks.serving.peers.catalogue import FUSED, UNGATED
+from benchmarks.serving.load import Job, all_at_once, closed
+from benchmarks.serving.peers.catalogue import FUSED, IDEAL, UNGATED
 from benchmarks.serving.peers.own_clock import OwnTurns
 from benchmarks.serving.peers.peer import Setting
 
@@ -59,6 +59,19 @@ def test_they_take_turns_from_the_first_pass_on(
     numbers = {owner: number for number, owner in enumerate(dict.fromkeys(thread.owners))}
     turns = [numbers[owner] for owner in thread.owners]
     assert turns[:30] == [0, 1, 2] * 10
+
+
+def test_the_ideal_takes_turns_too_and_a_clock_counts_its_passes_alone(
+    setting: Setting, jobs: tuple[Job, ...], thread: Noting
+) -> None:
+    found = asyncio.run(side_by_side(setting, all_at_once(jobs), (IDEAL, UNGATED), thread))
+    assert set(found[IDEAL]) == {"tokens_per_s"}
+    ideal, ungated = dict.fromkeys(thread.owners)
+    assert [owner is ideal for owner in thread.owners[:20]] == [True, False] * 10
+    tokens = sum(job.n_output for job in jobs)
+    # what its passes read is made before they are counted
+    assert 0.5 * ideal.now() < tokens / found[IDEAL]["tokens_per_s"] < ideal.now()
+    assert tokens / found[UNGATED]["tokens_per_s"] == pytest.approx(ungated.now(), rel=0.2)
 
 
 @pytest.mark.parametrize(("device", "threads"), [("cuda:0", 1), ("cpu", 2)])

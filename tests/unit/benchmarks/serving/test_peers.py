@@ -8,6 +8,7 @@ from math import inf
 from pathlib import Path
 
 import pytest
+import torch
 
 from benchmarks.serving.load import Job, Load, all_at_once, closed, poisson
 from benchmarks.serving.peers import ideal
@@ -165,6 +166,7 @@ def test_the_ideal_runs_full_batches_and_gives_no_times_of_requests(
         PEERS[IDEAL](setting).run(closed(jobs, 2))
 
 
+@torch.inference_mode()
 def test_the_ideal_s_cache_neither_grows_nor_copies(setting: Setting) -> None:
     cache = ideal.Ideal(setting)._full(7)
     before = [keys.data_ptr() for keys, _ in cache._held]
