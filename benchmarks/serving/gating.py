@@ -47,7 +47,7 @@ LEFT_OUT = (
     "ask with `--device cpu --threads 1`"
 )
 N_REQUESTS = {"organism": 192, "30M": 64, "300M": 16}
-"""Of 16 clients."""
+"""Of 16 clients, and all at once."""
 N_QUICK = 6
 N_ALONE = {"organism": 24, "30M": 24, "300M": 4}
 """Of one client: what they cost does not depend on their number, but the medians rest on them."""
