@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
 from pathlib import Path
 
 
@@ -42,7 +43,7 @@ def writable(text: str) -> Path:
     path = Path(text)
     if path.is_dir():
         raise argparse.ArgumentTypeError(f"`{text}` is a folder; name a file")
-    is_new = not path.exists()
+    is_new = not os.path.lexists(path)  # a link to a file that is not there yet stays
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.open("ab").close()  # to ask for permission is no answer: root has it, and may not

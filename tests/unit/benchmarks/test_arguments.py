@@ -55,6 +55,10 @@ def test_a_file_to_write_gets_its_folder_before_anything_is_measured(tmp_path: P
     assert writable(str(path)) == path
     assert path.parent.is_dir()
     assert not path.exists()
+    link = tmp_path / "link"
+    link.symlink_to(path)
+    assert writable(str(link)) == link
+    assert link.is_symlink()
 
 
 def test_a_place_where_nothing_can_be_written_is_refused_before_anything_is_measured(
