@@ -64,7 +64,6 @@ class Batch:
         self._whole_tokens = max(chunk_tokens, whole_tokens)
         self._rows: list[Row] = []
         self._entering: dict[Row, Entering] = {}
-        self._least_columns = least_columns
         self._slabs = Slabs(least_columns=least_columns)
         self._decode_edits: Mapping[int, Edit] | None = None
         self._token_scores: TokenScores | None = None
@@ -162,7 +161,7 @@ class Batch:
     def clear(self) -> None:
         """Let every row leave."""
         self._rows, self._entering = [], {}
-        self._slabs = Slabs(least_columns=self._least_columns)
+        self._slabs.clear()
         self._forget_places()
 
     def _chunks(self, rows: Iterable[Row], *, read_first: bool) -> list[Chunk]:

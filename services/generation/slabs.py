@@ -184,6 +184,10 @@ class Slabs:
             self._leave(self._slab_of(row), row)
             del self._lengths[row]
 
+    def clear(self) -> None:
+        """Let every row leave."""
+        self._slabs, self._lengths = {}, {}
+
     def make_room(self) -> bool:
         """Move rows that fill their slab to the next one; true when there was one."""
         full = [row for slab in self for row in slab.rows if self._lengths[row] == slab.columns]

@@ -144,3 +144,12 @@ def test_a_prompt_in_chunks_is_held_as_one_that_ran_at_once():
         assert torch.equal(seen.values, parts.values[:, :, :stop])
     for mine, theirs in zip(chunked.blocks[0], whole.blocks[0], strict=True):
         assert torch.equal(mine, theirs)
+
+
+def test_cleared_slabs_hold_nobody_and_are_as_narrow_as_before():
+    slabs, _ = filled(5, 100)
+    slabs.clear()
+    assert (list(slabs), slabs.rows) == ([], [])
+    again = row(5)
+    slabs.add([(again, held(again, 1.0))])
+    assert [(slab.columns, slab.rows) for slab in slabs] == [(LEAST, [again])]
