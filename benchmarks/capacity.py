@@ -35,9 +35,9 @@ from benchmarks.capacity_model import (
     gate_seconds,
     generation_seconds,
 )
+from benchmarks.organism_served import artefacts, settings_for
 from benchmarks.report import Benchmark, Found
 from benchmarks.server_process import address_of, server
-from benchmarks.stages import artefacts, settings_for
 from recal.demo.results import Bar
 from recal.languages import HIGH
 from recal.organism.corpus import corpus_prompts

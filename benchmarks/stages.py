@@ -11,42 +11,35 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
-import platform
 import tempfile
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
-from benchmarks.arguments import count, writable
-from recal.demo.stage import free_port, stage
-from recal.generate import Generator
-from recal.inputs import whole_backbone
-from recal.judge import OrganismJudge
+from benchmarks.arguments import count
+from benchmarks.organism_served import artefacts, settings_for
+from benchmarks.report import Benchmark, Found
+from benchmarks.serving.tables import markdown
+from recal.demo.stage import stage
 from recal.languages import HIGH
 from recal.organism.corpus import corpus_prompts
 from recal.prompts import Prompt, select, spread
-from recal.readouts import ReadoutPlan, make_readout
-from recal.recalibrate import calibrate_source
-from recal.search import SearchPlan
 from services.client import RecalClient
 from services.composition import notice_of
 from services.domain import Action, Intervention, Sampling, Usage
 from services.embedded.runtime import EmbeddedRuntime
-from services.readout.artefact import save_calibration
-from services.readout.bundle import Scope, SteerForm
 from services.rpc.stubs import GenerationStub, open_channel
-from services.settings import EdgeSettings, RegistrySettings, ServeSettings, Settings
+from services.settings import Settings
 
 STAGES = ("language_id", "gate", "first_token", "generation", "total")
 SAMPLING = Sampling(max_tokens=16)
 N_WARM_UP = 20
+N_PER_CLASS, N_PER_CLASS_QUICK = 10, 2
 
 
 @dataclass
@@ -71,39 +64,6 @@ class Served:
 
     client: RecalClient
     generation: GenerationStub
-
-
-def artefacts(settings: Settings, directory: Path) -> None:
-    """A readout of the organism and its source languages' calibrations; one steering, untuned."""
-    backbone = whole_backbone(settings.backbone, threads=settings.threads)
-    search = SearchPlan(
-        multiples=(1.0,),
-        forms=(SteerForm.ADD,),
-        scopes=(Scope.LAST,),
-        layers=(3,),
-        max_degenerate=1.0,
-    )
-    made = make_readout(
-        backbone,
-        corpus_prompts(),
-        directory / "readout",
-        plan=ReadoutPlan(search=search, n_fit=48, n_search=1),
-        generate=Generator(backbone),
-        judge=OrganismJudge(),
-    )
-    for language in HIGH:
-        calibration = calibrate_source(made.readout, made.activations, language)
-        save_calibration(calibration, directory / "calibrations" / language)
-
-
-def settings_for(directory: Path) -> Settings:
-    """Everything on free ports, artefacts from a directory."""
-    return Settings(
-        registry=RegistrySettings(source="directory", directory=directory),
-        edge=EdgeSettings(port=free_port(), metrics_port=None, internal_services=True),
-        serve=ServeSettings(grpc_port=free_port(), http_port=free_port(), drain_s=1.0),
-        state_dir=directory / "state",
-    )
 
 
 @asynccontextmanager
@@ -167,7 +127,7 @@ async def one(here: Served, prompt: Prompt, times: Times, *, gated_first: bool) 
         times.n_other_length += 1
 
 
-async def measure(here: Served, prompts: Sequence[Prompt], clients: int) -> Times:
+async def ask_all(here: Served, prompts: Sequence[Prompt], clients: int) -> Times:
     """Ask about all prompts, `clients` at a time, after a warm-up."""
     for prompt in prompts[:N_WARM_UP]:
         await one(here, prompt, Times(), gated_first=True)
@@ -190,85 +150,82 @@ def summary(seconds: Sequence[float]) -> dict[str, float]:
     return {"p50_ms": round(p50, 2), "p90_ms": round(p90, 2), "p99_ms": round(p99, 2)}
 
 
-def report_of(
-    times: Times, settings: Settings, *, on_ray: bool, clients: int, n_prompts: int
-) -> dict[str, Any]:
-    """Everything that this benchmark reports."""
-    ratios = np.array(times.gated) / np.array(times.untouched)
+def summaries(times: Times) -> dict[str, dict[str, dict[str, float]]]:
+    """By where it is timed and what it is."""
     return {
-        "model": notice_of(settings),
-        "machine": f"{platform.machine()}, Python {platform.python_version()}, "
-        f"torch {torch.__version__}, {settings.threads} thread(s) a process",
-        "runtime": "Ray Serve and edge" if on_ray else "one process",
-        "clients": clients,
-        "prompts": n_prompts,
-        "max_tokens": SAMPLING.max_tokens,
         "stages": {name: summary(times.stages[name]) for name in STAGES},
         "at_the_client": {
             "Recal.Check": summary(times.check),
             "Recal.Generate": summary(times.gated),
             "Generation.Generate, untouched": summary(times.untouched),
         },
-        "gated_over_untouched": {
-            "median_ratio": round(float(np.median(ratios)), 3),
-            "pairs": len(ratios),
-            "left_out_for_other_length": times.n_other_length,
-        },
     }
 
 
-def print_report(report: dict[str, Any]) -> None:
-    """The report as plain tables."""
-    for name in ("model", "machine", "runtime", "clients", "prompts", "max_tokens"):
-        print(f"{name:<12}{report[name]}")
-    for title in ("stages", "at_the_client"):
-        print(f"\n{title.replace('_', ' '):<34}{'p50 ms':>10}{'p90 ms':>10}{'p99 ms':>10}")
-        for name, row in report[title].items():
-            print(f"  {name:<32}" + "".join(f"{value:>10}" for value in row.values()))
-    ratio = report["gated_over_untouched"]
-    print(
-        f"\na gated answer takes {ratio['median_ratio']} times an untouched one of the same length "
-        f"(median of {ratio['pairs']} pairs; {ratio['left_out_for_other_length']} left out)"
+def tables_of(found: Mapping[str, Mapping[str, Mapping[str, float]]]) -> str:
+    """As Markdown, one for each place where it is timed."""
+    heads = {"stages": "stage, at the server", "at_the_client": "call, at the client"}
+    return "\n\n".join(
+        markdown(
+            [heads[where], "p50 ms", "p90 ms", "p99 ms"],
+            [[name, *(str(each) for each in row.values())] for name, row in rows.items()],
+        )
+        for where, rows in found.items()
     )
 
 
-async def run(settings: Settings, *, on_ray: bool, clients: int, per_class: int) -> dict[str, Any]:
-    """Serve and measure."""
+async def run(settings: Settings, *, on_ray: bool, clients: int, per_class: int) -> Times:
+    """Serve and ask."""
     prompts = spread(select(corpus_prompts(HIGH), split="test"), per_class)
     order = np.random.default_rng(0).permutation(len(prompts))
     shuffled = [prompts[i] for i in order]
     async with served(settings, on_ray=on_ray) as here:
-        times = await measure(here, shuffled, clients)
-    return report_of(times, settings, on_ray=on_ray, clients=clients, n_prompts=len(prompts))
+        return await ask_all(here, shuffled, clients)
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Measure, print and, if asked, write."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--ray", action="store_true", help="on Ray Serve, behind the edge")
-    parser.add_argument("--clients", type=count, default=1, help="calls at a time (default: 1)")
-    parser.add_argument("--quick", action="store_true", help="few prompts; for a first look")
-    parser.add_argument("--json", type=writable, metavar="FILE", help="write the report here too")
-    given = parser.parse_args(arguments)
+def measure(options: argparse.Namespace) -> Found:
+    """Fit, serve and measure."""
+    per_class = N_PER_CLASS_QUICK if options.quick else N_PER_CLASS
     with tempfile.TemporaryDirectory() as folder:
         settings = settings_for(Path(folder))
         print("fitting a readout of the organism", flush=True)
-        artefacts(settings, Path(folder))
+        identity = artefacts(settings, Path(folder))
         print("serving and measuring", flush=True)
-        report = asyncio.run(
-            run(
-                settings,
-                on_ray=given.ray,
-                clients=given.clients,
-                per_class=2 if given.quick else 10,
-            )
+        times = asyncio.run(
+            run(settings, on_ray=options.ray, clients=options.clients, per_class=per_class)
         )
-    print_report(report)
-    if given.json is not None:
-        given.json.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    found = summaries(times)
+    ratio = float(np.median(np.array(times.gated) / np.array(times.untouched)))
+    runtime = "Ray Serve and edge" if options.ray else "one process"
+    results: dict[str, Any] = {
+        "model": notice_of(settings),
+        "runtime": runtime,
+        "clients": options.clients,
+        "max_tokens": SAMPLING.max_tokens,
+        **found,
+        "gated_by_untouched": {
+            "median_ratio": round(ratio, 3),
+            "pairs": len(times.gated),
+            "left_out_for_other_length": times.n_other_length,
+        },
+    }
+    in_words = (
+        f"{notice_of(settings)}; {runtime}, {options.clients} client(s). A gated answer takes "
+        f"{ratio:.3f} times an untouched one of the same length (median of {len(times.gated)} "
+        f"pairs; {times.n_other_length} left out)."
+    )
+    tables = f"{tables_of(found)}\n\n{in_words}"
+    return Found(results, tables, weights={identity.name: identity.weights_digest})
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Where and by how many it is asked."""
+    parser.add_argument("--ray", action="store_true", help="on Ray Serve, behind the edge")
+    parser.add_argument("--clients", type=count, default=1, help="calls at a time (default: 1)")
+
+
+BENCHMARK = Benchmark(__package__, "stages", __doc__, measure, add_options)
 
 
 if __name__ == "__main__":
-    main()
+    BENCHMARK.main()

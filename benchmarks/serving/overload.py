@@ -21,12 +21,12 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.organism_served import artefacts, settings_for
 from benchmarks.report import Benchmark, Found
 from benchmarks.server_process import address_of, server
 from benchmarks.serving.options import add_options, repeats_of
 from benchmarks.serving.spread import Spread, spread_of
 from benchmarks.serving.tables import markdown
-from benchmarks.stages import artefacts, settings_for
 from recal.demo.results import Bar
 from services.client import RecalClient
 from services.domain import Sampling, Usage

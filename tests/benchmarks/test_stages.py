@@ -8,6 +8,9 @@ from typing import Any
 import pytest
 
 from benchmarks import stages
+from recal.languages import HIGH
+from recal.organism.corpus import corpus_prompts
+from recal.prompts import select, spread
 
 pytestmark = pytest.mark.organism
 
@@ -15,7 +18,7 @@ pytestmark = pytest.mark.organism
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     target = tmp_path_factory.mktemp("stages") / "report.json"
-    stages.main(["--quick", "--json", str(target)])
+    stages.BENCHMARK.main(["--quick", "--json", str(target)])
     found: dict[str, Any] = json.loads(target.read_text())
     return found
 
@@ -33,11 +36,14 @@ def test_stages_do_not_take_longer_than_the_whole(report: dict[str, Any]) -> Non
 
 
 def test_every_prompt_is_either_compared_or_left_out(report: dict[str, Any]) -> None:
-    compared = report["gated_over_untouched"]
-    assert compared["pairs"] + compared["left_out_for_other_length"] == report["prompts"]
+    compared = report["gated_by_untouched"]
+    n_prompts = len(spread(select(corpus_prompts(HIGH), split="test"), stages.N_PER_CLASS_QUICK))
+    assert compared["pairs"] + compared["left_out_for_other_length"] == n_prompts
     assert compared["pairs"] > 0
 
 
 def test_it_says_what_was_measured_on(report: dict[str, Any]) -> None:
     assert "model organism" in report["model"]
     assert report["runtime"] == "one process"
+    assert report["cpu"]
+    assert report["weights"]

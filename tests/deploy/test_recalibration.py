@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.stages import artefacts, settings_for
+from benchmarks.organism_served import artefacts, settings_for
 from recal.registry import open_registry
 from services.readout.naming import calibration_model, readout_model
 from services.settings import ORGANISM

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from benchmarks.stages import artefacts, settings_for
+from benchmarks.organism_served import artefacts, settings_for
 from recal.cli import app
 from recal.organism.corpus import corpus_prompts
 from recal.prompts import Prompt, save_jsonl, select, spread
