@@ -1,13 +1,15 @@
 """What deciding inside an answer's prefill costs, and how near the ideal is, in processor time.
 
-python -m benchmarks.serving.gating [--quick] [--models NAMES] [--json FILE] ...
+python -m benchmarks.serving.gating [--quick] [--models NAMES] [--loads NAMES] [--json FILE] ...
 
 Three engines answer the same requests side by side in one thread, a pass of each after a pass of
 the others: one that leaves the model alone, the same again, and a fused one; where all requests
 come at once the ideal's passes are among them. Each has a clock that runs in its own passes only.
 So what else the machine does meanwhile meets all of them alike; how far the engine and itself are
-apart says what is left of it. The event loop's own work, making laws and handing out text, is on no
-clock here; `generation` measures it too, by the clock on the wall.
+apart says what is left of it. Percentiles rest on a few requests each; `by request` is the median
+over all of a request's time by the ungated engine's for the same one. The event loop's own work,
+making laws and handing out text, is on no clock here; `generation` measures it too, by the clock on
+the wall.
 """
 
 from __future__ import annotations
@@ -18,11 +20,13 @@ import gc
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import asdict
 from typing import Any
 
 from benchmarks.report import Benchmark, Found
 from benchmarks.serving import models
 from benchmarks.serving.artefacts import random_bundle, thresholds_between
+from benchmarks.serving.choice import add_loads, wanted
 from benchmarks.serving.claims import (
     Repeats,
     bars,
@@ -37,8 +41,9 @@ from benchmarks.serving.peers.ideal import Ideal
 from benchmarks.serving.peers.ours import Fused, Ungated
 from benchmarks.serving.peers.own_clock import OwnTurns, Running
 from benchmarks.serving.peers.peer import Setting
-from benchmarks.serving.spread import spread_of
+from benchmarks.serving.spread import Spread, spread_of
 from benchmarks.serving.tables import markdown
+from benchmarks.serving.timings import Timings, by_request
 from recal.demo.results import Bar
 
 AGAIN = "ungated, again"
@@ -60,6 +65,7 @@ _MADE: Mapping[str, Callable[[Setting, Running], Ungated | Ideal]] = {
     IDEAL: Ideal,
 }
 FIGURES = ("tokens_per_s", "ttft_p50", "ttft_p99", "tpot_p50", "tpot_p99")
+PAIRED = ("ttft", "tpot")
 
 
 def measure(options: argparse.Namespace) -> Found:
@@ -75,17 +81,28 @@ def measure(options: argparse.Namespace) -> Found:
         setting, jobs = _setting(name, options)
         weights[name] = setting.backbone.identity.weights_digest
         results[name] = {}
-        for load in (closed(jobs[: N_ALONE[name]], FEW), closed(jobs, MANY), all_at_once(jobs)):
-            repeats = _repeats(name, setting, load, options)
-            tables.append(_table(name, load, repeats))
+        for load in _loads(jobs, N_ALONE[name], options):
+            timed = _repeats(name, setting, load, options)
+            repeats = {each: [one.figures() for one in timed[each]] for each in timed}
+            paired = _by_request(timed)
+            tables.append(_table(name, load, repeats, paired))
             print(tables[-1], file=sys.stderr, flush=True)
             claims = claims_for(options.device)
             found_bars += bars(f"{name}, in turns", load.name, repeats, claims=claims)
             results[name][load.name] = {
                 "requests": len(load.jobs),
                 "peers": beside_ungated(repeats),
+                "by_request": {
+                    peer: {figure: asdict(spread) for figure, spread in figures.items()}
+                    for peer, figures in paired.items()
+                },
             }
     return Found({"models": results}, "\n\n".join(tables), tuple(found_bars), weights, options.seed)
+
+
+def _loads(jobs: Sequence[Job], n_alone: int, options: argparse.Namespace) -> list[Load]:
+    known = (closed(jobs[:n_alone], FEW), closed(jobs, MANY), all_at_once(jobs))
+    return [load for load in known if load.name in wanted(options)]
 
 
 def _setting(name: str, options: argparse.Namespace) -> tuple[Setting, tuple[Job, ...]]:
@@ -96,18 +113,20 @@ def _setting(name: str, options: argparse.Namespace) -> tuple[Setting, tuple[Job
     return Setting(backbone, lambda n_blocks: backbone, bundle, options.rows), jobs
 
 
-def _repeats(name: str, setting: Setting, load: Load, options: argparse.Namespace) -> Repeats:
-    """Figures of each repeat, by engine; the first in turn changes, so that nobody gains by it."""
+def _repeats(
+    name: str, setting: Setting, load: Load, options: argparse.Namespace
+) -> dict[str, list[Timings]]:
+    """Times of each repeat, by engine; the first in turn changes, so that nobody gains by it."""
     names = [UNGATED, AGAIN, FUSED, *([IDEAL] if load.clients is None else [])]
-    found: dict[str, list[Mapping[str, float]]] = {each: [] for each in names}
+    found: dict[str, list[Timings]] = {each: [] for each in names}
     with ThreadPoolExecutor(1, thread_name_prefix="model") as thread:
         asyncio.run(side_by_side(setting, all_at_once(load.jobs[:_N_WARM_UP]), names, thread))
         for repeat in range(repeats_of(options)):
             gc.collect()
             first = repeat % len(names)
             order = names[first:] + names[:first]
-            for each, figures in asyncio.run(side_by_side(setting, load, order, thread)).items():
-                found[each].append(figures)
+            for each, timed in asyncio.run(side_by_side(setting, load, order, thread)).items():
+                found[each].append(timed)
             progress = f"{repeat + 1} of {repeats_of(options)}"
             print(f"{name}, {load.name}, in turns: {progress}", file=sys.stderr, flush=True)
     return found
@@ -115,8 +134,8 @@ def _repeats(name: str, setting: Setting, load: Load, options: argparse.Namespac
 
 async def side_by_side(
     setting: Setting, load: Load, order: Sequence[str], thread: Executor
-) -> dict[str, Mapping[str, float]]:
-    """Figures of engines that answer a load at the same time, each by its own clock.
+) -> dict[str, Timings]:
+    """Times of engines that answer a load at the same time, each by its own clock.
 
     Args:
         setting: the model, and what decides.
@@ -129,17 +148,34 @@ async def side_by_side(
         turns = OwnTurns(thread)
         peers[name] = _MADE[name](setting, Running(turns, turns.now))
     found = await asyncio.gather(*(peer.timed(load) for peer in peers.values()))
-    return {name: timings.figures() for name, timings in zip(peers, found, strict=True)}
+    return dict(zip(peers, found, strict=True))
 
 
-def _table(model: str, load: Load, repeats: Repeats) -> str:
-    head = [f"{model}, {load.name} ({len(load.jobs)} requests), processor time", *FIGURES]
-    rows = [[UNGATED, *(f"{_median(repeats, UNGATED, figure):.3g}" for figure in FIGURES)]]
-    rows += [
-        [f"{each} × it", *(_ratio(repeats, each, figure) for figure in FIGURES)]
-        for each in repeats
-        if each != UNGATED
-    ]
+def _by_request(timed: Mapping[str, Sequence[Timings]]) -> dict[str, dict[str, Spread]]:
+    """`by_request` beside the ungated engine, over repeats; nothing of what times no request."""
+    return {
+        peer: _over_repeats([by_request(*pair) for pair in zip(mine, timed[UNGATED], strict=True)])
+        for peer, mine in timed.items()
+        if peer != UNGATED and mine[0].answered
+    }
+
+
+def _over_repeats(ratios: Sequence[Mapping[str, float]]) -> dict[str, Spread]:
+    return {figure: spread_of([each[figure] for each in ratios]) for figure in ratios[0]}
+
+
+def _table(
+    model: str, load: Load, repeats: Repeats, paired: Mapping[str, Mapping[str, Spread]]
+) -> str:
+    title = f"{model}, {load.name} ({len(load.jobs)} requests), processor time"
+    head = [title, *FIGURES, *(f"{figure} by request" for figure in PAIRED)]
+    ungated = [f"{_median(repeats, UNGATED, figure):.3g}" for figure in FIGURES]
+    rows = [[UNGATED, *ungated, *("–" for _ in PAIRED)]]
+    for each in repeats:
+        if each != UNGATED:
+            ratios = [_ratio(repeats, each, figure) for figure in FIGURES]
+            own = paired.get(each, {})
+            rows.append([f"{each} × it", *ratios, *(str(own.get(f, "–")) for f in PAIRED)])
     return markdown(head, rows)
 
 
@@ -152,7 +188,12 @@ def _median(repeats: Repeats, peer: str, figure: str) -> float:
     return spread_of([each[figure] for each in repeats[peer]]).median
 
 
-BENCHMARK = Benchmark(__package__, "gating", __doc__, measure, add_options)
+def _add_options(parser: argparse.ArgumentParser) -> None:
+    add_options(parser)
+    add_loads(parser, ("one", "many", "at-once"))
+
+
+BENCHMARK = Benchmark(__package__, "gating", __doc__, measure, _add_options)
 
 
 if __name__ == "__main__":

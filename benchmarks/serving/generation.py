@@ -24,6 +24,7 @@ from benchmarks.report import Benchmark, Found
 from benchmarks.serving import claims, memory, models
 from benchmarks.serving.agreement import same_answers
 from benchmarks.serving.artefacts import random_bundle, thresholds_between
+from benchmarks.serving.choice import add_loads, wanted
 from benchmarks.serving.claims import ARRIVING, AT_ONCE, beside_ungated
 from benchmarks.serving.load import FEW, MANY, Job, Load, all_at_once, closed, draw, poisson
 from benchmarks.serving.measured import MeasuredLoad
@@ -43,8 +44,6 @@ _N_ALONE = 8
 """Requests of the load of one client: what they cost does not depend on their number."""
 _N_WARM_UP, _WARM_UP_TOKENS = 4, 8
 QUICK = ("organism",)
-LOADS = {"one": claims.ONE, "many": claims.MANY, "at-once": AT_ONCE, "arriving": ARRIVING}
-"""What each is called on the command line."""
 
 
 @dataclass(frozen=True)
@@ -61,12 +60,12 @@ class Measured:
 def measure(options: argparse.Namespace) -> Found:
     """Measure every model that was asked for."""
     found = {name: _model(name, options) for name in models.names_in(options, quick=QUICK)}
-    wanted = claims.claims_for(options.device.partition(":")[0])
+    claimed = claims.claims_for(options.device.partition(":")[0])
     bars: list[Bar] = []
     tables: list[str] = []
     for name, each in found.items():
         for load in each.loads.values():
-            bars += claims.bars(name, load.name, load.repeats, claims=wanted)
+            bars += claims.bars(name, load.name, load.repeats, claims=claimed)
             tables.append(load_table(name, load))
         tables += [memory_table(name, each.memory)] if each.memory else []
     return Found(
@@ -134,10 +133,10 @@ def _loads(
     jobs: Sequence[Job], done: Mapping[str, MeasuredLoad], options: argparse.Namespace
 ) -> Iterator[Load]:
     """Those that were asked for; the last one by what was measured in the ones before."""
-    wanted = {LOADS[name] for name in options.loads}
+    names = wanted(options)
     known = (closed(jobs[:_N_ALONE], FEW), closed(jobs, MANY), all_at_once(jobs))
-    yield from (load for load in known if load.name in wanted)
-    if ARRIVING not in wanted:
+    yield from (load for load in known if load.name in names)
+    if ARRIVING not in names:
         return
     capacity = median(each["tokens_per_s"] for each in done[AT_ONCE].repeats[UNGATED])
     per_request = sum(job.n_output for job in jobs) / len(jobs)
@@ -168,30 +167,9 @@ def _plain(found: Measured) -> dict[str, Any]:
     }
 
 
-def loads_named(text: str) -> tuple[str, ...]:
-    """Names of loads, separated by commas.
-
-    Raises:
-        ArgumentTypeError: one is unknown, or arrivals are asked for without what says how fast they
-            come.
-    """
-    names = tuple(text.split(","))
-    if unknown := [name for name in names if name not in LOADS]:
-        raise argparse.ArgumentTypeError(f"no load `{unknown[0]}`; choose of {', '.join(LOADS)}")
-    if "arriving" in names and "at-once" not in names:
-        raise argparse.ArgumentTypeError("`arriving` comes by what `at-once` measures; add that")
-    return names
-
-
 def _add_options(parser: argparse.ArgumentParser) -> None:
     add_options(parser)
-    parser.add_argument(
-        "--loads",
-        type=loads_named,
-        default=tuple(LOADS),
-        metavar="NAMES",
-        help=f"of {', '.join(LOADS)}; all by default",
-    )
+    add_loads(parser)
 
 
 BENCHMARK = Benchmark(__package__, "generation", __doc__, measure, _add_options)

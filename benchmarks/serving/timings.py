@@ -65,6 +65,26 @@ def timings(answered: Sequence[Answered]) -> Timings:
     return Timings(seconds, sum(len(each.tokens) for each in answered), tuple(answered))
 
 
+def by_request(ours: Timings, theirs: Timings) -> dict[str, float]:
+    """Medians over requests of our time by theirs for the same request: `ttft` and `tpot`.
+
+    Requests differ by more than ways to answer them do: a percentile rests on the few that are near
+    it, and this on all. One without such a time on either side is left out.
+
+    Raises:
+        ValueError: they did not answer the same number of requests.
+    """
+    found = {}
+    for name in ("ttft", "tpot"):
+        pairs = [
+            (getattr(a, name), getattr(b, name))
+            for a, b in zip(ours.answered, theirs.answered, strict=True)
+        ]
+        if ratios := [a / b for a, b in pairs if a is not None and b is not None]:
+            found[name] = float(np.median(ratios))
+    return found
+
+
 def _percentiles(name: str, seconds: Sequence[float]) -> dict[str, float]:
     """Linear between the two nearest; none where there is nothing."""
     if not seconds:

@@ -6,7 +6,9 @@ import argparse
 
 import pytest
 
-from benchmarks.serving.generation import BENCHMARK, loads_named
+from benchmarks.serving import gating
+from benchmarks.serving.choice import loads_named
+from benchmarks.serving.generation import BENCHMARK
 
 pytestmark = pytest.mark.organism
 
@@ -34,3 +36,19 @@ def test_only_the_load_that_was_asked_for_is_measured(capsys: pytest.CaptureFixt
     told = capsys.readouterr().err
     assert "organism, 1 client: fused 1 of 1" in told
     assert "| organism, 1 client (6 requests) |" in told
+
+
+def test_deciding_is_measured_by_the_load_too_and_by_request(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    report = gating.BENCHMARK.report(["--quick", "--loads", "one", "--repeats", "1"])
+    loads = report["models"]["organism"]
+    assert set(loads) == {"1 client"}
+    for figures in loads["1 client"]["by_request"].values():
+        assert {name: spread["repeats"] for name, spread in figures.items()} == {
+            "ttft": 1,
+            "tpot": 1,
+        }
+    assert "| ttft by request | tpot by request |" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        gating.BENCHMARK.report(["--loads", "at-once,arriving"])

@@ -42,13 +42,12 @@ def test_each_has_figures_by_its_own_clock(
 ) -> None:
     found = asyncio.run(side_by_side(setting, closed(jobs, 3), NAMES, thread))
     assert tuple(found) == NAMES
-    for figures in found.values():
+    for figures in (each.figures() for each in found.values()):
         assert set(FIGURES) <= set(figures)
         assert all(figures[each] > 0 for each in FIGURES)
     # by its own clock nobody waits for the others, so all are about as fast
     spent = {owner: owner.now() for owner in thread.owners}
-    tokens = sum(job.n_output for job in jobs)
-    by_clock = sorted(tokens / figures["tokens_per_s"] for figures in found.values())
+    by_clock = sorted(each.seconds for each in found.values())
     assert by_clock == pytest.approx(sorted(spent.values()), rel=0.2)
 
 
@@ -65,13 +64,12 @@ def test_the_ideal_takes_turns_too_and_a_clock_counts_its_passes_alone(
     setting: Setting, jobs: tuple[Job, ...], thread: Noting
 ) -> None:
     found = asyncio.run(side_by_side(setting, all_at_once(jobs), (IDEAL, UNGATED), thread))
-    assert set(found[IDEAL]) == {"tokens_per_s"}
+    assert found[IDEAL].answered == ()
     ideal, ungated = dict.fromkeys(thread.owners)
     assert [owner is ideal for owner in thread.owners[:20]] == [True, False] * 10
-    tokens = sum(job.n_output for job in jobs)
     # what its passes read is made before they are counted
-    assert 0.5 * ideal.now() < tokens / found[IDEAL]["tokens_per_s"] < ideal.now()
-    assert tokens / found[UNGATED]["tokens_per_s"] == pytest.approx(ungated.now(), rel=0.2)
+    assert 0.5 * ideal.now() < found[IDEAL].seconds < ideal.now()
+    assert found[UNGATED].seconds == pytest.approx(ungated.now(), rel=0.2)
 
 
 @pytest.mark.parametrize(("device", "threads"), [("cuda:0", 1), ("cpu", 2)])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks.serving.timings import Answered, timings
+from benchmarks.serving.timings import Answered, by_request, timings
 
 
 def answered(arrived: float, first: float, last: float, n: int) -> Answered:
@@ -32,3 +32,21 @@ def test_throughput_is_of_the_time_from_the_first_arrival_to_the_last_token() ->
     assert (found.seconds, found.figures()["tokens_per_s"]) == (4.0, 2.5)
     with pytest.raises(ValueError, match="no request was answered"):
         timings([])
+
+
+def test_beside_another_way_each_request_is_compared_with_itself() -> None:
+    theirs = timings([answered(0.0, float(i), 3.0 * i, n=3) for i in (1, 10, 100)])
+    ours = timings(
+        [
+            answered(0.0, f * i, f * i + g * i, n=3)
+            for i, f, g in ((1, 3, 2), (10, 2, 8), (100, 5, 4))
+        ]
+    )
+    assert by_request(ours, theirs) == pytest.approx({"ttft": 3.0, "tpot": 2.0})
+
+
+def test_an_answer_of_one_token_is_compared_by_its_first_alone() -> None:
+    short = timings([answered(0.0, 1.0, 1.0, n=1)])
+    assert by_request(short, short) == {"ttft": 1.0}
+    with pytest.raises(ValueError, match="longer than"):
+        by_request(short, timings([answered(0.0, 1.0, 1.0, n=1)] * 2))
