@@ -310,7 +310,7 @@ def measure(options: argparse.Namespace) -> Found:
     quick = options.quick
     size, days = (40, 6.0) if quick else (options.languages, 30.0)
     volumes, shares = ((1e3,), (0.1,)) if quick else (VOLUMES, SHARES)
-    work = [
+    work: list[Callable[..., Any]] = [
         partial(cell, Traffic(per_day, fired), size, days)
         for per_day in volumes
         for fired in shares

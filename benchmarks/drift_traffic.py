@@ -88,8 +88,7 @@ def draw(
     """
     edges, shares, steered = traffic.cells(fired)
     runs = max(1, round(n / traffic.burst))
-    counts = rng.multinomial(runs, shares / shares.sum(), size=size)
-    counts = counts * (n / runs)
+    counts = rng.multinomial(runs, shares / shares.sum(), size=size) * (n / runs)
     n_fired = counts[:, steered].sum(axis=1)
     whole = np.rint(n_fired).astype(int)
     refused = rng.binomial(whole, OBEYED) + rng.binomial(n - whole, OF_ITSELF)

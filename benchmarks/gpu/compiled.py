@@ -105,7 +105,8 @@ class StaticStep:
             logits_to_keep=1,
             **{self._cache_argument: self._cache},
         )
-        return output.logits[:, -1].argmax(dim=-1)
+        logits: Tensor = output.logits
+        return logits[:, -1].argmax(dim=-1)
 
 
 def measure(options: argparse.Namespace) -> Found:

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import torch
 
+from benchmarks.arguments import count
 from benchmarks.gpu.shapes import SHAPES
-from benchmarks.serving.options import count
 
 BATCHES, BATCHES_QUICK = (1, 8, 32, 128), (1, 2)
 N_PROMPT, N_PROMPT_QUICK = 200, 40

@@ -29,7 +29,7 @@ from benchmarks.arguments import count, positive
 from benchmarks.mlflow_server import MlflowServer
 from benchmarks.report import Benchmark, Found
 from benchmarks.rollout.artefacts import Version, register
-from benchmarks.rollout.load import Seen, at_rest, mixed, under_load
+from benchmarks.rollout.load import Said, Seen, at_rest, mixed, under_load
 from benchmarks.rollout.moves import (
     Aliases,
     Moved,
@@ -99,7 +99,7 @@ async def _run(options: argparse.Namespace, server: MlflowServer, folder: Path, 
     aliases.start_with(first)
     ran = Ran(aliases.moves, backbone.identity.weights_digest)
     async with _served(settings, embedded=options.embedded) as target:
-        expected = {}
+        expected: dict[tuple[str, str], Said] = {}
         for version in registered.versions:
             await _alone(aliases, version, target)
             expected |= await at_rest(target, version)

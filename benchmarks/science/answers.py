@@ -67,7 +67,7 @@ class Answers:
 
 def measure(options: argparse.Namespace) -> Found:
     """Fit, find both thresholds, answer, and compare."""
-    backbone = load_backbone(ORGANISM)
+    backbone = load_backbone(str(ORGANISM))
     n_train, n_test = (24, 6) if options.quick else (N_TRAIN, N_TEST)
     readout = _readout(backbone, n_train)
     plan = AnswerPlan(every=options.every, max_tokens=MAX_TOKENS)

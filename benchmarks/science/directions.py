@@ -49,7 +49,8 @@ from recal.maths.over_draws import spread as spread_of
 from recal.maths.prior import Prior
 from recal.prior import prior_for
 from recal.prompts import draw
-from recal.recalibrate import own_threshold_of, scores_of, source_statistics_of
+from recal.recalibrate import own_threshold_of, scores_of
+from recal.scored_by import source_statistics_of
 from services.backbone.load import Backbone
 from services.readout.bundle import Readout
 

@@ -177,7 +177,7 @@ def of_benchmark(name: str, backbone: Backbone, sets: PromptSets, root: Path) ->
 
 def of_shipped(root: Path, *, quick: bool) -> Ground:
     """The organism that comes with the package; its `heldout` prompts are of unseen subjects."""
-    backbone = load_backbone(ORGANISM)
+    backbone = load_backbone(str(ORGANISM))
     prompts = corpus_prompts()
     most = dict.fromkeys(_N_SHIPPED, _N_SHIPPED_QUICK) if quick else _N_SHIPPED
     languages = {

@@ -119,8 +119,9 @@ def _ruled(how: str | Estimator, evidence: Callable[[Setting, Language, int], Ev
     return rule
 
 
-def _labels(language: Language, k: int) -> dict[str, np.ndarray]:
-    return {"harmful": language.harmful[:k, 0], "harmless": language.harmless[:k, 0]}
+def _evidence(language: Language, k: int, **more: Any) -> Evidence:
+    """`k` examples of each class, and what else is known."""
+    return Evidence(language.harmful[:k, 0], language.harmless[:k, 0], **more)
 
 
 def _sources(setting: Setting, language: Language, k: int, rho: float | None) -> Sources:
@@ -133,42 +134,37 @@ def _true_prior(setting: Setting) -> Prior:
 
 RULES: Mapping[str, Rule] = {
     "source threshold": lambda setting, language, k: setting.source.threshold,
-    "paper_f1": _ruled("paper_f1", lambda s, la, k: Evidence(**_labels(la, k))),
-    "midpoint": _ruled("midpoint", lambda s, la, k: Evidence(**_labels(la, k))),
-    "bias_only": _ruled("bias_only", lambda s, la, k: Evidence(**_labels(la, k))),
+    "paper_f1": _ruled("paper_f1", lambda s, la, k: _evidence(la, k)),
+    "midpoint": _ruled("midpoint", lambda s, la, k: _evidence(la, k)),
+    "bias_only": _ruled("bias_only", lambda s, la, k: _evidence(la, k)),
     "shrunk to the source": _ruled(
         "empirical_bayes",
-        lambda s, la, k: Evidence(**_labels(la, k), prior=Prior(0.0, s.sd_shift)),
+        lambda s, la, k: _evidence(la, k, prior=Prior(0.0, s.sd_shift)),
     ),
     "empirical_bayes, prior known": _ruled(
-        "empirical_bayes", lambda s, la, k: Evidence(**_labels(la, k), prior=_true_prior(s))
+        "empirical_bayes", lambda s, la, k: _evidence(la, k, prior=_true_prior(s))
     ),
     "empirical_bayes, prior of 12": _ruled(
-        "empirical_bayes", lambda s, la, k: Evidence(**_labels(la, k), prior=la.others)
+        "empirical_bayes", lambda s, la, k: _evidence(la, k, prior=la.others)
     ),
     "auto: prior known, sources": _ruled(
         "auto",
-        lambda s, la, k: Evidence(
-            **_labels(la, k), sources=_sources(s, la, k, RHO), prior=_true_prior(s)
-        ),
+        lambda s, la, k: _evidence(la, k, sources=_sources(s, la, k, RHO), prior=_true_prior(s)),
     ),
-    "auto: labels alone": _ruled("auto", lambda s, la, k: Evidence(**_labels(la, k))),
-    "auto: prior of 12": _ruled(
-        "auto", lambda s, la, k: Evidence(**_labels(la, k), prior=la.others)
-    ),
+    "auto: labels alone": _ruled("auto", lambda s, la, k: _evidence(la, k)),
+    "auto: prior of 12": _ruled("auto", lambda s, la, k: _evidence(la, k, prior=la.others)),
     "  no limit to disagreement": _ruled(
-        Auto(limit=1e9), lambda s, la, k: Evidence(**_labels(la, k), prior=la.others)
+        Auto(limit=1e9), lambda s, la, k: _evidence(la, k, prior=la.others)
     ),
     "auto: prior of 12, sources": _ruled(
         "auto",
-        lambda s, la, k: Evidence(
-            **_labels(la, k), sources=_sources(s, la, k, None), prior=la.others
-        ),
+        lambda s, la, k: _evidence(la, k, sources=_sources(s, la, k, None), prior=la.others),
     ),
     "auto: all but parallel": _ruled(
         "auto",
-        lambda s, la, k: Evidence(
-            **_labels(la, k),
+        lambda s, la, k: _evidence(
+            la,
+            k,
             sources=_sources(s, la, k, None),
             prior=la.others,
             unlabelled=la.unlabelled,

@@ -120,7 +120,7 @@ def _vectors(backbone: Backbone, n: int, *, seed: int) -> Tensor:
     """(n, d_model) float32, unit norm."""
     generator = torch.Generator().manual_seed(seed)
     drawn = torch.randn(n, backbone.identity.d_model, generator=generator)
-    return drawn / drawn.norm(dim=-1, keepdim=True)
+    return torch.nn.functional.normalize(drawn, dim=-1)
 
 
 @dataclass(frozen=True, eq=False)

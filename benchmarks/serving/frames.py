@@ -56,6 +56,9 @@ class Played:
             yield answer
         await engine
 
+    async def check_capacity(self, n_expected: int = 0) -> None:
+        """There is always room."""
+
     async def _speak(self, answers: asyncio.Queue[Any]) -> None:
         loop = asyncio.get_running_loop()
         started = loop.time()

@@ -9,14 +9,17 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from recal.maths.cast import Variant
+
 FULL = Path(__file__).resolve().parents[4] / "shared" / "golden"
 COPY = Path(__file__).with_name("baseline_values.npz")
-VARIANTS = ("pca_pairwise", "pca_center", "pca_diff")
-Array = NDArray[np.generic]
+VARIANTS: tuple[Variant, ...] = ("pca_pairwise", "pca_center", "pca_diff")
+Array = NDArray[Any]
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from benchmarks.science.released.baseline_values import VARIANTS, BaselineGolden
 from benchmarks.science.released.comparison import Comparison
 from benchmarks.science.released.paper import largest
 from recal.maths.adasteer import RELEASED, scaled_positions
-from recal.maths.cast import ConditionPoint, best_condition_point, contrastive_direction
+from recal.maths.cast import ConditionPoint, Variant, best_condition_point, contrastive_direction
 from recal.maths.cast import similarities as similarities_with
 from recal.maths.two_class import TwoClass
 
@@ -20,7 +20,7 @@ _LAYER = 5
 """Any: there is one."""
 
 
-def cosine(golden: BaselineGolden, variant: str, *, of: str = "") -> float:
+def cosine(golden: BaselineGolden, variant: Variant, *, of: Variant | None = None) -> float:
     """Of our direction of a variant with the released one of `of`, signs included."""
     ours = contrastive_direction(golden.harmful[:_N], golden.harmless[:_N], variant)
     theirs = golden.cast_directions[VARIANTS.index(of or variant)]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +21,7 @@ FULL = Path(__file__).resolve().parents[4] / "shared" / "golden"
 COPY = Path(__file__).with_name("values.npz")
 TARGETS = ("tgt0", "tgt1", "tgt2")
 N_HARMFUL_SOURCE = 40
-Array = NDArray[np.generic]
+Array = NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,7 @@ def from_folder() -> Golden:
     )
 
 
-def _few_shot(rows: dict[str, Array], scalars: dict) -> dict[str, Array]:
+def _few_shot(rows: dict[str, Array], scalars: dict[str, Any]) -> dict[str, Array]:
     cases = [(t, k, scalars["targets"][t][str(k)]) for t in TARGETS for k in scalars["budgets"]]
     few = {
         "few_k": np.array([k for _, k, _ in cases]),

@@ -121,7 +121,7 @@ class Ideal:
         return torch.zeros(shape, dtype=backbone.model.dtype, device=backbone.device)
 
 
-class FullCache(DynamicCache):
+class FullCache(DynamicCache):  # type: ignore[misc]
     """Keys and values that stay as long as they are: a new column takes the last one's place."""
 
     def __init__(self, layers: list[tuple[Tensor, Tensor]]) -> None:

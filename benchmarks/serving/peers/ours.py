@@ -92,8 +92,9 @@ class Ungated:
             arrived = now()
             row = await self._finished(engine, job, await treat(job))
             first = row.times[0] if row.watch is None or row.shown is None else row.shown
-            times = (each - started for each in (arrived, first, row.times[-1]))
-            return Answered(*times, tokens=tuple(row.tokens))
+            return Answered(
+                arrived - started, first - started, row.times[-1] - started, tuple(row.tokens)
+            )
 
         try:
             return timings(await send(load, answer))

@@ -151,7 +151,7 @@ class Released(Padded):
             handle.remove()
 
 
-class _Steps(BaseStreamer):
+class _Steps(BaseStreamer):  # type: ignore[misc]
     """When each step of `generate` had its tokens."""
 
     def __init__(self) -> None:
