@@ -152,7 +152,8 @@ class GenerationSettings(Section):
     prompt takes several."""
     max_deciding_tokens: Count = 1024
     """Mode `fused`: a prompt of up to so many tokens is read, decided and treated in one step; a
-    longer one is read before by the blocks that decide, and then runs as it was decided."""
+    longer one is read before by the blocks that decide, and then runs as it was decided. In every
+    mode the most of one prompt in a step where no request waits for its next token."""
     frame_ms: Annotated[float, Field(ge=0, le=1000)] = 20.0
     """Text is gathered for so long before it is sent on; the first piece and the last go at once.
     0 sends every token by itself."""

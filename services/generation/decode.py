@@ -50,9 +50,10 @@ class Batch:
         Args:
             backbone: the whole model.
             chunk_tokens: prompt tokens of one pass, at most; a longer prompt runs chunk by chunk.
-            whole_tokens: an undecided prompt of up to so many runs in one pass all the same, which
-                decides it and treats it. Of a longer one, and longer than a chunk, the blocks that
-                are read run first, chunk by chunk, for its verdict alone.
+            whole_tokens: of one prompt in a pass, at most, where no row waits for its next token;
+                and an undecided prompt of up to so many runs in one pass in any case, which decides
+                it and treats it. Of a longer one, and longer than a chunk, the blocks that are read
+                run first, chunk by chunk, for its verdict alone.
             least_columns: of a slab of keys and values.
 
         Raises:
@@ -175,7 +176,9 @@ class Batch:
         room = self._chunk_tokens
         entering = [self._entering[row] for row in rows]
         for each in [each for each in entering if each.is_read_first == read_first]:
-            chunk = each.next(room, is_first=not chunks)
+            # several passes cost more than one, and are there so that others get their tokens
+            is_waited_for = bool(chunks or self._rows)
+            chunk = each.next(room if is_waited_for else self._whole_tokens, is_first=not chunks)
             if chunk is not None:
                 chunks.append(chunk)
                 room -= chunk.n_tokens

@@ -56,7 +56,8 @@ class EngineLimits:
     prompt takes several."""
     max_deciding_tokens: int = 1024
     """An undecided prompt of up to so many tokens takes one step all the same, which decides and
-    treats it; a longer one is read before, by the blocks that decide."""
+    treats it; a longer one is read before, by the blocks that decide. Where no request waits for
+    its next token, any prompt may take a step of so many."""
     max_cache_bytes: int | None = None
     """What requests that run may hold together, keys and values of prompts and whole answers; None:
     half of what the model's device has left."""

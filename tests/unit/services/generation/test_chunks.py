@@ -56,6 +56,31 @@ def test_rows_that_run_get_a_token_in_every_pass_while_a_long_prompt_joins(qwen2
         running.accept(found[running])
 
 
+def test_a_prompt_runs_in_larger_passes_where_no_row_waits_for_a_token(qwen2: Backbone, gate: Gate):
+    running, alone, beside = a_row(qwen2), *(a_row(qwen2, PROMPTS[2]) for _ in range(2))
+    n_prompt = len(alone.prompt_ids)
+    batch, gate.n_tokens = Batch(qwen2, chunk_tokens=CHUNK, whole_tokens=n_prompt - 2), []
+    batch.admit([alone])
+    assert gate.n_tokens == [n_prompt - 2, 2]
+    batch.clear()
+    running.accept(batch.admit([running])[0])
+    batch.enter([beside])
+    gate.n_tokens = []
+    batch.step()
+    assert gate.n_tokens == [1 + CHUNK]
+
+
+def test_a_second_prompt_does_not_join_one_that_takes_more_than_a_chunk(
+    qwen2: Backbone, gate: Gate
+):
+    rows = [a_row(qwen2, prompt) for prompt in PROMPTS]
+    batch = Batch(qwen2, chunk_tokens=CHUNK, whole_tokens=100)
+    batch.enter(rows)
+    gate.n_tokens = []
+    batch.step()
+    assert gate.n_tokens == [len(rows[0].prompt_ids)]
+
+
 def test_prompts_run_first_come_first_served_and_fill_each_pass(qwen2: Backbone, gate: Gate):
     batch, rows = Batch(qwen2, chunk_tokens=CHUNK), [a_row(qwen2, prompt) for prompt in PROMPTS]
     batch.enter(rows)
