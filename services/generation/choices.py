@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from services.backbone.hooks import Edit
-from services.generation.intervention import Phase, Span
+from services.generation.intervention import Phase, Push, Span
 from services.generation.moving import (
     MoveTable,
     TokenSubset,
@@ -97,21 +97,25 @@ class _Slot:
         places = np.concatenate(
             [first + np.arange(span.n_tokens) for first, span in zip(firsts, spans, strict=True)]
         )
+        by_code = by_code[:, mine]
+        table = MoveTable(moves, device)
         self._mine = TokenSubset(places[mine], device)
         self._rows = torch.from_numpy(rows[mine]).to(device)
-        self._by_code = torch.from_numpy(by_code[:, mine]).to(device)
-        self._tokens = torch.arange(len(mine), device=device)
-        table = MoveTable(moves, device)
-        self._pushes = torch.from_numpy(table.pushes).to(device)
+        """(tokens,) which row's code counts."""
+        self._pushes = torch.from_numpy(table.pushes[by_code]).to(device)
+        """(codes, tokens, 4)."""
         self._directions = table.directions
-        self._direction_of = torch.from_numpy(table.direction_of).to(device)
+        self._direction_of: Tensor | None = None
+        """(codes, tokens); None where all have the same."""
+        if table.directions.ndim == 2:
+            self._direction_of = torch.from_numpy(table.direction_of[by_code]).to(device)
         self._codes = codes
 
     def edit(self, residual: Tensor) -> Tensor:
         """Edit (1, tokens, d_model)."""
-        numbers = self._by_code[self._codes()[self._rows], self._tokens]
+        code = self._codes().index_select(0, self._rows).unsqueeze(0)
+        pushes = self._pushes.gather(0, code.unsqueeze(2).expand(-1, -1, len(Push._fields)))
         directions = self._directions
-        if directions.ndim == 2:
-            directions = directions.index_select(0, self._direction_of[numbers])
-        coefficients = as_coefficients(self._pushes.index_select(0, numbers))
-        return self._mine.moved(residual, directions, coefficients)
+        if self._direction_of is not None:
+            directions = directions.index_select(0, self._direction_of.gather(0, code).squeeze(0))
+        return self._mine.moved(residual, directions, as_coefficients(pushes.squeeze(0)))

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from weakref import WeakKeyDictionary
+
+import torch
+
 from services.backbone.chat import EncodedPrompt
 from services.backbone.load import Backbone
 from services.domain import Action, Sampling
 from services.errors import ArtefactRefused, InvalidRequest, PromptTooLong, VersionMismatch
 from services.generation.treatment import UNTOUCHED, Treatment
-from services.readout.bundle import Readout
+from services.readout.bundle import Readout, Steering
 
 _MAX_TEMPERATURE = 2.0
 _MAX_STOPS = 16
@@ -25,7 +30,7 @@ def treatment_under(readout: Readout, action: Action, backbone: Backbone) -> Tre
     if action is Action.NONE:
         return UNTOUCHED
     try:
-        treatment = Treatment(action, readout.steering)
+        treatment = Treatment(action, _on(backbone.device, readout.steering))
     except ValueError as error:
         raise ArtefactRefused(f"readout `{readout.version}` cannot be used: {error}") from None
     last = max((move.layer for move in treatment.moves), default=0)
@@ -35,6 +40,22 @@ def treatment_under(readout: Readout, action: Action, backbone: Backbone) -> Tre
             f"`{backbone.identity.name}` has {len(backbone.blocks)}"
         )
     return treatment
+
+
+class Treatments:
+    """What actions do to one backbone, made once for each readout."""
+
+    def __init__(self, backbone: Backbone) -> None:
+        """Begin without any."""
+        self._backbone = backbone
+        self._made: WeakKeyDictionary[Readout, dict[Action, Treatment]] = WeakKeyDictionary()
+
+    def under(self, readout: Readout, action: Action) -> Treatment:
+        """`treatment_under` the readout; the same object each time."""
+        made = self._made.setdefault(readout, {})
+        if action not in made:
+            made[action] = treatment_under(readout, action, self._backbone)
+        return made[action]
 
 
 def check_room(prompt: EncodedPrompt, sampling: Sampling, backbone: Backbone) -> None:
@@ -74,6 +95,14 @@ def check_sampling(sampling: Sampling) -> None:
         raise InvalidRequest(
             f"a stop string is empty or long; give 1 to {_MAX_STOP_CHARACTERS} characters each"
         )
+
+
+def _on(device: torch.device, steering: Steering) -> Steering:
+    """With its directions where the model is: a copy from the host would stall every pass."""
+    release = steering.release
+    if release.direction is not None:
+        release = replace(release, direction=release.direction.to(device))
+    return replace(steering, direction=steering.direction.to(device), release=release)
 
 
 def end_tokens(backbone: Backbone) -> frozenset[int]:

@@ -89,6 +89,8 @@ def move_numbers(
         numbers: of the moves, from 1 on.
     """
     found = np.zeros(sum(span.n_tokens for span in spans), dtype=np.int64)
+    if not any(moves):
+        return found
     first = 0
     for move, span, number in zip(moves, spans, numbers, strict=True):
         if move is not None:

@@ -10,7 +10,7 @@ from services.backbone.load import Backbone
 from services.domain import Action, Intervention, Sampling, TextChunk
 from services.errors import InvalidRequest, ServiceError
 from services.generation.engine import EngineLimits, Settled
-from services.generation.intake import treatment_under
+from services.generation.intake import Treatments
 from services.generation.monitor import MONITORED, Monitor, Monitors
 from services.generation.treatment import UNTOUCHED, Treatment
 from services.generation.writer import Writer
@@ -63,7 +63,7 @@ class GenerationService:
             monitors: what look at answers; None: nobody does.
         """
         self._monitors = monitors
-        self._backbone = backbone
+        self._treatments = Treatments(backbone)
         self._readouts = readouts
         self._writer = Writer(backbone, meter, limits=limits, frame_s=frame_s)
 
@@ -137,7 +137,7 @@ class GenerationService:
         if not intervention.readout_version:
             raise InvalidRequest(f"`{action.value}` must name a readout version")
         readout = self._readouts.readout(intervention.readout_version)
-        return treatment_under(readout, action, self._backbone)
+        return self._treatments.under(readout, action)
 
     def _monitor(self, intervention: Intervention) -> Monitor | None:
         if self._monitors is None or intervention.action not in MONITORED:

@@ -85,14 +85,16 @@ class LawTable:
     def __init__(self, rows: Sequence[Undecided], device: torch.device) -> None:
         """Pad every row's laws to the most that any has."""
         most = max(len(row.laws) for row in rows) + 1
-        laws = [[*row.laws, *[_FROZEN_IS_FINITE] * (most - len(row.laws))] for row in rows]
-        # float64: what float32 makes of a threshold may lie on the other side of a score
-        bounds = [[(law.steer, law.release) for law in row] for row in laws]
-        self._bounds = torch.tensor(bounds, dtype=torch.float64, device=device)
-        self._columns = torch.tensor([[law.column for law in row] for row in laws], device=device)
-        self._codes = torch.tensor([[law.codes for law in row] for row in laws], device=device)
-        others = [(row.fixed, row.broken) for row in rows]
-        self._fixed, self._broken = torch.tensor(others, device=device).unbind(dim=1)
+        numbers = [
+            [
+                (law.column, law.steer, law.release, *law.codes, row.broken, row.fixed)
+                for law in (*row.laws, *[_FROZEN_IS_FINITE] * (most - len(row.laws)))
+            ]
+            for row in rows
+        ]
+        # all in one transfer, in float64: what float32 makes of a threshold may lie on the other
+        # side of a score, and columns and codes are exact in it
+        self._numbers = torch.tensor(numbers, dtype=torch.float64).to(device)
 
     def codes(self, table: Tensor) -> Tensor:
         """(rows,) int64: the strictest code of each row.
@@ -100,13 +102,14 @@ class LawTable:
         Args:
             table: (rows, columns) float32 scores, on the laws' device.
         """
-        read = table.double().gather(1, self._columns)
-        steer, release = self._bounds.unbind(dim=2)
-        at_steer, between, at_release = self._codes.unbind(dim=2)
+        column, steer, release, at_steer, between, at_release, broken, fixed = self._numbers.unbind(
+            dim=2
+        )
+        read = table.double().gather(1, column.long())
         below = torch.where(read <= release, at_release, between)
         by_law = torch.where(read >= steer, at_steer, below)
-        by_law = torch.where(read.isfinite(), by_law, self._broken.unsqueeze(1))
-        return torch.maximum(by_law.amax(dim=1), self._fixed)
+        by_law = torch.where(read.abs() < math.inf, by_law, broken)  # NaN is below nothing
+        return torch.maximum(by_law, fixed).amax(dim=1).long()
 
 
 def untouched_but(**treatments: Treatment) -> tuple[Treatment, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -19,6 +19,7 @@ class LinearReadout:
     weight: Tensor
     """(d_model,) float32."""
     bias: float
+    _moved: dict[torch.device, Tensor] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.weight.ndim != 1 or self.weight.dtype != torch.float32:
@@ -44,7 +45,13 @@ class LinearReadout:
             raise ValueError(
                 f"the residual has width {residual.shape[-1]}, the readout {self.weight.shape[0]}"
             )
-        return residual.float() @ self.weight.to(residual.device) + self.bias
+        return residual.float() @ self._on(residual.device) + self.bias
+
+    def _on(self, device: torch.device) -> Tensor:
+        # moved once: a copy from the host in the middle of a pass waits for all that the pass did
+        if device not in self._moved:
+            self._moved[device] = self.weight.to(device)
+        return self._moved[device]
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,4 +99,4 @@ def summed(parts: Sequence[tuple[LinearReadout, float]], residuals: Tensor) -> T
         share * linear.score(residuals[..., index, :])
         for index, (linear, share) in enumerate(parts)
     ]
-    return torch.stack(scores).sum(dim=0)
+    return scores[0] if len(scores) == 1 else torch.stack(scores).sum(dim=0)

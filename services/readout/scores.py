@@ -65,8 +65,10 @@ def score_table(bundle: Bundle, residuals: Tensor) -> Tensor:
     Raises:
         ValueError: as `score_all` does.
     """
-    frozen = bundle.readout.score(residuals)
-    return torch.cat([frozen[:, None], bundle.own_table.score(residuals)], dim=1)
+    frozen = bundle.readout.score(residuals)[:, None]
+    if not bundle.own_table.columns:
+        return frozen
+    return torch.cat([frozen, bundle.own_table.score(residuals)], dim=1)
 
 
 def scores_of(bundle: Bundle, row: Sequence[float]) -> Scores:
