@@ -49,7 +49,8 @@ def prompt_of(prompt: str, limits: RequestLimits) -> str:
             f"`prompt` holds a NUL character at index {prompt.index(chr(0))}; remove it"
         )
     if not prompt.strip():
-        raise InvalidRequest(f"`prompt` is empty ({len(prompt)} white space); give some text")
+        blank = f": {len(prompt)} characters of white space" if prompt else ""
+        raise InvalidRequest(f"`prompt` is empty{blank}; give some text")
     return prompt
 
 

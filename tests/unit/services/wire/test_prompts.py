@@ -14,9 +14,12 @@ def test_a_prompt_is_taken_as_it_is():
     assert prompt_of("  habari\n\u200dyako ", LIMITS) == "  habari\n\u200dyako "
 
 
-@pytest.mark.parametrize("prompt", ["", " ", "\n\t\u3000"])
-def test_a_prompt_of_nothing_is_refused(prompt):
-    with pytest.raises(InvalidRequest, match="`prompt` is empty"):
+@pytest.mark.parametrize(
+    ("prompt", "said"),
+    [("", "empty; give"), ("\n\t\u3000", "empty: 3 characters of white space; give")],
+)
+def test_a_prompt_of_nothing_is_refused(prompt: str, said: str):
+    with pytest.raises(InvalidRequest, match=f"`prompt` is {said} some text"):
         prompt_of(prompt, LIMITS)
 
 
