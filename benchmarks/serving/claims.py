@@ -56,12 +56,17 @@ def ratio_between(repeats: Repeats, ours: str, theirs: str, figure: str) -> Spre
 
 
 def beside_ungated(repeats: Repeats) -> dict[str, Any]:
-    """Every figure, and what it is beside the ungated engine's of the same repeat."""
+    """`beside` the ungated engine."""
+    return beside(UNGATED, repeats)
+
+
+def beside(base: str, repeats: Repeats) -> dict[str, Any]:
+    """Every figure, and what it is beside that of one peer in the same repeat."""
     return {
         peer: {
             figure: {
                 **asdict(spread_of([each[figure] for each in figures])),
-                "by_ungated": asdict(ratio_between(repeats, peer, UNGATED, figure)),
+                f"by_{base}": asdict(ratio_between(repeats, peer, base, figure)),
             }
             for figure in figures[0]
         }

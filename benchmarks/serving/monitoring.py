@@ -1,113 +1,107 @@
 """What looking at answers costs: our engine with the response-side monitor beside itself without.
 
-python -m benchmarks.serving.monitoring [--quick] [--models NAMES] [--json FILE] ...
+python -m benchmarks.serving.monitoring [--quick] [--models NAMES] [--loads NAMES] [--json FILE] ...
 
-The monitor never stops an answer here, so both write the same tokens. Text is held back until it
-was looked at, so its first piece comes later: `first text` is when a client sees it. The engine
-without a monitor runs twice in each turn; how far the two are apart is what the machine adds.
+The monitor never stops an answer here, so all write the same tokens, side by side in one thread
+(`side_by_side.py`). Text is held back until it was looked at: `ttft` is when a client sees the
+first of it. The engine without a monitor is there twice; how far the two are apart is what the
+machine adds.
 """
 
 from __future__ import annotations
 
 import argparse
 import math
-import time
-from collections.abc import Mapping
-from dataclasses import asdict
+import sys
 from functools import partial
 from typing import Any
 
 from benchmarks.report import Benchmark, Found
 from benchmarks.serving import models
 from benchmarks.serving.artefacts import random_bundle, thresholds_between
-from benchmarks.serving.claims import ratio_between
-from benchmarks.serving.load import Load, all_at_once, closed, draw
+from benchmarks.serving.choice import add_loads, wanted
+from benchmarks.serving.claims import AT_ONCE, Claim, beside
+from benchmarks.serving.load import FEW, Load, all_at_once, closed, draw
 from benchmarks.serving.options import add_options, repeats_of
 from benchmarks.serving.peers.ours import Monitored, Ungated
 from benchmarks.serving.peers.peer import Setting
-from benchmarks.serving.spread import Spread, in_turns
-from benchmarks.serving.tables import markdown
+from benchmarks.serving.side_by_side import (
+    Made,
+    has_a_clock,
+    in_turns,
+    left_out,
+    paired_with,
+    plain,
+    table,
+)
+from benchmarks.serving.timings import Timings
 from recal.demo.results import Bar
 from services.backbone.load import Backbone
 from services.generation.monitor import monitor_of
 
 OFF, AGAIN, EVERY_TOKEN, EVERY_16 = "off", "off, again", "a look at every token", "a look every 16"
-AT_LEAST = 0.97
-"""Bar on tokens per second where all come at once, a look every 16 by off."""
+CLAIM = Claim(EVERY_16, OFF, AT_ONCE, "tokens_per_s", at_least=0.97)
+FIGURES, PAIRED = ("tokens_per_s", "ttft_p50", "ttft_p99"), ("ttft",)
+"""Time per token says nothing where the first is held back until others are written, too."""
 N_REQUESTS = {"organism": 96, "30M": 48, "300M": 16}
 N_QUICK, N_ALONE = 6, 8
 QUICK = ("organism",)
-FIGURES = {"tokens_per_s": "tokens/s", "cpu_s": "processor time", "ttft_p50": "first text, p50"}
-
-Ratios = Mapping[str, Mapping[str, Spread]]
-"""By way, then by figure: by `off` of the same repeat."""
 
 
 def measure(options: argparse.Namespace) -> Found:
     """Measure every model that was asked for."""
-    tables, bars, results, weights = [], [], {}, {}
+    if not has_a_clock(options):
+        return Found({}, left_out("monitoring"), ())
+    tables: list[str] = []
+    bars: list[Bar] = []
+    results: dict[str, dict[str, Any]] = {}
+    weights = {}
     for name in models.names_in(options, quick=QUICK):
         backbone = models.load(name, options)
         weights[name] = backbone.identity.weights_digest
         n = options.requests or (N_QUICK if options.quick else N_REQUESTS[name])
         jobs = draw(backbone, n, seed=options.seed)
-        at_once = all_at_once(jobs)
-        found: dict[str, Any] = {}
-        for load in (closed(jobs[:N_ALONE], 1), at_once):
-            print(f"{name}, {load.name}: {len(load.jobs)} requests", flush=True)
-            ratios = _ratios(backbone, load, options)
-            tables.append(_table(name, load, ratios))
-            found[load.name] = {
-                way: {figure: asdict(each) for figure, each in figures.items()}
-                for way, figures in ratios.items()
+        results[name] = {}
+        for load in (closed(jobs[:N_ALONE], FEW), all_at_once(jobs)):
+            if load.name not in wanted(options):
+                continue
+            what = f"{name}, {load.name}"
+            made = _made(backbone, load, options)
+            timed = in_turns(made, load, repeats=repeats_of(options), what=f"{what}, monitor")
+            title = f"{what} ({len(load.jobs)} requests)"
+            tables.append(table(title, timed, base=OFF, figures=FIGURES, by_itself=PAIRED))
+            print(tables[-1], file=sys.stderr, flush=True)
+            repeats = {each: [_figures(one) for one in mine] for each, mine in timed.items()}
+            bars += [CLAIM.bar(f"{name}, in turns", repeats)] if load.name == CLAIM.load else []
+            results[name][load.name] = {
+                "requests": len(load.jobs),
+                "ways": beside(OFF, repeats),
+                "by_request": plain(paired_with(OFF, timed, PAIRED)),
             }
-            if load.name == at_once.name:
-                bars.append(_bar(name, load, ratios))
-        results[name] = found
     return Found({"models": results}, "\n\n".join(tables), tuple(bars), weights, options.seed)
 
 
-def _ratios(backbone: Backbone, load: Load, options: argparse.Namespace) -> Ratios:
+def _figures(timed: Timings) -> dict[str, float]:
+    return {name: value for name, value in timed.figures().items() if name in FIGURES}
+
+
+def _made(backbone: Backbone, load: Load, options: argparse.Namespace) -> Made:
     bundle = random_bundle(backbone, thresholds_between(backbone, [j.prompt for j in load.jobs]))
     setting = Setting(backbone, lambda n_blocks: backbone, bundle, options.rows)
-    looks = {EVERY_TOKEN: 1, EVERY_16: 16}
-    peers: dict[str, Ungated] = {OFF: Ungated(setting), AGAIN: Ungated(setting)}
-    for way, every in looks.items():
-        monitor = monitor_of(bundle.readout, threshold=math.inf, every=every)
-        peers[way] = Monitored(setting, monitor)
-    for peer in peers.values():
-        peer.run(all_at_once(load.jobs[:4]))  # warm-up
-    repeats = in_turns(
-        {way: partial(_figures, peer, load) for way, peer in peers.items()},
-        repeats=repeats_of(options),
-        what=f"{backbone.identity.name}, {load.name}, monitor",
-    )
-    return {
-        way: {figure: ratio_between(repeats, way, OFF, figure) for figure in FIGURES}
-        for way in (AGAIN, *looks)
+    made: Made = {OFF: partial(Ungated, setting), AGAIN: partial(Ungated, setting)}
+    looks = {
+        way: monitor_of(bundle.readout, threshold=math.inf, every=every)
+        for way, every in ((EVERY_TOKEN, 1), (EVERY_16, 16))
     }
+    return {**made, **{way: partial(Monitored, setting, look) for way, look in looks.items()}}
 
 
-def _figures(peer: Ungated, load: Load) -> dict[str, float]:
-    """Of one turn; processor time of the whole process, which others on the machine hardly move."""
-    started = time.process_time()
-    found = peer.run(load).figures()
-    return found | {"cpu_s": time.process_time() - started}
+def _add_options(parser: argparse.ArgumentParser) -> None:
+    add_options(parser)
+    add_loads(parser, ("one", "at-once"))
 
 
-def _table(model: str, load: Load, ratios: Ratios) -> str:
-    head = [f"{model}, {load.name} ({len(load.jobs)})", *(f"{f} × off" for f in FIGURES.values())]
-    rows = [[way, *(str(each) for each in figures.values())] for way, figures in ratios.items()]
-    return markdown(head, rows)
-
-
-def _bar(model: str, load: Load, ratios: Ratios) -> Bar:
-    ratio = ratios[EVERY_16]["tokens_per_s"]
-    claim = f"{model}, {load.name}: tokens/s with {EVERY_16} by {OFF} ≥ {AT_LEAST:g}"
-    return Bar(claim, str(ratio), ratio.median >= AT_LEAST)
-
-
-BENCHMARK = Benchmark(__package__, "monitoring", __doc__, measure, add_options)
+BENCHMARK = Benchmark(__package__, "monitoring", __doc__, measure, _add_options)
 
 
 if __name__ == "__main__":

@@ -133,9 +133,9 @@ class Monitored(Ungated):
     A first token counts from when a client sees text: it is held back until it was looked at.
     """
 
-    def __init__(self, setting: Setting, monitor: Monitor) -> None:
+    def __init__(self, setting: Setting, monitor: Monitor, running: Running = BY_ITSELF) -> None:
         """Take the model, and what looks; its threshold should be infinite."""
-        super().__init__(setting)
+        super().__init__(setting, running)
         self._monitor = monitor
 
 

@@ -6,15 +6,21 @@ import argparse
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from types import ModuleType
 from typing import Any
 
 import pytest
 
-from benchmarks.serving.gating import AGAIN, FIGURES, LEFT_OUT, measure, side_by_side
+from benchmarks.serving import gating, monitoring
+from benchmarks.serving.gating import AGAIN
 from benchmarks.serving.load import Job, all_at_once, closed
 from benchmarks.serving.peers.catalogue import FUSED, IDEAL, UNGATED
+from benchmarks.serving.peers.ideal import Ideal
+from benchmarks.serving.peers.ours import Fused, Ungated
 from benchmarks.serving.peers.own_clock import OwnTurns
 from benchmarks.serving.peers.peer import Setting
+from benchmarks.serving.side_by_side import FIGURES, Made, left_out, side_by_side
 
 NAMES = (FUSED, UNGATED, AGAIN)
 
@@ -32,15 +38,25 @@ class Noting(ThreadPoolExecutor):
 
 
 @pytest.fixture
+def made(setting: Setting) -> Made:
+    return {
+        UNGATED: partial(Ungated, setting),
+        AGAIN: partial(Ungated, setting),
+        FUSED: partial(Fused, setting),
+        IDEAL: partial(Ideal, setting),
+    }
+
+
+@pytest.fixture
 def thread() -> Any:
     with Noting() as thread:
         yield thread
 
 
 def test_each_has_figures_by_its_own_clock(
-    setting: Setting, jobs: tuple[Job, ...], thread: Noting
+    made: Made, jobs: tuple[Job, ...], thread: Noting
 ) -> None:
-    found = asyncio.run(side_by_side(setting, closed(jobs, 3), NAMES, thread))
+    found = asyncio.run(side_by_side(made, closed(jobs, 3), NAMES, thread))
     assert tuple(found) == NAMES
     for figures in (each.figures() for each in found.values()):
         assert set(FIGURES) <= set(figures)
@@ -52,18 +68,18 @@ def test_each_has_figures_by_its_own_clock(
 
 
 def test_they_take_turns_from_the_first_pass_on(
-    setting: Setting, jobs: tuple[Job, ...], thread: Noting
+    made: Made, jobs: tuple[Job, ...], thread: Noting
 ) -> None:
-    asyncio.run(side_by_side(setting, closed(jobs, 3), NAMES, thread))
+    asyncio.run(side_by_side(made, closed(jobs, 3), NAMES, thread))
     numbers = {owner: number for number, owner in enumerate(dict.fromkeys(thread.owners))}
     turns = [numbers[owner] for owner in thread.owners]
     assert turns[:30] == [0, 1, 2] * 10
 
 
 def test_the_ideal_takes_turns_too_and_a_clock_counts_its_passes_alone(
-    setting: Setting, jobs: tuple[Job, ...], thread: Noting
+    made: Made, jobs: tuple[Job, ...], thread: Noting
 ) -> None:
-    found = asyncio.run(side_by_side(setting, all_at_once(jobs), (IDEAL, UNGATED), thread))
+    found = asyncio.run(side_by_side(made, all_at_once(jobs), (IDEAL, UNGATED), thread))
     assert found[IDEAL].answered == ()
     ideal, ungated = dict.fromkeys(thread.owners)
     assert [owner is ideal for owner in thread.owners[:20]] == [True, False] * 10
@@ -73,6 +89,10 @@ def test_the_ideal_takes_turns_too_and_a_clock_counts_its_passes_alone(
 
 
 @pytest.mark.parametrize(("device", "threads"), [("cuda:0", 1), ("cpu", 2)])
-def test_what_its_clock_cannot_count_is_not_measured(device: str, threads: int) -> None:
-    found = measure(argparse.Namespace(device=device, threads=threads))
-    assert (found.results, found.tables, found.bars) == ({}, LEFT_OUT, ())
+@pytest.mark.parametrize("benchmark", [gating, monitoring])
+def test_what_its_clock_cannot_count_is_not_measured(
+    benchmark: ModuleType, device: str, threads: int
+) -> None:
+    found = benchmark.measure(argparse.Namespace(device=device, threads=threads))
+    name = benchmark.__name__.rpartition(".")[2]
+    assert (found.results, found.tables, found.bars) == ({}, left_out(name), ())
