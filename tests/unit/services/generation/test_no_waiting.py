@@ -17,9 +17,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from services.backbone.load import Backbone
 from services.generation.deciding import Decision
+from services.generation.monitor import TokenScores, monitor_of
 from services.generation.packed import Chunk, PackedPass
 from services.generation.row import Row
-from services.generation.slabs import Held
+from services.generation.slabs import Held, Slabs
 from services.generation.treatment import UNTOUCHED
 from tests.unit.services.generation.deciders import Decider, choices_of
 from tests.unit.services.generation.rows import a_row, every_form
@@ -75,15 +76,23 @@ def elsewhere(qwen2: Backbone) -> Backbone:
     return replace(qwen2, model=model, blocks=model.model.layers, device=META)
 
 
-def run(backbone: Backbone, rows: Sequence[Row]) -> int:
-    """One pass over whole prompts; how often something came from the host or went there."""
+def run(backbone: Backbone, rows: Sequence[Row], slabs: Slabs | None = None) -> int:
+    """One pass over whole prompts, beside rows that decode where there are slabs.
+
+    Returns:
+        How often something came from the host or went there. The rows decode in the next pass.
+    """
     chunks = [Chunk(row, Held(len(row.prompt_ids)), 0, len(row.prompt_ids)) for row in rows]
     undecided = [row for row in rows if row.is_undecided]
     decisions = {Decision(backbone, undecided): undecided} if undecided else {}
-    packed = PackedPass(backbone, None, chunks)
+    packed = PackedPass(backbone, slabs, chunks)
     edits = packed.edits(decisions)
+    watching = [row.watch.monitor for row in packed.decoding if row.watch is not None]
+    watched = TokenScores(watching, backbone) if watching else None
     with counted(backbone) as seen:
-        packed.run(edits, decisions)
+        packed.run(edits, decisions, watched)
+    if slabs is not None:
+        slabs.add([(chunk.row, chunk.held) for chunk in chunks])
     return seen.n
 
 
@@ -103,6 +112,18 @@ def test_a_prefill_that_decides_and_acts_neither_waits_for_the_host_nor_asks_it(
 def test_nor_does_one_over_rows_that_are_decided(qwen2: Backbone, elsewhere: Backbone):
     rows = [a_row(qwen2, treatment=form) for form in every_form(tiny_readout(qwen2))]
     assert run(elsewhere, rows) == 0
+
+
+def test_nor_does_a_step_of_rows_that_decode_and_are_watched(qwen2: Backbone, elsewhere: Backbone):
+    readout = tiny_readout(qwen2)
+    monitor = monitor_of(readout, threshold=1e9, every=4)
+    forms, slabs = every_form(readout), Slabs()
+    rows = [a_row(qwen2, treatment=form, monitor=monitor) for form in forms]
+    run(elsewhere, rows, slabs)
+    for row in rows:
+        row.accept(11)
+    assert run(elsewhere, [a_row(qwen2)], slabs) == 0
+    assert len(slabs.rows) == len(forms) + 1
 
 
 def test_a_copy_from_the_host_between_blocks_is_seen(qwen2: Backbone, elsewhere: Backbone):
