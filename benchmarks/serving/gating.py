@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from functools import partial
 from typing import Any
 
@@ -38,6 +39,8 @@ from benchmarks.serving.side_by_side import (
     plain,
     table,
 )
+from benchmarks.serving.spread import Spread, spread_of
+from benchmarks.serving.timings import Timings, share_of_ideal
 from recal.demo.results import Bar
 
 AGAIN = "ungated, again"
@@ -47,6 +50,8 @@ N_QUICK = 6
 N_ALONE = {"organism": 24, "30M": 24, "300M": 4}
 """Of one client: what they cost does not depend on their number, but the medians rest on them."""
 QUICK = ("organism",)
+_SHARE = 0.9
+"""Bar on the whole load, which rows that run empty at its end count against; and without them."""
 
 
 def measure(options: argparse.Namespace) -> Found:
@@ -69,12 +74,25 @@ def measure(options: argparse.Namespace) -> Found:
             repeats = {each: [one.figures() for one in mine] for each, mine in timed.items()}
             claims = claims_for(options.device)
             found_bars += bars(f"{name}, in turns", load.name, repeats, claims=claims)
+            full = _while_full(timed)
+            if full is not None:
+                claim = f"{what}, in turns: share of the ideal while all rows are taken"
+                found_bars.append(Bar(f"{claim} ≥ {_SHARE:g}", str(full), full.median >= _SHARE))
             results[name][load.name] = {
+                "share_of_ideal_while_full": full and asdict(full),
                 "requests": len(load.jobs),
                 "peers": beside_ungated(repeats),
                 "by_request": plain(paired_with(UNGATED, timed)),
             }
     return Found({"models": results}, "\n\n".join(tables), tuple(found_bars), weights, options.seed)
+
+
+def _while_full(timed: Mapping[str, Sequence[Timings]]) -> Spread | None:
+    """The fused engine's `share_of_ideal`; None where the ideal is not among them."""
+    if IDEAL not in timed:
+        return None
+    pairs = zip(timed[FUSED], timed[IDEAL], strict=True)
+    return spread_of([share_of_ideal(ours, ideal) for ours, ideal in pairs])
 
 
 def _made(setting: Setting, load: Load) -> Made:

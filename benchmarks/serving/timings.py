@@ -31,6 +31,13 @@ class Answered:
         rest = len(self.tokens) - 1
         return (self.last - self.first) / rest if rest else None
 
+    def decoded_by(self, when: float) -> float:
+        """Tokens after the first that were there by a time, as if they had come evenly."""
+        rest = len(self.tokens) - 1
+        if when >= self.last:
+            return rest
+        return rest * max(0.0, when - self.first) / (self.last - self.first)
+
 
 @dataclass(frozen=True)
 class Timings:
@@ -42,6 +49,8 @@ class Timings:
     """Of answers, as long as was asked for."""
     answered: tuple[Answered, ...] = ()
     """In the order of the load's requests; empty where single requests have no times."""
+    prompts_s: float | None = None
+    """Of `seconds`, those for prompts; None where prompts and answers share passes."""
 
     def figures(self) -> dict[str, float]:
         """What is reported: `tokens_per_s`, and `ttft_p50` to `tpot_p99` in seconds."""
@@ -83,6 +92,30 @@ def by_request(ours: Timings, theirs: Timings) -> dict[str, float]:
         if ratios := [a / b for a, b in pairs if a is not None and b is not None]:
             found[name] = float(np.median(ratios))
     return found
+
+
+def share_of_ideal(ours: Timings, ideal: Timings) -> float:
+    """How near an engine is to the ideal while all its rows are taken: until its last prompt ran.
+
+    After that rows run empty, in every engine, however long the load was before.
+
+    Args:
+        ours: of requests that all came at once, with times of each.
+        ideal: of the same load, prompts apart.
+
+    Returns:
+        The ideal's seconds for what was done until then, by ours.
+
+    Raises:
+        ValueError: one of them does not tell so much.
+    """
+    if not ours.answered or ideal.prompts_s is None:
+        raise ValueError("single requests of one, and prompts of the other, have no times")
+    full = max(each.first for each in ours.answered)
+    done = sum(each.decoded_by(full) for each in ours.answered)
+    whole = sum(len(each.tokens) - 1 for each in ours.answered)
+    ideal_s = ideal.prompts_s + (ideal.seconds - ideal.prompts_s) * done / whole
+    return ideal_s / (full - min(each.arrived for each in ours.answered))
 
 
 def _percentiles(name: str, seconds: Sequence[float]) -> dict[str, float]:

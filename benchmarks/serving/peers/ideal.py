@@ -32,6 +32,8 @@ from benchmarks.serving.peers.peer import Setting
 from benchmarks.serving.timings import Timings
 from services.backbone.load import Backbone
 
+_Pass = Callable[[], object]
+
 
 class Ideal:
     """Answers nothing, and costs what answering must cost at least."""
@@ -49,39 +51,47 @@ class Ideal:
         Raises:
             ValueError: not all requests are there at the beginning.
         """
-        passes = self._passes(load)
-        started = self._running.now()
-        for each in passes:  # in this thread: to hand each to another costs what an ideal does not
+        prompts, answers = self._passes(load)
+        now = self._running.now
+        started = now()
+        for each in prompts:  # in this thread: to hand each to another costs what an ideal does not
             each()
-        return Timings(self._running.now() - started, load.useful_tokens)
+        prompts_s = now() - started
+        for each in answers:
+            each()
+        return Timings(now() - started, load.useful_tokens, prompts_s=prompts_s)
 
     async def timed(self, load: Load) -> Timings:
         """`run` a pass at a time, beside whatever else is on the event loop."""
         loop, thread = asyncio.get_running_loop(), self._running.thread
-        passes = await loop.run_in_executor(thread, self._passes, load)
-        started = self._running.now()
-        for each in passes:
+        prompts, answers = await loop.run_in_executor(thread, self._passes, load)
+        now = self._running.now
+        started = now()
+        for each in prompts:
             await loop.run_in_executor(thread, each)
-        return Timings(self._running.now() - started, load.useful_tokens)
+        prompts_s = now() - started
+        for each in answers:
+            await loop.run_in_executor(thread, each)
+        return Timings(now() - started, load.useful_tokens, prompts_s=prompts_s)
 
     def close(self) -> None:
         """Nothing is held."""
 
-    def _passes(self, load: Load) -> list[Callable[[], object]]:
-        """All that is to be timed; what they read is there."""
+    def _passes(self, load: Load) -> tuple[list[_Pass], list[_Pass]]:
+        """All that is to be timed, prompts and answers; what they read is there."""
         if load.clients is not None or any(job.arrival_s > 0 for job in load.jobs):
             raise ValueError("the ideal is that of requests that all come at once")
         length, columns = mean_prompt(load), context_of(load)
         cache = self._full(columns)
-        prefills = [
+        prefills: list[_Pass] = [
             partial(self._prefill, rows, length)
             for rows in _full_batches(len(load.jobs), self._max_rows)
         ]
-        decodes = [
+        decodes: list[_Pass] = [
             partial(self._decode, rows, columns, cache)
             for rows in _full_batches(decode_tokens(load), self._max_rows)
         ]
-        return [*prefills, *decodes]
+        return prefills, decodes
 
     def _prefill(self, rows: int, length: int) -> None:
         self._step(rows, length, DynamicCache(), start=0)

@@ -81,6 +81,7 @@ def test_the_ideal_takes_turns_too_and_a_clock_counts_its_passes_alone(
 ) -> None:
     found = asyncio.run(side_by_side(made, all_at_once(jobs), (IDEAL, UNGATED), thread))
     assert found[IDEAL].answered == ()
+    assert 0 < (found[IDEAL].prompts_s or 0.0) < found[IDEAL].seconds
     ideal, ungated = dict.fromkeys(thread.owners)
     assert [owner is ideal for owner in thread.owners[:20]] == [True, False] * 10
     # what its passes read is made before they are counted

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks.serving.timings import Answered, by_request, timings
+from benchmarks.serving.timings import Answered, Timings, by_request, share_of_ideal, timings
 
 
 def answered(arrived: float, first: float, last: float, n: int) -> Answered:
@@ -50,3 +50,14 @@ def test_an_answer_of_one_token_is_compared_by_its_first_alone() -> None:
     assert by_request(short, short) == {"ttft": 1.0}
     with pytest.raises(ValueError, match="longer than"):
         by_request(short, timings([answered(0.0, 1.0, 1.0, n=1)] * 2))
+
+
+def test_beside_the_ideal_an_engine_is_timed_until_its_last_prompt_has_run() -> None:
+    # two rows; the third request joins when the first has ended, and runs alone at the end
+    ours = timings([answered(0, 1, 3, n=3), answered(0, 1, 9, n=5), answered(0, 5, 13, n=3)])
+    ideal = Timings(8.0, 11, prompts_s=4.0)
+    # until 5: three prompts, two tokens of the first, half of the second's four; of eight in all
+    assert share_of_ideal(ours, ideal) == pytest.approx((4.0 + 4.0 * 4 / 8) / 5.0)
+    for one, other in ((Timings(1.0, 1), ideal), (ours, Timings(8.0, 11))):
+        with pytest.raises(ValueError, match="have no times"):
+            share_of_ideal(one, other)
