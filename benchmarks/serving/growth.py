@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from statistics import median
+from statistics import geometric_mean
 
 import torch
 
@@ -184,8 +184,8 @@ def draw_curves(curves: Sequence[Curve], path: Path, *, title: str) -> None:
         high = [curve.points[value].high - medians[i] for i, value in enumerate(values)]
         axis.errorbar(values, medians, yerr=[low, high], marker="o", capsize=3, label="measured")
         # through the geometric middle, so that both ends show where it bends
-        middle = median(medians), values[medians.index(sorted(medians)[len(medians) // 2])]
-        line = [middle[0] * value / middle[1] for value in values]
+        slope = geometric_mean(medians) / geometric_mean(values)
+        line = [slope * value for value in values]
         axis.plot(values, line, linestyle=":", color="grey", label="linear")
         axis.set(xscale="log", yscale="log", xlabel=curve.quantity, ylabel=curve.cost)
         axis.set_xticks(values, [f"{value:,}" for value in values])
