@@ -13,7 +13,6 @@ wall.
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
@@ -23,22 +22,14 @@ from benchmarks.report import Benchmark, Found
 from benchmarks.serving import models
 from benchmarks.serving.artefacts import random_bundle, thresholds_between
 from benchmarks.serving.choice import add_loads, wanted
-from benchmarks.serving.claims import bars, beside_ungated, claims_for
+from benchmarks.serving.claims import bars, claims_for
 from benchmarks.serving.load import FEW, MANY, Job, Load, all_at_once, closed, draw
 from benchmarks.serving.options import add_options, repeats_of
 from benchmarks.serving.peers.catalogue import FUSED, IDEAL, UNGATED
 from benchmarks.serving.peers.ideal import Ideal
 from benchmarks.serving.peers.ours import Fused, Ungated
 from benchmarks.serving.peers.peer import Setting
-from benchmarks.serving.side_by_side import (
-    Made,
-    has_a_clock,
-    in_turns,
-    left_out,
-    paired_with,
-    plain,
-    table,
-)
+from benchmarks.serving.side_by_side import Made, answered, has_a_clock, left_out
 from benchmarks.serving.spread import Spread, spread_of
 from benchmarks.serving.timings import Timings, share_of_ideal
 from recal.demo.results import Bar
@@ -68,21 +59,19 @@ def measure(options: argparse.Namespace) -> Found:
         results[name] = {}
         for load in _loads(jobs, N_ALONE[name], options):
             what = f"{name}, {load.name}"
-            timed = in_turns(_made(setting, load), load, repeats=repeats_of(options), what=what)
-            tables.append(table(f"{what} ({len(load.jobs)} requests)", timed, base=UNGATED))
-            print(tables[-1], file=sys.stderr, flush=True)
-            repeats = {each: [one.figures() for one in mine] for each, mine in timed.items()}
+            repeats = repeats_of(options)
+            made = _made(setting, load)
+            each = answered(made, load, base=UNGATED, what=what, repeats=repeats)
+            tables.append(each.table)
             claims = claims_for(options.device)
-            found_bars += bars(f"{name}, in turns", load.name, repeats, claims=claims)
-            full = _while_full(timed)
+            found_bars += bars(f"{name}, in turns", load.name, each.repeats, claims=claims)
+            full = _while_full(each.timed)
             if full is not None:
                 claim = f"{what}, in turns: share of the ideal while all rows are taken"
                 found_bars.append(Bar(f"{claim} ≥ {_SHARE:g}", str(full), full.median >= _SHARE))
             results[name][load.name] = {
+                **each.plain,
                 "share_of_ideal_while_full": full and asdict(full),
-                "requests": len(load.jobs),
-                "peers": beside_ungated(repeats),
-                "by_request": plain(paired_with(UNGATED, timed)),
             }
     return Found({"models": results}, "\n\n".join(tables), tuple(found_bars), weights, options.seed)
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import math
-import sys
 from functools import partial
 from typing import Any
 
@@ -20,28 +19,19 @@ from benchmarks.report import Benchmark, Found
 from benchmarks.serving import models
 from benchmarks.serving.artefacts import random_bundle, thresholds_between
 from benchmarks.serving.choice import add_loads, wanted
-from benchmarks.serving.claims import AT_ONCE, Claim, beside
+from benchmarks.serving.claims import AT_ONCE, Claim
 from benchmarks.serving.load import FEW, Load, all_at_once, closed, draw
 from benchmarks.serving.options import add_options, repeats_of
 from benchmarks.serving.peers.ours import Monitored, Ungated
 from benchmarks.serving.peers.peer import Setting
-from benchmarks.serving.side_by_side import (
-    Made,
-    has_a_clock,
-    in_turns,
-    left_out,
-    paired_with,
-    plain,
-    table,
-)
-from benchmarks.serving.timings import Timings
+from benchmarks.serving.side_by_side import Made, answered, has_a_clock, left_out
 from recal.demo.results import Bar
 from services.backbone.load import Backbone
 from services.generation.monitor import monitor_of
 
 OFF, AGAIN, EVERY_TOKEN, EVERY_16 = "off", "off, again", "a look at every token", "a look every 16"
 CLAIM = Claim(EVERY_16, OFF, AT_ONCE, "tokens_per_s", at_least=0.97)
-FIGURES, PAIRED = ("tokens_per_s", "ttft_p50", "ttft_p99"), ("ttft",)
+KINDS = ("ttft",)
 """Time per token says nothing where the first is held back until others are written, too."""
 N_REQUESTS = {"organism": 96, "30M": 48, "300M": 16}
 N_QUICK, N_ALONE = 6, 8
@@ -65,24 +55,14 @@ def measure(options: argparse.Namespace) -> Found:
         for load in (closed(jobs[:N_ALONE], FEW), all_at_once(jobs)):
             if load.name not in wanted(options):
                 continue
-            what = f"{name}, {load.name}"
-            made = _made(backbone, load, options)
-            timed = in_turns(made, load, repeats=repeats_of(options), what=f"{what}, monitor")
-            title = f"{what} ({len(load.jobs)} requests)"
-            tables.append(table(title, timed, base=OFF, figures=FIGURES, by_itself=PAIRED))
-            print(tables[-1], file=sys.stderr, flush=True)
-            repeats = {each: [_figures(one) for one in mine] for each, mine in timed.items()}
-            bars += [CLAIM.bar(f"{name}, in turns", repeats)] if load.name == CLAIM.load else []
-            results[name][load.name] = {
-                "requests": len(load.jobs),
-                "ways": beside(OFF, repeats),
-                "by_request": plain(paired_with(OFF, timed, PAIRED)),
-            }
+            what, made = f"{name}, {load.name}", _made(backbone, load, options)
+            repeats = repeats_of(options)
+            each = answered(made, load, base=OFF, what=what, repeats=repeats, kinds=KINDS)
+            tables.append(each.table)
+            results[name][load.name] = each.plain
+            if load.name == CLAIM.load:
+                bars.append(CLAIM.bar(f"{name}, in turns", each.repeats))
     return Found({"models": results}, "\n\n".join(tables), tuple(bars), weights, options.seed)
-
-
-def _figures(timed: Timings) -> dict[str, float]:
-    return {name: value for name, value in timed.figures().items() if name in FIGURES}
 
 
 def _made(backbone: Backbone, load: Load, options: argparse.Namespace) -> Made:
