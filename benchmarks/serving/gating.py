@@ -42,7 +42,8 @@ N_ALONE = {"organism": 24, "30M": 24, "300M": 4}
 """Of one client: what they cost does not depend on their number, but the medians rest on them."""
 QUICK = ("organism",)
 _SHARE = 0.9
-"""Bar on the whole load, which rows that run empty at its end count against; and without them."""
+"""Of the ideal's speed: `claims` holds the whole load to it, and here what came before rows ran
+empty."""
 
 
 def measure(options: argparse.Namespace) -> Found:
