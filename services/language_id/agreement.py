@@ -15,9 +15,6 @@ _SHORT_CHARACTERS = 512
 _ENGLISH_STEP = 52
 _END_CHARACTERS = 128
 _FEW_SEGMENTS = 12
-CLEAR = 0.5
-"""A part of which its language has so much contradicts nothing, whatever else is said of it: more
-than any support that is asked for below."""
 _SHARED_SCRIPTS = frozenset({"LATIN", "CYRILLIC", "ARABIC", "DEVANAGARI"})
 """Scripts of many languages; elsewhere a part in another language shows as another script."""
 

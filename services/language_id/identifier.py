@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Protocol
 
 from services.domain import Abstention, LanguageGuess
-from services.language_id.agreement import CLEAR, contradicts, parts, sample
+from services.language_id.agreement import contradicts, parts, sample
 from services.language_id.cleaning import clean
 from services.language_id.fasttext_model import FastTextModel
 from services.language_id.scripts import Writing, writing_of
@@ -34,9 +33,6 @@ class LanguageModel(Protocol):
 
     def probabilities(self, text: str) -> dict[str, float]:
         """The likeliest languages of a text; the probabilities sum to at most 1."""
-
-    def is_clearly(self, text: str, language: str, *, at_least: float) -> bool:
-        """False, or `probabilities` gives the language at least so much; cheaper than that."""
 
 
 class LanguageIdService:
@@ -107,12 +103,7 @@ class LanguageIdService:
 
     def _contradictions(self, language: str, pieces: Sequence[str]) -> list[str]:
         """Best languages of the pieces that are not in the text's language, in order."""
-        # One label is half the price of six. Where the model is unsure of a part it is of most.
-        clear = itertools.takewhile(
-            lambda piece: self._model.is_clearly(piece, language, at_least=CLEAR), pieces
-        )
-        n_clear = sum(1 for _ in clear)
-        readings = [(piece, self._model.probabilities(piece)) for piece in pieces[n_clear:]]
+        readings = [(piece, self._model.probabilities(piece)) for piece in pieces]
         return [_best(r)[0] for piece, r in readings if contradicts(language, piece, r)]
 
 
