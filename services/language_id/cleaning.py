@@ -8,6 +8,7 @@ import unicodedata
 from collections.abc import Mapping
 from functools import lru_cache
 
+from services.language_id.counting import counted
 from services.language_id.lookalikes import fold_lookalikes
 
 SEGMENT_CHARACTERS = 64
@@ -56,7 +57,7 @@ def clean(text: str) -> str:
     """
     if "@" in text or "://" in text or "www." in text:
         text = _LINK.sub(" ", text)
-    characters = set(text)
+    characters = counted(text).keys()
     text = _replaced(text, {c: r for c in characters if (r := _replacement(c)) != c})
     if _JOINERS & characters:
         text = _STRAY_JOINER.sub("", text)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections import Counter
 from dataclasses import dataclass, field
 from functools import lru_cache
+
+from services.language_id.counting import counted
 
 LATIN = "LATIN"
 HAN = "CJK"
@@ -70,7 +71,7 @@ def _weights(text: str) -> dict[str, float]:
         n_letters = len(text.translate(_NO_ASCII_LETTER))
         return {LATIN: float(n_letters)} if n_letters else {}
     weights: dict[str, float] = {}
-    for character, count in Counter(text).items():
+    for character, count in counted(text).items():
         script = _script_of(character)
         if script is not None:
             weights[script] = weights.get(script, 0.0) + count * _WEIGHTS.get(script, 1.0)
