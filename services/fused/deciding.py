@@ -12,8 +12,9 @@ from services.domain import Action, Reason, Verdict
 from services.errors import ServiceError
 from services.gate.decide import decide_by
 from services.gate.law import Case, Law, law_of_row, laws_of
+from services.generation.choices import Choices, untouched_but
 from services.generation.intake import treatment_under
-from services.generation.undecided import NOTHING, ScoreLaw, Undecided, untouched_but
+from services.generation.undecided import NOTHING, ScoreLaw, Undecided
 from services.readout.bundle import Bundle
 from services.readout.place import Place
 from services.readout.scores import Scores, column_of, score_table, scores_of
@@ -34,8 +35,7 @@ class DecidingBundle:
             action.value: treatment_under(bundle.readout, action, backbone)
             for action in (Action.STEER, Action.RELEASE)
         }
-        self.choices = untouched_but(**acting)
-        """Treatments by `Action.strictness`; nothing is generated where it is `REFUSE`'s."""
+        self.choices = Choices(untouched_but(**acting), self.places, backbone.device)
 
     @property
     def places(self) -> tuple[Place, ...]:
@@ -75,7 +75,6 @@ class Deciding:
             ),
             fixed=max(fixed, default=NOTHING),
             broken=_code_of_broken(case),
-            choices=by.choices,
             settle=self._settle,
         )
 

@@ -134,7 +134,7 @@ class FusedService:
     async def _without_time(self, asked: _Request) -> AsyncGenerator[GateReading | TextChunk, None]:
         """What the policy says where there is too little time to read a score."""
         verdict = decide_without_time(asked.case)
-        treatment = self._by(asked.case.bundle).choices[verdict.action.strictness]
+        treatment = self._by(asked.case.bundle).choices.treatments[verdict.action.strictness]
         yield self._reading(verdict, asked)
         if verdict.action is Action.REFUSE:
             return

@@ -1,15 +1,17 @@
-"""The edits of a pass whose rows get their treatment while it runs, by a code on the device."""
+"""What whole prompts get whose code is found while they run: tables on the device, one a bundle."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from services.backbone.hooks import Edit
-from services.generation.intervention import Phase, Push, Span
+from services.domain import Action
+from services.generation.intervention import Phase, Span
 from services.generation.moving import (
     MoveTable,
     TokenSubset,
@@ -18,104 +20,148 @@ from services.generation.moving import (
     move_numbers,
     one_after_another,
 )
-from services.generation.treatment import Move, Treatment
+from services.generation.treatment import UNTOUCHED, Move, Treatment
+from services.readout.place import Place
+
+N_CODES = len(Action)
+"""Codes are `Action.strictness`, so that the strictest of several laws is the largest."""
 
 Codes = Callable[[], Tensor]
 """(rows,) int64, known once the last block that is read has run."""
 
+_TWO_TOKENS = Span(2, Phase.PREFILL)
+"""Of a prompt: any but the last, and the last. No scope tells more of them apart."""
 
-def edits_by_code(
-    choices: Sequence[Sequence[Treatment]],
-    codes: Codes,
-    spans: Sequence[Span],
-    firsts: Sequence[int],
-    device: torch.device,
-    *,
-    first_layer: int,
-) -> dict[int, Edit]:
-    """The edits of whole prompts in a packed pass, at blocks where the codes are known.
 
-    Args:
-        choices: of each row, a treatment for each code.
-        codes: asked in the pass, from `first_layer` on.
-        spans: of each row, its whole prompt.
-        firsts: of each row, the place of its first token in the pass; rising.
-        device: the model's.
-        first_layer: the last block that is read. Moves before it are left out: `acts_before` says
-            whether a row needs another pass for them.
+class Choices:
+    """A treatment for each code, and what each does to the tokens of whole prompts.
 
-    Returns:
-        By decoder block, of the whole pass, (1, tokens, d_model). Tokens that an edit does not
-        concern come out of it bit for bit.
+    Belongs to one bundle on one model: made once, so that a prefill that decides copies next to
+    nothing to the device.
     """
-    acting = [
-        [
-            [m for m in treatment.moves if m.acts_in(Phase.PREFILL) and m.layer >= first_layer]
-            for treatment in row
+
+    def __init__(
+        self, treatments: Sequence[Treatment], places: Sequence[Place], device: torch.device
+    ) -> None:
+        """Put on the device what acts where the codes are known.
+
+        Args:
+            treatments: by code; of `REFUSE`, which generates nothing, any.
+            places: what is read before the codes are known.
+            device: the model's.
+
+        Raises:
+            ValueError: another number of treatments.
+        """
+        if len(treatments) != N_CODES:
+            raise ValueError(f"{len(treatments)} treatments; give one for each of {N_CODES} codes")
+        self.treatments = tuple(treatments)
+        self._device = device
+        self._known_at = max(place.layer for place in places)
+        acting = [
+            [m for m in each.moves if m.acts_in(Phase.PREFILL) and m.layer >= self._known_at]
+            for each in treatments
         ]
-        for row in choices
-    ]
-    edits: dict[int, Edit] = {}
-    for layer, slots in by_block([moves for row in acting for moves in row]).items():
-        found = [_Slot(moves, codes, spans, firsts, device).edit for moves in slots]
-        edits[layer] = one_after_another(found)
-    return edits
+        self._slots = {
+            layer: [_Slot(moves, device) for moves in slots]
+            for layer, slots in by_block(acting).items()
+        }
+
+    def edits(self, prompts: Sequence[range], codes: Codes) -> dict[int, Edit]:
+        """The edits of whole prompts in a packed pass, at blocks where the codes are known.
+
+        Args:
+            prompts: where each row's prompt lies in the pass; rising.
+            codes: asked in the pass, from the last block on that is read.
+
+        Returns:
+            By decoder block, of the whole pass, (1, tokens, d_model). Tokens that an edit does not
+            concern come out of it bit for bit.
+        """
+        kinds = {slot.only_last for slots in self._slots.values() for slot in slots}
+        tokens = {kind: _Tokens(prompts, self._device, only_last=kind) for kind in kinds}
+        return {
+            layer: one_after_another(
+                [partial(each.edit, tokens=tokens[each.only_last], codes=codes) for each in slots]
+            )
+            for layer, slots in self._slots.items()
+        }
+
+    def n_settled(self, code: int, n_tokens: int) -> int:
+        """How many of a prompt's tokens need not run again: all, unless a code came too late.
+
+        Args:
+            code: that was found.
+            n_tokens: of the prompt.
+        """
+        late = [
+            move
+            for move in self.treatments[code].moves
+            if move.acts_in(Phase.PREFILL) and move.layer < self._known_at
+        ]
+        if not late:
+            return n_tokens
+        # the last token alone runs again where it is the only one that is moved
+        return 0 if any(move.scope.prompt == "all" for move in late) else n_tokens - 1
 
 
-def acts_before(treatment: Treatment, layer: int) -> bool:
-    """True when a treatment moves a prompt token at a block before `layer`."""
-    return any(m.acts_in(Phase.PREFILL) and m.layer < layer for m in treatment.moves)
+class _Tokens:
+    """Which tokens of a pass are moved, and by which entry of a table (rows · 2,) each."""
 
+    def __init__(self, prompts: Sequence[range], device: torch.device, *, only_last: bool) -> None:
+        """Put on the device what is needed there.
 
-def acts_on_all_before(treatment: Treatment, layer: int) -> bool:
-    """True when it moves more than the last prompt token there."""
-    return any(m.scope.prompt == "all" and m.layer < layer for m in treatment.moves)
+        Args:
+            prompts: as `Choices.edits` takes them.
+            device: the model's.
+            only_last: the last token of each prompt, or all.
+        """
+        lengths = np.array([len(prompt) for prompt in prompts])
+        which = np.repeat(2 * np.arange(len(prompts)), lengths)
+        last = np.cumsum(lengths) - 1
+        which[last] += 1
+        places = np.concatenate([np.arange(prompt.start, prompt.stop) for prompt in prompts])
+        if only_last:
+            which, places = which[last], places[last]
+        self.subset = TokenSubset(places, device)
+        self.which = torch.from_numpy(which).to(device)
 
 
 class _Slot:
-    """One edit at one block: of every row and code a move, or none."""
+    """One edit at one block: of every code a move, or none."""
 
-    def __init__(
-        self,
-        moves: Sequence[Move | None],
-        codes: Codes,
-        spans: Sequence[Span],
-        firsts: Sequence[int],
-        device: torch.device,
-    ) -> None:
-        """Put the moves, by row and then by code, on the device."""
-        n_codes = len(moves) // len(spans)
-        count = range(1, len(moves) + 1)
-        by_code = np.stack(
-            [
-                move_numbers(moves[code::n_codes], spans, count[code::n_codes])
-                for code in range(n_codes)
-            ]
+    def __init__(self, moves: Sequence[Move | None], device: torch.device) -> None:
+        """Put the moves, by code, on the device."""
+        numbers = np.stack(
+            [move_numbers([m], [_TWO_TOKENS], [number]) for number, m in enumerate(moves, start=1)]
         )
-        mine = np.flatnonzero(by_code.any(axis=0))
-        rows = np.repeat(np.arange(len(spans)), [span.n_tokens for span in spans])
-        places = np.concatenate(
-            [first + np.arange(span.n_tokens) for first, span in zip(firsts, spans, strict=True)]
-        )
-        by_code = by_code[:, mine]
+        self.only_last = not numbers[:, 0].any()
+        """No code moves any other token of a prompt."""
         table = MoveTable(moves, device)
-        self._mine = TokenSubset(places[mine], device)
-        self._rows = torch.from_numpy(rows[mine]).to(device)
-        """(tokens,) which row's code counts."""
-        self._pushes = torch.from_numpy(table.pushes[by_code]).to(device)
-        """(codes, tokens, 4)."""
+        self._pushes = torch.from_numpy(table.pushes[numbers]).to(device)
+        """(codes, 2, 4): of any token but the last, and of the last."""
         self._directions = table.directions
         self._direction_of: Tensor | None = None
-        """(codes, tokens); None where all have the same."""
+        """(codes, 2); None where all have the same."""
         if table.directions.ndim == 2:
-            self._direction_of = torch.from_numpy(table.direction_of[by_code]).to(device)
-        self._codes = codes
+            self._direction_of = torch.from_numpy(table.direction_of[numbers]).to(device)
 
-    def edit(self, residual: Tensor) -> Tensor:
+    def edit(self, residual: Tensor, *, tokens: _Tokens, codes: Codes) -> Tensor:
         """Edit (1, tokens, d_model)."""
-        code = self._codes().index_select(0, self._rows).unsqueeze(0)
-        pushes = self._pushes.gather(0, code.unsqueeze(2).expand(-1, -1, len(Push._fields)))
+        found = codes()
         directions = self._directions
         if self._direction_of is not None:
-            directions = directions.index_select(0, self._direction_of.gather(0, code).squeeze(0))
-        return self._mine.moved(residual, directions, as_coefficients(pushes.squeeze(0)))
+            directions = directions.index_select(0, _each(self._direction_of, found, tokens))
+        pushes = _each(self._pushes, found, tokens)
+        return tokens.subset.moved(residual, directions, as_coefficients(pushes))
+
+
+def untouched_but(**treatments: Treatment) -> tuple[Treatment, ...]:
+    """Treatments by code: those given, by their action's name; the others do nothing."""
+    by_strictness = sorted(Action, key=lambda action: action.strictness)
+    return tuple(treatments.get(action.value, UNTOUCHED) for action in by_strictness)
+
+
+def _each(table: Tensor, codes: Tensor, tokens: _Tokens) -> Tensor:
+    """What a table (codes, 2, ...) says of each token, (tokens, ...)."""
+    return table.index_select(0, codes).flatten(0, 1).index_select(0, tokens.which)

@@ -14,8 +14,6 @@ from services.backbone.hooks import Edit, capture
 from services.backbone.load import Backbone
 from services.domain import Action
 from services.errors import ServiceError
-from services.generation.choices import acts_before, acts_on_all_before, edits_by_code
-from services.generation.intervention import Phase, Span
 from services.generation.row import Row
 from services.generation.undecided import LawTable, Undecided
 
@@ -91,14 +89,8 @@ class Decision:
 
     def edits(self, stretches: Sequence[Stretch]) -> dict[int, Edit]:
         """Of a pass that holds these rows' whole prompts; no other token is touched."""
-        return edits_by_code(
-            [each.choices for each in self._undecided],
-            self.codes,
-            [Span(len(row.prompt_ids), Phase.PREFILL) for row in self._rows],
-            [each.first for each in stretches],
-            self._backbone.device,
-            first_layer=self.deepest,
-        )
+        prompts = [range(each.first, each.first + each.n_tokens) for each in stretches]
+        return self._scorer.choices.edits(prompts, self.codes)
 
     def codes(self) -> Tensor:
         """(rows,) int64; to be asked when the last block that is read has seen all tokens."""
@@ -167,13 +159,9 @@ class Decision:
                 "the verdict and what was done to the model differ, so nothing is generated; see "
                 "the server log"
             )
-        row.settle(action, undecided.choices[code])
-        if action is Action.REFUSE:
-            return None
-        if not acts_before(row.treatment, self.deepest):
-            return len(row.prompt_ids)
-        # the last prompt token alone runs again where it is the only one that is moved
-        return 0 if acts_on_all_before(row.treatment, self.deepest) else len(row.prompt_ids) - 1
+        choices = self._scorer.choices
+        row.settle(action, choices.treatments[code])
+        return None if action is Action.REFUSE else choices.n_settled(code, len(row.prompt_ids))
 
 
 def _token(residual: Tensor, index: int) -> Tensor:

@@ -1,7 +1,7 @@
 """A treatment that is decided inside the request's own prefill: laws over scores, on the device.
 
 What a law is and where it comes from, the gate says; here it is numbers: thresholds, and a code for
-each interval. Codes are `Action.strictness`, so that the strictest of several laws is the largest.
+each interval.
 """
 
 from __future__ import annotations
@@ -15,20 +15,23 @@ import torch
 from torch import Tensor
 
 from services.domain import Action
-from services.generation.treatment import UNTOUCHED, Treatment
+from services.generation.choices import Choices
 from services.readout.place import Place
 
-N_CODES = len(Action)
 NOTHING = -1
 """The code of a law that says nothing; looser than any action."""
 
 
 class Scorer(Protocol):
-    """From readings to scores, for all requests of one bundle."""
+    """From readings to scores, and from codes to what is done: for all requests of one bundle."""
 
     @property
     def places(self) -> tuple[Place, ...]:
         """What is read of every prompt."""
+
+    @property
+    def choices(self) -> Choices:
+        """What is done to a request, by its code."""
 
     def table(self, residuals: Tensor) -> Tensor:
         """(n, len(places), d_model) to (n, columns) float32; column 0 is the frozen score."""
@@ -52,7 +55,7 @@ _FROZEN_IS_FINITE = ScoreLaw(0, math.inf, -math.inf, (NOTHING, NOTHING, NOTHING)
 
 @dataclass(frozen=True, eq=False)
 class Undecided:
-    """What decides one request, and what is then done to it."""
+    """What decides one request."""
 
     scorer: Scorer
     """The same object for all requests of a bundle: they share a pass."""
@@ -63,18 +66,12 @@ class Undecided:
     """The strictest code of all laws that no score moves; `NOTHING` without any."""
     broken: int
     """The code where a score that a law reads, or the frozen one, is not finite."""
-    choices: tuple[Treatment, ...]
-    """By code; of `REFUSE`, which generates nothing, any."""
     settle: Callable[[Sequence[float]], Action]
     """Told the scores, by column; gives the action of the verdict, by the same laws in Python.
 
     Raises a ServiceError where the policy says that the call fails."""
 
     def __post_init__(self) -> None:
-        if len(self.choices) != N_CODES:
-            raise ValueError(
-                f"{len(self.choices)} treatments; give one for each of {N_CODES} codes"
-            )
         if not self.laws and self.fixed == NOTHING:
             raise ValueError("a request falls under no law; nothing would decide it")
 
@@ -110,9 +107,3 @@ class LawTable:
         by_law = torch.where(read >= steer, at_steer, below)
         by_law = torch.where(read.abs() < math.inf, by_law, broken)  # NaN is below nothing
         return torch.maximum(by_law, fixed).amax(dim=1).long()
-
-
-def untouched_but(**treatments: Treatment) -> tuple[Treatment, ...]:
-    """Treatments by code: those given, by their action's name; the others do nothing."""
-    by_strictness = sorted(Action, key=lambda action: action.strictness)
-    return tuple(treatments.get(action.value, UNTOUCHED) for action in by_strictness)

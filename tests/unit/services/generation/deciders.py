@@ -10,10 +10,11 @@ from services.backbone.chat import encode_prompt
 from services.backbone.load import Backbone
 from services.domain import Action, Sampling
 from services.gate.extract import residuals
+from services.generation.choices import Choices, untouched_but
 from services.generation.monitor import Monitor
 from services.generation.row import Row
 from services.generation.treatment import Treatment
-from services.generation.undecided import NOTHING, ScoreLaw, Undecided, untouched_but
+from services.generation.undecided import NOTHING, ScoreLaw, Undecided
 from services.readout.bundle import Readout
 from tests.unit.services.generation.rows import PROMPTS
 
@@ -25,9 +26,12 @@ STEER, NONE, RELEASE, REFUSE = (
 class Scoring:
     """The frozen readout alone."""
 
-    def __init__(self, readout: Readout) -> None:
+    def __init__(
+        self, readout: Readout, treatments: Sequence[Treatment], device: torch.device
+    ) -> None:
         self._readout = readout
         self.places = readout.places
+        self.choices = Choices(treatments, readout.places, device)
 
     def table(self, read: torch.Tensor) -> torch.Tensor:
         return self._readout.score(read)[:, None]
@@ -40,7 +44,7 @@ class Decider:
         self, backbone: Backbone, readout: Readout, monitor: Monitor | None = None
     ) -> None:
         self.backbone, self.readout, self.monitor = backbone, readout, monitor
-        self.scorer = Scoring(readout)
+        self._scorers: dict[tuple[Treatment, ...], Scoring] = {}
         self.prompts = [encode_prompt(backbone.tokenizer, prompt) for prompt in PROMPTS]
         read = residuals(backbone, self.prompts, places=readout.places)
         self.scores = readout.score(read).tolist()
@@ -65,9 +69,8 @@ class Decider:
             "settle": lambda scores: self.action(scores[0]),
         }
         undecided = Undecided(
-            scorer=self.scorer,
+            scorer=self._scorer(tuple(choices)),
             instruction_end=self.prompts[index].instruction_end,
-            choices=tuple(choices),
             **given | law,
         )
         return self._row(index, undecided)
@@ -75,6 +78,11 @@ class Decider:
     def decided(self, choices: Sequence[Treatment]) -> list[Row]:
         codes = [self.action(score).strictness for score in self.scores]
         return [self._row(index, choices[code]) for index, code in enumerate(codes)]
+
+    def _scorer(self, choices: tuple[Treatment, ...]) -> Scoring:
+        if choices not in self._scorers:
+            self._scorers[choices] = Scoring(self.readout, choices, self.backbone.device)
+        return self._scorers[choices]
 
     def _row(self, index: int, treatment: Treatment | Undecided) -> Row:
         return Row(

@@ -175,8 +175,8 @@ def test_a_long_prompt_that_is_refused_or_whose_call_fails_never_runs_whole(qwen
 
 def test_a_score_of_a_long_prompt_that_is_not_finite_takes_the_row_of_that_case(qwen2: Backbone):
     decider = Decider(qwen2, tiny_readout(qwen2))
-    decider.scorer.table = lambda read: torch.full((len(read), 1), math.nan)
     row = decider.row(0, choices_of(UNTOUCHED, UNTOUCHED), settle=lambda scores: Action.REFUSE)
+    row.undecided.scorer.table = lambda read: torch.full((len(read), 1), math.nan)
     assert Batch(qwen2, chunk_tokens=CHUNK).admit([row]) == [None]
 
 

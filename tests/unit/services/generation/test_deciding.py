@@ -125,6 +125,6 @@ def test_a_verdict_that_differs_from_what_the_pass_did_generates_nothing_and_is_
 @pytest.mark.parametrize("spoilt", [math.nan, math.inf, -math.inf])
 def test_a_score_that_is_not_finite_takes_the_row_of_that_case(qwen2: Backbone, spoilt: float):
     decider = Decider(qwen2, tiny_readout(qwen2))
-    decider.scorer.table = lambda read: torch.full((len(read), 1), spoilt)
     row = decider.row(0, choices_of(UNTOUCHED, UNTOUCHED), settle=lambda scores: Action.REFUSE)
+    row.undecided.scorer.table = lambda read: torch.full((len(read), 1), spoilt)
     assert Batch(qwen2).admit([row]) == [None]

@@ -83,8 +83,11 @@ def run(backbone: Backbone, rows: Sequence[Row], slabs: Slabs | None = None) -> 
         How often something came from the host or went there. The rows decode in the next pass.
     """
     chunks = [Chunk(row, Held(len(row.prompt_ids)), 0, len(row.prompt_ids)) for row in rows]
-    undecided = [row for row in rows if row.is_undecided]
-    decisions = {Decision(backbone, undecided): undecided} if undecided else {}
+    groups: dict[int, list[Row]] = {}
+    for row in rows:
+        if row.is_undecided:
+            groups.setdefault(id(row.undecided.scorer), []).append(row)
+    decisions = {Decision(backbone, group): group for group in groups.values()}
     packed = PackedPass(backbone, slabs, chunks)
     edits = packed.edits(decisions)
     watching = [row.watch.monitor for row in packed.decoding if row.watch is not None]
@@ -101,6 +104,7 @@ def test_a_prefill_that_decides_and_acts_neither_waits_for_the_host_nor_asks_it(
     qwen2: Backbone, elsewhere: Backbone, reading: str
 ):
     decider = Decider(qwen2, tiny_readout(qwen2, reading=reading))
+    decider.backbone = elsewhere  # what it has scored on the CPU
     forms = every_form(decider.readout)
     others = [*forms[1:], UNTOUCHED]
     pairs = zip(forms, others, strict=True)
