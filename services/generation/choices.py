@@ -7,6 +7,7 @@ from functools import partial
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from services.backbone.hooks import Edit
@@ -116,14 +117,18 @@ class _Tokens:
             device: the model's.
             only_last: the last token of each prompt, or all.
         """
-        lengths = np.array([len(prompt) for prompt in prompts])
-        which = np.repeat(2 * np.arange(len(prompts)), lengths)
-        last = np.cumsum(lengths) - 1
-        which[last] += 1
-        places = np.concatenate([np.arange(prompt.start, prompt.stop) for prompt in prompts])
         if only_last:
-            which, places = which[last], places[last]
-        self.subset = TokenSubset(places, device)
+            places = np.array([prompt.stop - 1 for prompt in prompts])
+            self.subset = TokenSubset(places, device)
+            which = 2 * np.arange(len(prompts)) + 1
+        else:
+            self.subset = TokenSubset(_joined(prompts), device)
+            which = np.zeros(sum(len(prompt) for prompt in prompts), dtype=np.int64)
+            first = 0
+            for row, prompt in enumerate(prompts):
+                stop = first + len(prompt)
+                which[first : stop - 1], which[stop - 1] = 2 * row, 2 * row + 1
+                first = stop
         self.which = torch.from_numpy(which).to(device)
 
 
@@ -165,3 +170,11 @@ def untouched_but(**treatments: Treatment) -> tuple[Treatment, ...]:
 def _each(table: Tensor, codes: Tensor, tokens: _Tokens) -> Tensor:
     """What a table (codes, 2, ...) says of each token, (tokens, ...)."""
     return table.index_select(0, codes).flatten(0, 1).index_select(0, tokens.which)
+
+
+def _joined(places: Sequence[range]) -> range | NDArray[np.int64]:
+    """Rising places as one sequence."""
+    first, stop = places[0].start, places[-1].stop
+    if stop - first == sum(len(each) for each in places):
+        return range(first, stop)
+    return np.concatenate([np.arange(each.start, each.stop) for each in places])

@@ -145,7 +145,8 @@ def apply(residual: Tensor, direction: Tensor, coefficients: Coefficients) -> Te
     Args:
         residual: (batch, seq, d_model). Computed in float32, returned in the input dtype; not
             modified. Tokens with s = c = 0, and those that their bounds hold in place, come back
-            bit for bit, the former even where they are not finite.
+            bit for bit, the former even where they are not finite; so do those whose projection
+            is NaN, which stay as far from finite as they were.
         direction: (d_model,), unit norm, or (batch, d_model): one for each row.
         coefficients: s, c, low and high.
 
@@ -177,7 +178,8 @@ def rank_one(residual: Tensor, direction: Tensor, coefficients: Coefficients) ->
     projection = (wide * vector).sum(dim=-1)
     moved = torch.clamp(shift + scale * projection, low, high)
     edited = wide + moved.unsqueeze(-1) * vector
-    touched = ((shift != 0) | (scale != 0)) & (moved != 0)
+    # no NaN: what a still token's bounds make of a projection that is not finite
+    touched = moved.abs() > 0
     return torch.where(touched.unsqueeze(-1), edited.to(residual.dtype), residual)
 
 

@@ -113,7 +113,7 @@ def one_after_another(edits: Sequence[Edit]) -> Edit:
 class TokenSubset:
     """Some tokens of a packed pass."""
 
-    def __init__(self, places: NDArray[np.int64], device: torch.device) -> None:
+    def __init__(self, places: range | NDArray[np.int64], device: torch.device) -> None:
         """Put on the device what is needed there: nothing, where they lie side by side.
 
         Args:
@@ -122,7 +122,7 @@ class TokenSubset:
         """
         first, stop = int(places[0]), int(places[-1]) + 1
         self._between = (first, stop) if stop - first == len(places) else None
-        self._places = None if self._between else torch.from_numpy(places).to(device)
+        self._places = None if self._between else torch.as_tensor(places).to(device)
 
     def moved(self, residual: Tensor, directions: Tensor, coefficients: Coefficients) -> Tensor:
         """`rank_one` of these tokens; the others stay.

@@ -204,6 +204,14 @@ def test_a_residual_that_is_not_finite_stays_so_where_it_is_edited(push: Push) -
     assert push_everywhere(broken, unit(), push).isnan().any()
 
 
+@EVERY_FORM
+def test_a_token_whose_projection_is_no_number_is_left_as_it_is(push: Push) -> None:
+    broken = residual(2)
+    broken[0, 0], broken[0, 1] = math.inf, -math.inf
+    after = push_everywhere(broken, unit(), push)
+    assert torch.equal(after[0], broken[0])
+
+
 def test_a_row_is_edited_the_same_alone_and_in_a_batch() -> None:
     rows = residual(5, 3)
     directions = torch.stack([unit(seed) for seed in range(5)])
