@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from services.backbone.chat import encode_prompt
@@ -34,7 +36,9 @@ def thresholds_between(
     shares: tuple[float, float] = _THIRDS,
     layer: int | None = None,
 ) -> Thresholds:
-    """Thresholds between the random readout's scores of given prompts.
+    """Thresholds in the middle between two of the random readout's scores of given prompts.
+
+    None lies on a score, where rounding would decide, and two right engines answer differently.
 
     Args:
         backbone: with the block that is read.
@@ -45,8 +49,18 @@ def thresholds_between(
     readout = random_readout(backbone, layer=layer)
     encoded = [encode_prompt(backbone.tokenizer, prompt) for prompt in prompts]
     scores = readout.score(residuals(backbone, encoded, places=readout.places))
-    low, high = np.quantile(scores.numpy(), shares).tolist()
-    return Thresholds(high, low)
+    low, high = shares
+    rising = np.sort(scores.numpy())
+    return Thresholds(
+        steer=_above(rising, math.ceil(high * len(rising))),
+        release=_above(rising, math.floor(low * len(rising))),
+    )
+
+
+def _above(rising: NDArray[np.floating], n: int) -> float:
+    """What lies above n of some scores and below the others, half-way."""
+    ends = [rising[0] - 1, *rising, rising[-1] + 1]
+    return float(ends[n] + ends[n + 1]) / 2
 
 
 def random_bundle(

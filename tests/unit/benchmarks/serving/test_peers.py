@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from benchmarks.serving.artefacts import random_readout, thresholds_between
 from benchmarks.serving.load import Job, Load, all_at_once, closed, poisson
 from benchmarks.serving.peers import ideal
 from benchmarks.serving.peers.catalogue import IDEAL, PADDED, PEERS, TRANSFORMERS, UNGATED
@@ -17,7 +18,9 @@ from benchmarks.serving.peers.checkers import BatchCheck
 from benchmarks.serving.peers.ours import Fused, Monitored, Split, Ungated
 from benchmarks.serving.peers.padded import Padded, Released
 from benchmarks.serving.peers.peer import Peer, Setting
+from services.backbone.chat import encode_prompt
 from services.backbone.load import Backbone, load_backbone
+from services.gate.extract import residuals
 from services.generation.attention import packed_attention
 from services.generation.monitor import monitor_of
 from services.readout.bundle import Thresholds
@@ -177,10 +180,15 @@ def test_the_ideal_s_cache_neither_grows_nor_copies(setting: Setting) -> None:
     assert (keys[:, :, -1:] == new).all()
 
 
-def test_thresholds_between_scores_are_finite(setting: Setting) -> None:
-    held = setting.bundle.calibrations["en"].thresholds
-    assert held.release is not None
-    assert -inf < held.release < held.steer < inf
+@pytest.mark.parametrize("n", range(1, 8))
+def test_thresholds_lie_between_scores_and_on_none(tiny: Backbone, jobs: tuple[Job, ...], n: int):
+    prompts = [job.prompt for job in jobs[:n]]
+    held, readout = thresholds_between(tiny, prompts), random_readout(tiny)
+    encoded = [encode_prompt(tiny.tokenizer, prompt) for prompt in prompts]
+    scores = readout.score(residuals(tiny, encoded, places=readout.places))
+    assert sum(scores < held.release) == n // 3
+    assert sum(scores >= held.steer) == n // 3
+    assert min(abs(scores - held.steer).min(), abs(scores - held.release).min()) > 1e-3
 
 
 def test_an_engine_whose_answers_are_looked_at_writes_the_same_and_shows_it_later(
