@@ -178,7 +178,7 @@ def rank_one(residual: Tensor, direction: Tensor, coefficients: Coefficients) ->
     projection = (wide * vector).sum(dim=-1)
     moved = torch.clamp(shift + scale * projection, low, high)
     edited = wide + moved.unsqueeze(-1) * vector
-    # no NaN: what a still token's bounds make of a projection that is not finite
+    # NaN is above nothing, so a still token stays as it is whatever its projection is
     touched = moved.abs() > 0
     return torch.where(touched.unsqueeze(-1), edited.to(residual.dtype), residual)
 

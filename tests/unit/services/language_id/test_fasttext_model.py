@@ -62,6 +62,13 @@ def test_labels_that_have_next_to_nothing_are_left_out_and_the_rest_is_as_it_was
     assert n_left_out > 0
 
 
+def test_spelling_overrules_the_likeliest_label() -> None:
+    model = FastTextModel()
+    (taken_for,), _ = model._model.predict(SENTENCES["yo"])
+    assert taken_for != "__label__yo"
+    assert model.probabilities(SENTENCES["yo"]).keys() == {"yo"}
+
+
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ArtefactRefused, match="no language model at"):
         FastTextModel(tmp_path / "absent.bin")
